@@ -1,0 +1,73 @@
+"""What a robot can follow: limits per joint and for the tool, as plain data with their sources."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import inf
+
+
+@dataclass(frozen=True)
+class PositionDependentVelocity:
+    """Velocity bound that shrinks towards a position bound (FR3, libfranka ``rate_limiting.h``).
+
+    ``upper(q) = min(vmax, max(0, -upper_offset + sqrt(max(0, upper_gain * (upper_position - q)))))`` and
+    ``lower(q) = max(-vmax, min(0, lower_offset - sqrt(max(0, lower_gain * (q - lower_position)))))``.
+    Gains are 2·deceleration in rad/s²; offsets rad/s; positions rad, both in the joint's own sign.
+    """
+
+    upper_offset: float
+    upper_gain: float
+    upper_position: float
+    lower_offset: float
+    lower_gain: float
+    lower_position: float
+
+
+@dataclass(frozen=True)
+class Mimic:
+    """``q = multiplier · q_source + offset``."""
+
+    source: str
+    multiplier: float = 1.0
+    offset: float = 0.0
+
+
+@dataclass(frozen=True)
+class JointLimit:
+    """Limits of one joint; rad or m, and their time derivatives. ``inf`` means that none is known.
+
+    ``continuous`` joints have no position bound and wrap. ``source`` says where the numbers are from.
+    """
+
+    lower: float = -inf
+    upper: float = inf
+    velocity: float = inf
+    acceleration: float = inf
+    jerk: float = inf
+    effort: float = inf
+    continuous: bool = False
+    position_dependent_velocity: PositionDependentVelocity | None = None
+    mimic: Mimic | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class CartesianLimits:
+    """Limits of the tool link in the base frame: m/s, rad/s, m/s², rad/s². ``inf`` means none."""
+
+    tool_link: str = ""
+    linear_speed: float = inf
+    angular_speed: float = inf
+    linear_acceleration: float = inf
+    angular_acceleration: float = inf
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class RobotLimits:
+    """Everything the guard knows about a robot's limits, keyed by joint name."""
+
+    joints: Mapping[str, JointLimit]
+    cartesian: tuple[CartesianLimits, ...] = ()
+    required_joints: tuple[str, ...] = field(default=())
