@@ -1,0 +1,65 @@
+"""Diagnostics: one status a concern, published at a rate and at once when a level or message changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+
+OK: bytes = DiagnosticStatus.OK
+WARN: bytes = DiagnosticStatus.WARN
+ERROR: bytes = DiagnosticStatus.ERROR
+STALE: bytes = DiagnosticStatus.STALE
+
+
+class Diagnostics:
+    """Holds a node's statuses and publishes them on ``/diagnostics``.
+
+    A change of level or message is also logged once (edge-triggered), so that a log tells the story without
+    repeating itself.
+    """
+
+    def __init__(self, node: Any, *, hardware_id: str = "", period: float = 1.0) -> None:
+        from cosmos_ros.nodes import qos
+
+        self._node = node
+        self._hardware_id = hardware_id
+        self._statuses: dict[str, DiagnosticStatus] = {}
+        self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", qos.reliable(10))
+        # On the steady clock: diagnostics must go on when sim time stands still.
+        from rclpy.clock import Clock, ClockType
+
+        self._timer = node.create_timer(period, self.publish, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def set(self, concern: str, level: bytes, message: str, values: Mapping[str, Any] | None = None) -> None:
+        """Set one concern's status; publish and log at once if its level or message changed."""
+        name = f"{self._node.get_fully_qualified_name().lstrip('/')}: {concern}"
+        before = self._statuses.get(concern)
+        status = DiagnosticStatus(level=level, name=name, message=message, hardware_id=self._hardware_id)
+        status.values = [KeyValue(key=str(k), value=str(v)) for k, v in (values or {}).items()]
+        self._statuses[concern] = status
+        if before is None or before.level != level or before.message != message:
+            # One call site a level: rclpy ties a call site to its severity.
+            if level == OK:
+                self._node.get_logger().info(f"{concern}: {message}")
+            elif level == WARN:
+                self._node.get_logger().warning(f"{concern}: {message}")
+            else:
+                self._node.get_logger().error(f"{concern}: {message}")
+            self.publish()
+
+    def level(self, concern: str) -> bytes | None:
+        """Return the current level of one concern, or None when it was never set."""
+        status = self._statuses.get(concern)
+        return None if status is None else status.level
+
+    def forget(self, concern: str) -> None:
+        """Drop a concern that no longer exists."""
+        self._statuses.pop(concern, None)
+
+    def publish(self) -> None:
+        """Publish all statuses now."""
+        message = DiagnosticArray(status=list(self._statuses.values()))
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        self._publisher.publish(message)
