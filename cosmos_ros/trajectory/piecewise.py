@@ -51,7 +51,7 @@ class PiecewisePolynomial:
         t = np.clip(np.atleast_1d(np.asarray(time, dtype=np.float64)), self.times[0], self.times[-1])
         segment = np.clip(np.searchsorted(self.times, t, side="right") - 1, 0, len(self.times) - 2)
         powers = (t - self.times[segment])[:, None] ** np.arange(self.coefficients.shape[-1])
-        value = np.einsum("mjp,mp->mj", self.coefficients[segment], powers)
+        value: FloatArray = np.einsum("mjp,mp->mj", self.coefficients[segment], powers)
         return value[0] if np.ndim(time) == 0 else value
 
 

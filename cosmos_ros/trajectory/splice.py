@@ -1,0 +1,134 @@
+"""Latency compensation: drop what has passed, and join a new trajectory to the motion being executed.
+
+A prediction is about the time of its observation; by the time it is there, its first steps are over and the robot
+is somewhere on the previous trajectory. The new one must start exactly there, with that velocity, or the arm jerks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cosmos_ros.errors import InputError
+from cosmos_ros.trajectory.piecewise import piecewise
+from cosmos_ros.types import NANOSECONDS, FloatArray, JointState, JointTrajectory
+
+# A knot closer than this to the join is left out: dividing by so short a segment only amplifies rounding.
+MINIMUM_SEGMENT_NS = 5_000_000
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Where the joints are commanded to be at one time: ``float64 [J]`` positions and velocities."""
+
+    joint_names: tuple[str, ...]
+    positions: FloatArray
+    velocities: FloatArray
+
+
+@dataclass(frozen=True)
+class Splice:
+    """A joined trajectory and what joining it took.
+
+    Attributes:
+        trajectory: Starts (time_from_start 0) at the join, on the motion being executed.
+        dropped_steps: Leading points whose time had passed.
+        join_error: Largest joint distance between the executed motion and the new trajectory at the join.
+    """
+
+    trajectory: JointTrajectory
+    dropped_steps: int
+    join_error: float
+
+
+def motion_at(trajectory: JointTrajectory, time_ns: int) -> Motion:
+    """Return the commanded motion at an absolute time; before the start and after the end it is at rest.
+
+    Args:
+        trajectory: At least one point; ``stamp_ns`` absolute.
+        time_ns: Absolute time on the same clock.
+    """
+    begin = trajectory.stamp_ns + int(trajectory.times_ns[0])
+    end = trajectory.stamp_ns + int(trajectory.times_ns[-1])
+    if len(trajectory.times_ns) == 1 or time_ns >= end or time_ns < begin:
+        index = 0 if time_ns < begin else -1
+        positions = np.array(trajectory.positions[index], dtype=np.float64)
+        return Motion(trajectory.joint_names, positions, np.zeros_like(positions))
+    spline = piecewise(trajectory)
+    seconds = (time_ns - trajectory.stamp_ns) / NANOSECONDS
+    return Motion(trajectory.joint_names, spline(seconds), spline.derivative()(seconds))
+
+
+def measured_motion(state: JointState, *, at_rest: bool = False) -> Motion:
+    """Return a joint state as a motion; missing velocities count as zero."""
+    velocities = np.zeros_like(state.positions) if at_rest or state.velocities is None else state.velocities
+    return Motion(state.names, state.positions, velocities)
+
+
+def merge(base: Motion, *overrides: Motion) -> Motion:
+    """Return ``base`` with the joints of later motions replacing its own."""
+    values = {
+        name: (float(motion.positions[i]), float(motion.velocities[i]))
+        for motion in (base, *overrides)
+        for i, name in enumerate(motion.joint_names)
+    }
+    table = np.array(list(values.values()), dtype=np.float64).reshape(-1, 2)
+    return Motion(tuple(values), table[:, 0], table[:, 1])
+
+
+def splice(new: JointTrajectory, current: Motion, join_ns: int, blend_ns: int) -> Splice | None:
+    """Join ``new`` to ``current`` at ``join_ns``; return None when all of it has passed.
+
+    The difference between the executed motion and the new trajectory at the join, in position and velocity, is
+    carried as a cubic that decays to zero at the first knot at least ``blend_ns`` later (or the last knot). The sum
+    of two cubics on common knots is a cubic, so positions and velocities at the knots describe it exactly.
+
+    Args:
+        new: Cubic trajectory (with velocities), ``stamp_ns`` absolute, first point at or before ``join_ns`` or after.
+        current: Must contain every joint of ``new``.
+        join_ns: Absolute time of the first point of the result.
+        blend_ns: Shortest time the difference may take to decay.
+
+    Raises:
+        InputError: A joint of ``new`` is not in ``current``, or ``new`` has no velocities.
+    """
+    if new.velocities is None or len(new.times_ns) < 2:
+        raise InputError("a trajectory to splice needs two points and velocities", where="splice")
+    missing = [name for name in new.joint_names if name not in current.joint_names]
+    if missing:
+        raise InputError(f"joints {missing} are not in the current motion", where="splice")
+    order = [current.joint_names.index(name) for name in new.joint_names]
+    absolute = new.stamp_ns + new.times_ns
+    kept = np.flatnonzero(absolute >= join_ns + MINIMUM_SEGMENT_NS)
+    if not kept.size:
+        return None
+    spline = piecewise(new)
+    rate = spline.derivative()
+    seconds = np.concatenate(([join_ns], absolute[kept])).astype(np.int64) - new.stamp_ns
+    at = seconds.astype(np.float64) / NANOSECONDS
+    positions, velocities = spline(at), rate(at)
+    if join_ns < absolute[0]:
+        velocities[0] = 0.0  # before its first point the new trajectory stands still there
+    error = current.positions[order] - positions[0]
+    error_rate = current.velocities[order] - velocities[0]
+    elapsed = at - at[0]
+    beyond = np.flatnonzero(elapsed >= max(blend_ns / NANOSECONDS, elapsed[1]))
+    blend = elapsed[beyond[0] if beyond.size else -1]
+    u = np.clip(elapsed / blend, 0.0, 1.0)[:, None]
+    # Cubic Hermite basis for a value and slope at u=0 that are both zero at u=1.
+    h0, h1 = 1.0 - 3.0 * u**2 + 2.0 * u**3, (u - 2.0 * u**2 + u**3) * blend
+    dh0, dh1 = (-6.0 * u + 6.0 * u**2) / blend, 1.0 - 4.0 * u + 3.0 * u**2
+    positions = positions + h0 * error + h1 * error_rate
+    velocities = velocities + np.where(u < 1.0, dh0 * error + dh1 * error_rate, 0.0)
+    # Exactly the executed motion at the join, free of the rounding of subtracting and adding.
+    positions[0], velocities[0] = current.positions[order], current.velocities[order]
+    trajectory = JointTrajectory(
+        joint_names=new.joint_names,
+        stamp_ns=join_ns,
+        times_ns=seconds - seconds[0],
+        positions=positions,
+        velocities=velocities,
+    )
+    first_step = int(np.searchsorted(absolute, join_ns, side="right"))
+    return Splice(trajectory, dropped_steps=max(0, first_step - 1), join_error=float(np.max(np.abs(error))))
