@@ -1,0 +1,112 @@
+"""Package description for colcon (ament_python) and for pip; pyproject.toml holds the tools' settings only."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+PACKAGE = "cosmos_ros"
+ROOT = Path(__file__).resolve().parent
+
+# Extras name what a part of the package imports. Exact versions for the make targets are in constraints/.
+EXTRAS: dict[str, list[str]] = {
+    # ROS 2 as wheels, for machines without a ROS installation. Linux x86_64 only. rclpy alone lacks its middleware.
+    "ros": ["ros-rclpy[fastrtps]", "ros-common-interfaces"],
+    "kinematics": ["pin>=3.0"],
+    "sim": ["mujoco>=3.2", "matplotlib>=3.5"],
+    "bags": ["rosbags>=0.10", "pyarrow>=14"],
+    "network": ["httpx>=0.27", "websockets>=12", "msgpack>=1.0"],
+    "viewer": ["rerun-sdk>=0.22"],
+    "cosmos3": [
+        "torch>=2.6",
+        "diffusers>=0.42",
+        "transformers>=4.57",
+        "accelerate>=1.0",
+        "safetensors>=0.4",
+    ],
+    # colcon test looks for pytest in the extra of this name. launch_testing's plugin breaks pytest 9.
+    "test": [
+        "pytest>=8,<9",
+        "pytest-timeout>=2.1",
+        "pytest-xdist>=3.5",
+        "hypothesis>=6.80",
+        "psutil>=5.9",
+    ],
+    "dev": [
+        "ruff>=0.9",
+        "mypy>=1.11",
+        "coverage[toml]>=7.4",
+        "pytest-cov>=5",
+        "types-PyYAML",
+        "types-psutil",
+        "scipy-stubs",
+        "colcon-common-extensions>=0.3",
+        "setuptools>=65.5,<80",  # colcon's symlink install calls options that setuptools 80 removed
+        "wheel",
+    ],
+}
+
+
+def version() -> str:
+    """Return the version, which is written once, in the package's ``__init__``."""
+    text = (ROOT / PACKAGE / "__init__.py").read_text(encoding="utf-8")
+    match = re.search(r'^__version__ = "([^"]+)"', text, flags=re.MULTILINE)
+    if match is None:
+        raise RuntimeError(f"{PACKAGE}/__init__.py has no __version__")
+    return match.group(1)
+
+
+def data_files() -> list[tuple[str, list[str]]]:
+    """Return (target folder, files) pairs: ament's marker, the manifest, shared files and the node executables.
+
+    The executables are data files and not console scripts because pip writes console scripts to bin/ only, where
+    ``ros2 run`` and launch do not look. Listed here, pip and colcon both put them under lib/cosmos_ros.
+    """
+    groups: dict[str, list[str]] = {
+        "share/ament_index/resource_index/packages": [f"resource/{PACKAGE}"],
+        f"share/{PACKAGE}": ["package.xml"],
+    }
+    for folder in ("launch", "config", "embodiments"):
+        for path in sorted((ROOT / folder).rglob("*")):
+            relative = path.relative_to(ROOT)
+            if path.is_file() and not any(p.startswith((".", "__")) for p in relative.parts):
+                groups.setdefault(f"share/{PACKAGE}/{relative.parent.as_posix()}", []).append(relative.as_posix())
+    executables = sorted(p for p in (ROOT / "scripts" / "nodes").iterdir() if p.is_file())
+    groups[f"lib/{PACKAGE}"] = [p.relative_to(ROOT).as_posix() for p in executables]
+    return sorted(groups.items())
+
+
+setup(
+    name=PACKAGE,
+    version=version(),
+    description="Robot world models in ROS 2: predicted frames and guarded action trajectories.",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8") if (ROOT / "README.md").is_file() else "",
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    maintainer="cosmos_ros contributors",
+    maintainer_email="maintainers@cosmos-ros.invalid",
+    classifiers=[
+        "Programming Language :: Python :: 3 :: Only",
+        "Operating System :: POSIX :: Linux",
+        "Topic :: Scientific/Engineering",
+    ],
+    keywords=["ROS", "world model", "robotics"],
+    packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
+    package_data={PACKAGE: ["py.typed"]},
+    data_files=data_files(),
+    python_requires=">=3.10",
+    # colcon ignores these (rosdep installs from package.xml); they are for pip. Where OpenCV comes from elsewhere
+    # (apt's python3-opencv registers no wheel), install with --no-deps.
+    install_requires=[
+        "numpy>=1.26",
+        "scipy>=1.11",
+        "PyYAML>=6.0",
+        "pydantic>=2.5",
+        "opencv-python-headless>=4.6",
+    ],
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": ["cosmos-ros = cosmos_ros.cli.main:main"]},
+    zip_safe=False,
+)
