@@ -1,0 +1,1 @@
+"""Which processes make a running system: listed once, used by the launch files and by ``cosmos-ros up``."""

@@ -1,0 +1,159 @@
+"""Starts the nodes of a bring-up as processes, where the ``launch`` package is not installed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cosmos_ros.bringup.graph import NodeSpec
+from cosmos_ros.resources import resource
+
+# Left behind by the ROS wheels' interpreter hook; a child must find its own libraries (its own hook sets them).
+_INHERITED_HOOK = "_ROS_WHEELS_BOOTSTRAP_COMPLETE"
+
+
+def child_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment for a node's process: unbuffered, with the shared-memory profile, own libraries."""
+    from cosmos_ros.messages.dds import use_shared_memory_profile
+
+    environment = dict(os.environ)
+    if environment.pop(_INHERITED_HOOK, None) is not None:
+        environment.pop("LD_LIBRARY_PATH", None)
+    # The package itself must be importable by the child also when it runs from a checkout that is not installed.
+    root = str(Path(__file__).resolve().parents[2])
+    path = environment.get("PYTHONPATH")
+    environment["PYTHONPATH"] = root if not path else f"{root}{os.pathsep}{path}"
+    environment["PYTHONUNBUFFERED"] = "1"
+    use_shared_memory_profile(environment)
+    environment.update(extra or {})
+    return environment
+
+
+def write_parameters(parameters: Mapping[str, Any], folder: Path, name: str) -> Path:
+    """Write a ROS parameter file for any node; strings are quoted as YAML 1.1 needs."""
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump({"/**": {"ros__parameters": dict(parameters)}}, default_flow_style=False))
+    return path
+
+
+def node_command(
+    spec: NodeSpec, folder: Path, *, namespace: str = "", log_level: str = "info", params_file: str = ""
+) -> list[str]:
+    """Return the command line of a node; its parameter overrides are written to ``folder``."""
+    command = [sys.executable, "-m", spec.module, "--ros-args", "-r", f"__node:={spec.name}"]
+    if namespace:
+        command += ["-r", f"__ns:=/{namespace.strip('/')}"]
+    for source, target in spec.remappings:
+        command += ["-r", f"{source}:={target}"]
+    command += ["--params-file", str(resource("config", spec.config))]
+    command += ["--params-file", str(write_parameters(spec.parameters, folder, spec.name))]
+    if params_file:
+        command += ["--params-file", params_file]
+    return [*command, "--log-level", log_level]
+
+
+class ProcessGroup:
+    """Child processes whose output is forwarded line by line and that end together.
+
+    Use as a context manager: leaving it sends SIGINT, then SIGTERM, then SIGKILL to what is left.
+    """
+
+    def __init__(self, sink: Callable[[str, str], None] | None = None) -> None:
+        """Forward each output line to ``sink(name, line)``; by default print it with the name in front."""
+        self._sink = sink or (lambda name, line: print(f"[{name}] {line}", flush=True))
+        self._processes: dict[str, subprocess.Popen[str]] = {}
+        self._readers: list[threading.Thread] = []
+        self._folder = tempfile.TemporaryDirectory(prefix="cosmos_ros_")
+
+    @property
+    def folder(self) -> Path:
+        """Temporary folder that lives as long as the group."""
+        return Path(self._folder.name)
+
+    def __enter__(self) -> ProcessGroup:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+        """Start one process in a session of its own, so that Ctrl-C reaches it through us and once."""
+        process = subprocess.Popen(  # noqa: S603 - our own command lines, no shell
+            list(command),
+            env=dict(environment if environment is not None else child_environment()),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        self._processes[name] = process
+        reader = threading.Thread(target=self._forward, args=(name, process), daemon=True)
+        reader.start()
+        self._readers.append(reader)
+
+    def start_nodes(self, specs: Sequence[NodeSpec], values: Mapping[str, str]) -> None:
+        """Start the nodes of a bring-up with its common arguments."""
+        for spec in specs:
+            command = node_command(
+                spec,
+                self.folder,
+                namespace=values.get("namespace", ""),
+                log_level=values.get("log_level", "info"),
+                params_file=values.get("params_file", ""),
+            )
+            self.start(spec.name, command)
+
+    def ended(self) -> dict[str, int]:
+        """Return name → exit status of the processes that have ended."""
+        return {name: p.returncode for name, p in self._processes.items() if p.poll() is not None}
+
+    def pid(self, name: str) -> int:
+        """Return a process's id."""
+        return self._processes[name].pid
+
+    def kill(self, name: str) -> None:
+        """Kill one process at once (tests of what the others then do)."""
+        self._processes[name].kill()
+        self._processes[name].wait()
+
+    def wait_any(self, poll: float = 0.2) -> tuple[str, int]:
+        """Block until a process ends; return its name and exit status."""
+        while not (ended := self.ended()):
+            time.sleep(poll)
+        return next(iter(ended.items()))
+
+    def stop(self, grace: float = 5.0) -> dict[str, int]:
+        """End all processes; return their exit statuses."""
+        for number, patience in ((signal.SIGINT, grace), (signal.SIGTERM, 2.0), (signal.SIGKILL, 5.0)):
+            for process in self._processes.values():
+                if process.poll() is None:
+                    process.send_signal(number)
+            deadline = time.monotonic() + patience
+            for process in self._processes.values():
+                try:
+                    process.wait(max(0.01, deadline - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    continue
+            if all(p.poll() is not None for p in self._processes.values()):
+                break
+        for reader in self._readers:
+            reader.join(1.0)
+        self._folder.cleanup()
+        return {name: int(p.returncode or 0) for name, p in self._processes.items()}
+
+    def _forward(self, name: str, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            self._sink(name, line.rstrip("\n"))

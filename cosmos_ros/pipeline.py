@@ -1,0 +1,218 @@
+"""From an observation to a candidate trajectory: the one function that serves the live node, a bag and a test."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cosmos_ros.errors import CapabilityError, InputError
+from cosmos_ros.types import ActionChunk, JointTrajectory, Mode, Observation, Request, Rollout
+from cosmos_ros.world_models.base import WorldModel, check_request, check_rollout
+
+if TYPE_CHECKING:
+    from cosmos_ros.embodiment import Embodiment
+    from cosmos_ros.kinematics import IkSolution, ResidualGate
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Everything one prediction produced, with what is needed to make it again.
+
+    Attributes:
+        stamp_ns: Stamp of the observation.
+        request, rollout: The model's question and answer.
+        chunk: Decoded tool poses and grippers; None when the mode gives no actions.
+        trajectory: Joint trajectory starting at the observed state; None for embodiments without joints.
+        ik: Residuals of the inverse kinematics; None when none was solved.
+        latencies_ms: Stage → milliseconds: request, model, decode, kinematics, total.
+        provenance: JSON-serialisable record (model, seed, prompt, stamps, digests, config hash).
+    """
+
+    stamp_ns: int
+    request: Request
+    rollout: Rollout
+    chunk: ActionChunk | None
+    trajectory: JointTrajectory | None
+    ik: IkSolution | None
+    latencies_ms: Mapping[str, float]
+    provenance: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class PipelineSettings:
+    """How predictions are asked for.
+
+    Attributes:
+        seed: Seed of the sampler; the same for every prediction, so that a bag gives the same answers twice.
+        chunk_size: T, or None for the embodiment's own.
+        negative_prompt: Text to steer away from.
+        sampler: Overrides of the model's sampler settings.
+        blank_views: Views that no camera provides; they are black on the canvas.
+        gate: Largest IK residual that may pass, or None for the default gate.
+    """
+
+    seed: int = 0
+    chunk_size: int | None = None
+    negative_prompt: str = ""
+    sampler: Mapping[str, float | int | str | bool] = field(default_factory=dict)
+    blank_views: frozenset[str] = frozenset()
+    gate: ResidualGate | None = None
+
+
+class Pipeline:
+    """Asks a world model about observations of one embodiment. Used by one thread."""
+
+    def __init__(self, embodiment: Embodiment, world_model: WorldModel, settings: PipelineSettings) -> None:
+        """Check that the model can serve the embodiment.
+
+        Raises:
+            CapabilityError: The model does not speak the embodiment's domain or chunk length, or has no policy mode.
+        """
+        self.embodiment = embodiment
+        self.world_model = world_model
+        self.settings = settings
+        self._solver = embodiment.solver()
+        can = world_model.capabilities
+        where = f"world_model {world_model.name}"
+        if Mode.POLICY not in can.modes:
+            raise CapabilityError("it has no policy mode, which the predictor needs", where=where)
+        if can.domains is not None and embodiment.domain_name not in can.domains:
+            raise CapabilityError(
+                f"embodiment {embodiment.name} needs domain {embodiment.domain_name}; it speaks {sorted(can.domains)}",
+                where=where,
+            )
+        chunk_size = settings.chunk_size or embodiment.chunk_size
+        if can.chunk_sizes is not None and chunk_size not in can.chunk_sizes:
+            raise CapabilityError(f"chunk size {chunk_size} is not one of {can.chunk_sizes}", where=where)
+        unknown = settings.blank_views - set(embodiment.views)
+        if unknown:
+            raise InputError(f"views {sorted(unknown)} are not of embodiment {embodiment.name}", where="blank_views")
+
+    def predict(self, observation: Observation) -> Prediction:
+        """Run one policy prediction.
+
+        Raises:
+            InputError, ModelError, DecodeError, KinematicsError: Each names the stage's own culprit.
+        """
+        clock = _StageClock()
+        observation = self._with_blank_views(observation)
+        request = self.embodiment.build_request(
+            observation,
+            Mode.POLICY,
+            seed=self.settings.seed,
+            chunk_size=self.settings.chunk_size,
+            settings=self.settings.sampler,
+            negative_prompt=self.settings.negative_prompt,
+            needs_observation=self.world_model.capabilities.needs_observation,
+        )
+        check_request(self.world_model, request)
+        clock.lap("request")
+        rollout = self.world_model.predict(request)
+        check_rollout(self.world_model.name, request, rollout, self.world_model.capabilities)
+        clock.lap("model")
+        chunk = self.embodiment.decode(rollout, observation) if rollout.actions is not None else None
+        clock.lap("decode")
+        trajectory, ik = self._solve(chunk, observation)
+        clock.lap("kinematics")
+        latencies = clock.finish()
+        return Prediction(
+            stamp_ns=observation.stamp_ns,
+            request=request,
+            rollout=rollout,
+            chunk=chunk,
+            trajectory=trajectory,
+            ik=ik,
+            latencies_ms=latencies,
+            provenance=self._provenance(observation, request, rollout, latencies),
+        )
+
+    def _solve(
+        self, chunk: ActionChunk | None, observation: Observation
+    ) -> tuple[JointTrajectory | None, IkSolution | None]:
+        from cosmos_ros.kinematics import ResidualGate, chunk_to_trajectory
+
+        if chunk is None or observation.joints is None or not self.embodiment.has_joints:
+            return None, None
+        return chunk_to_trajectory(
+            chunk,
+            observation.joints,
+            self._solver,
+            self.embodiment.gripper_joints,
+            self.settings.gate or ResidualGate(),
+        )
+
+    def _with_blank_views(self, observation: Observation) -> Observation:
+        missing = [view for view in self.settings.blank_views if view not in observation.images]
+        if not missing:
+            return observation
+        if not observation.images:
+            raise InputError("no view has an image; at least one camera is needed", where="observation")
+        like = next(iter(observation.images.values()))
+        black = {view: np.zeros_like(like) for view in missing}
+        previous = observation.previous
+        return replace(
+            observation,
+            images={**observation.images, **black},
+            previous=None if previous is None or not previous.images else self._with_blank_views(previous),
+        )
+
+    def _provenance(
+        self, observation: Observation, request: Request, rollout: Rollout, latencies: Mapping[str, float]
+    ) -> dict[str, Any]:
+        canvas = None if request.image is None else list(request.image.shape[:2])
+        return {
+            "backend": self.world_model.name,
+            "scripted": self.world_model.capabilities.scripted,
+            **rollout.provenance,
+            "mode": request.mode.value,
+            "embodiment": self.embodiment.name,
+            "domain_name": request.domain_name,
+            "domain_id": request.domain_id,
+            "prompt": request.prompt,
+            "negative_prompt": request.negative_prompt,
+            "seed": request.seed,
+            "settings": dict(request.settings),
+            "fps": request.fps,
+            "chunk_size": request.chunk_size,
+            "canvas": canvas,
+            "stamp_ns": observation.stamp_ns,
+            "image_stamps_ns": dict(observation.image_stamps_ns),
+            "joint_stamp_ns": None if observation.joints is None else observation.joints.stamp_ns,
+            "latencies_ms": {**{f"model/{k}": v for k, v in rollout.latencies_ms.items()}, **latencies},
+            "digests": {
+                "canvas": digest(request.image),
+                "actions": digest(rollout.actions),
+                "frames": digest(rollout.frames),
+            },
+            "config_hash": self.embodiment.config_hash,
+        }
+
+
+def digest(array: Any) -> str | None:
+    """Return a short SHA-256 of an array's dtype, shape and bytes; None for None."""
+    if array is None:
+        return None
+    hasher = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
+    hasher.update(np.ascontiguousarray(array).tobytes())
+    return hasher.hexdigest()[:16]
+
+
+class _StageClock:
+    """Milliseconds by stage."""
+
+    def __init__(self) -> None:
+        self._begin = self._last = time.perf_counter()
+        self._laps: dict[str, float] = {}
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self._laps[stage] = (now - self._last) * 1e3
+        self._last = now
+
+    def finish(self) -> dict[str, float]:
+        return {**self._laps, "total": (time.perf_counter() - self._begin) * 1e3}
