@@ -83,6 +83,28 @@ class Observation:
 
 
 @dataclass(frozen=True)
+class ActionLayout:
+    """How one normalised action row becomes physical numbers, as plain data; filled by the embodiment.
+
+    A column's physical value is ``scale * normalised + offset`` (quantile normaliser: ``scale = (q99 - q01) / 2``,
+    ``offset = (q99 + q01) / 2``). A pose block is nine columns: xyz in metres, then rotation-6d (first two columns
+    of the rotation matrix), the pose of the next step in the current action frame.
+
+    Attributes:
+        scale, offset: ``float64 [D]``.
+        pose_columns: First column of each pose block.
+        gripper_columns: Columns that hold an absolute gripper opening.
+        clamp: Normalised values are clamped to [-1, 1].
+    """
+
+    scale: FloatArray
+    offset: FloatArray
+    pose_columns: tuple[int, ...]
+    gripper_columns: tuple[int, ...] = ()
+    clamp: bool = True
+
+
+@dataclass(frozen=True)
 class Request:
     """One question to a world model, wholly in the model's own terms.
 
@@ -106,6 +128,8 @@ class Request:
         seed: Seed of the sampler.
         settings: Sampler overrides (num_inference_steps, guidance_scale, flow_shift …); backends refuse
             names they do not know.
+        hold_action: ``float32 [D]`` the row that decodes to "do not move, leave the grippers as they are".
+        layout: What the columns of an action row mean, for models that compute with motion (the baselines).
         observation: The observation this was built from; only for models that declare ``needs_observation``.
     """
 
@@ -128,6 +152,8 @@ class Request:
     resolution_tier: int = 480
     seed: int = 0
     settings: Mapping[str, float | int | str | bool] = field(default_factory=dict)
+    hold_action: Float32Array | None = None
+    layout: ActionLayout | None = None
     observation: Observation | None = None
 
 
