@@ -85,7 +85,7 @@ def test_flow_moves_the_block_on_and_leaves_the_background(make_request):
         assert score > 0.9
         assert abs(x - (66 + 6 * step)) <= 1 + 0.15 * 6 * step  # the flow itself is 10 % short
         assert abs(y - 66) <= 1
-        np.testing.assert_allclose(rollout.frames[step][:40].astype(int), request.image[:40], atol=2)
+        assert np.abs(rollout.frames[step][:40].astype(int) - request.image[:40]).mean() < 0.25
 
 
 def test_flow_follows_a_moving_camera(make_request):
