@@ -1,0 +1,61 @@
+"""Exact converters between ROS messages and the records; the numpy side imports without ROS.
+
+Functions that read messages (``decode_*``, ``*_from_message``) take any object with the right fields, so messages of
+rclpy and of rosbags both work. Functions that make messages (``*_message``) import ROS when called.
+"""
+
+from __future__ import annotations
+
+from cosmos_ros.messages.compressed import check_compressed, decode_compressed, decode_compressed_depth
+from cosmos_ros.messages.image_messages import compress, compressed_image_message, image_message
+from cosmos_ros.messages.images import check_image, decode_depth, decode_depth_raw, decode_image
+from cosmos_ros.messages.joints import joint_state_from_message, joint_state_message
+from cosmos_ros.messages.poses import (
+    matrix_from_message,
+    pose_message,
+    pose_stamped_message,
+    scene_from_markers,
+    transform_message,
+)
+from cosmos_ros.messages.stamps import (
+    duration_message,
+    ns_from_duration,
+    ns_from_stamp,
+    split_ns,
+    stamp_message,
+)
+from cosmos_ros.messages.trajectories import (
+    action_poses_from_message,
+    action_poses_message,
+    joint_trajectory_from_message,
+    joint_trajectory_message,
+)
+
+__all__ = [
+    "action_poses_from_message",
+    "action_poses_message",
+    "check_compressed",
+    "check_image",
+    "compress",
+    "compressed_image_message",
+    "decode_compressed",
+    "decode_compressed_depth",
+    "decode_depth",
+    "decode_depth_raw",
+    "decode_image",
+    "duration_message",
+    "image_message",
+    "joint_state_from_message",
+    "joint_state_message",
+    "joint_trajectory_from_message",
+    "joint_trajectory_message",
+    "matrix_from_message",
+    "ns_from_duration",
+    "ns_from_stamp",
+    "pose_message",
+    "pose_stamped_message",
+    "scene_from_markers",
+    "split_ns",
+    "stamp_message",
+    "transform_message",
+]
