@@ -1,0 +1,102 @@
+# Shared by the scripts in this folder; sourced, never run.
+# shellcheck shell=bash
+
+# What MuJoCo needs to render without a screen and without a GPU: EGL and Mesa's software driver.
+RENDERING_PACKAGES=(libegl1 libgl1-mesa-dri)
+
+say() { printf '==> %s\n' "$*"; }
+
+die() {  # message, hint
+    printf 'error: %s\n' "$1" >&2
+    [ $# -lt 2 ] || printf '       %s\n' "$2" >&2
+    exit 1
+}
+
+ros_is_sourced() { [ -n "${ROS_DISTRO:-}" ] && [ -n "${AMENT_PREFIX_PATH:-}" ]; }
+
+venv_path() {  # set name -> folder; a sourced ROS gets its own, so that the two kinds never share one
+    if [ -n "${VENV:-}" ]; then
+        echo "$VENV"
+    elif [ "${1:-}" = cosmos3 ]; then
+        echo .venv-cosmos3
+    elif ros_is_sourced; then
+        echo ".venv-$ROS_DISTRO"
+    else
+        echo .venv
+    fi
+}
+
+python_is_new_enough() { "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null; }
+
+find_python() {  # prints an interpreter the wheels exist for (3.10 to 3.14)
+    local candidate
+    if ros_is_sourced; then  # rclpy is compiled for this one only
+        candidate=${PYTHON:-python3}
+        "$candidate" -c 'import rclpy' 2>/dev/null || die "ROS 2 $ROS_DISTRO is sourced but $candidate cannot import rclpy" \
+            "Put the system's python3 first on PATH (deactivate other environments), or use a shell without ROS."
+        command -v "$candidate"
+        return
+    fi
+    for candidate in ${PYTHON:-} python3 python3.12 python3.11 python3.13 python3.10 python3.14; do
+        if command -v "$candidate" >/dev/null && python_is_new_enough "$candidate"; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    die "no Python 3.10 to 3.14 on PATH (python3 is $(python3 --version 2>/dev/null || echo missing))" \
+        "Debian and Ubuntu: $(apt_line python3 python3-venv)"
+}
+
+apt_line() { echo "sudo apt-get install -y --no-install-recommends $*"; }
+
+apt_may_install() {
+    [ "${COSMOS_ROS_NO_APT:-0}" != 1 ] && command -v apt-get >/dev/null &&
+        { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }
+}
+
+apt_install() {
+    local log=.cache/apt.log as_root=()
+    [ "$(id -u)" = 0 ] || as_root=(sudo -n)
+    say "installing system packages: $*"
+    mkdir -p .cache
+    {
+        "${as_root[@]}" apt-get update -qq &&
+            "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
+    } >"$log" 2>&1 </dev/null || { tail -n 5 "$log" >&2; return 1; }
+}
+
+ensure_venv_module() {  # Debian's python3 comes without ensurepip
+    if "$1" -c 'import ensurepip, venv' 2>/dev/null; then
+        return
+    fi
+    local package
+    package=$("$1" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
+    if apt_may_install && apt_install "$package"; then
+        return
+    fi
+    die "$1 cannot make virtual environments (no ensurepip)" "$(apt_line "$package")"
+}
+
+renders() {  # can the simulated camera make an image here, with the backend that it chooses itself?
+    timeout 60 "$1" - <<'PY' >/dev/null 2>&1
+from cosmos_ros.sim.rendering import Camera, CameraRenderer, mujoco
+
+scene = "<mujoco><worldbody><camera name='c' pos='0 0 1'/><geom size='.1'/></worldbody></mujoco>"
+model = mujoco.MjModel.from_xml_string(scene)
+data = mujoco.MjData(model)
+mujoco.mj_forward(model, data)
+image = CameraRenderer(model, {"c": Camera("c", 32, 32, 0.8)}).render(data, "c")
+assert image.max() > 0
+PY
+}
+
+ensure_rendering() {
+    if renders "$1"; then
+        return
+    fi
+    if apt_may_install && apt_install "${RENDERING_PACKAGES[@]}" && renders "$1"; then
+        return
+    fi
+    die "MuJoCo cannot render off screen here; the simulated robot's camera needs EGL with Mesa's software driver" \
+        "$(apt_line "${RENDERING_PACKAGES[@]}")"
+}
