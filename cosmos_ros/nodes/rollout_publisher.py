@@ -1,0 +1,131 @@
+"""Publishes a prediction for people: frames with their future stamps, a contact sheet, the tool path, a ghost robot.
+
+All of it only when somebody subscribes, and off the executor's thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import Point
+from sensor_msgs.msg import CompressedImage, Image, JointState
+from std_msgs.msg import ColorRGBA
+from visualization_msgs.msg import Marker, MarkerArray
+
+from cosmos_ros.embodiment import Embodiment
+from cosmos_ros.messages import compressed_image_message, image_message, joint_state_message, stamp_message
+from cosmos_ros.nodes import qos
+from cosmos_ros.pipeline import Prediction
+from cosmos_ros.types import NANOSECONDS, ActionChunk, UInt8Array
+from cosmos_ros.types import JointState as JointStateRecord
+from cosmos_ros.visualization.contact_sheet import rollout_sheet
+
+FRAME_ID = "prediction"
+
+
+class RolloutPublisher:
+    """Owns the ``~/rollout/...`` topics of a node."""
+
+    def __init__(self, node: Any, embodiment: Embodiment) -> None:
+        self._embodiment = embodiment
+        frames = len_frames(embodiment)
+        self._image = node.create_publisher(Image, "~/rollout/image", qos.reliable(frames))
+        self._compressed = node.create_publisher(CompressedImage, "~/rollout/image/compressed", qos.reliable(frames))
+        self._sheet = node.create_publisher(Image, "~/rollout/contact_sheet", qos.latched())
+        self._sheet_compressed = node.create_publisher(
+            CompressedImage, "~/rollout/contact_sheet/compressed", qos.latched()
+        )
+        self._markers = node.create_publisher(MarkerArray, "~/rollout/markers", qos.reliable())
+        self._ghost = node.create_publisher(JointState, "~/rollout/joint_states", qos.reliable(frames))
+        self._all = (self._image, self._compressed, self._sheet, self._sheet_compressed, self._markers, self._ghost)
+
+    @property
+    def wanted(self) -> bool:
+        """True when any of the topics has a subscriber."""
+        return any(publisher.get_subscription_count() for publisher in self._all)
+
+    def publish(self, prediction: Prediction) -> None:
+        """Publish what somebody subscribes to."""
+        frames = prediction.rollout.frames
+        fps = prediction.request.fps
+        title = "SCRIPTED, not predicted" if prediction.provenance.get("scripted") else ""
+        if frames is not None:
+            # Everything is encoded before anything is sent, so that subscribers get a rollout in one burst.
+            messages: list[tuple[Any, Any]] = []
+            for index, frame in enumerate(frames):
+                stamp = prediction.stamp_ns + round(index * NANOSECONDS / fps)
+                messages += self._encoded(self._image, self._compressed, frame, stamp)
+            if self._sheet.get_subscription_count() or self._sheet_compressed.get_subscription_count():
+                sheet = rollout_sheet(frames, fps, title=title)
+                messages += self._encoded(self._sheet, self._sheet_compressed, sheet, prediction.stamp_ns)
+            for publisher, message in messages:
+                publisher.publish(message)
+        if prediction.chunk is not None and self._markers.get_subscription_count():
+            self._markers.publish(path_markers(prediction.chunk, self._embodiment.base_frame))
+        if prediction.trajectory is not None and self._ghost.get_subscription_count():
+            trajectory = prediction.trajectory
+            for index in range(len(trajectory.times_ns)):
+                self._ghost.publish(
+                    joint_state_message(
+                        JointStateRecord(
+                            trajectory.stamp_ns + int(trajectory.times_ns[index]),
+                            trajectory.joint_names,
+                            trajectory.positions[index],
+                            None if trajectory.velocities is None else trajectory.velocities[index],
+                        )
+                    )
+                )
+
+    @staticmethod
+    def _encoded(raw: Any, compressed: Any, picture: UInt8Array, stamp_ns: int) -> Iterator[tuple[Any, Any]]:
+        if raw.get_subscription_count():
+            yield raw, image_message(picture, stamp_ns=stamp_ns, frame_id=FRAME_ID)
+        if compressed.get_subscription_count():
+            yield compressed, compressed_image_message(picture, stamp_ns=stamp_ns, frame_id=FRAME_ID)
+
+
+def len_frames(embodiment: Embodiment) -> int:
+    """Return how many frames a rollout has: one more than action rows."""
+    return int(embodiment.chunk_size) + 1
+
+
+def path_markers(chunk: ActionChunk, base_frame: str) -> MarkerArray:
+    """Return the predicted tool path: a line coloured by time and a sphere a step, larger the wider the gripper."""
+    array = MarkerArray(markers=[Marker(action=Marker.DELETEALL)])
+    array.markers[0].header.frame_id = base_frame
+    steps = len(chunk.times_ns)
+    openings = next(iter(chunk.grippers.values()), np.ones(steps))
+    for link, poses in chunk.poses.items():
+        line = _marker(chunk, base_frame, f"{link}/path", Marker.LINE_STRIP)
+        line.scale.x = 0.004
+        points = np.concatenate([chunk.start_poses[link][None, :3, 3], poses[:, :3, 3]])
+        for index, point in enumerate(points):
+            line.points.append(Point(x=float(point[0]), y=float(point[1]), z=float(point[2])))
+            line.colors.append(time_colour(index / max(1, steps)))
+        array.markers.append(line)
+        for index in range(steps):
+            dot = _marker(chunk, base_frame, f"{link}/gripper", Marker.SPHERE)
+            dot.id = index
+            dot.pose.position = line.points[index + 1]
+            size = 0.006 + 0.012 * float(np.clip(openings[index], 0.0, 1.0))
+            dot.scale.x = dot.scale.y = dot.scale.z = size
+            dot.color = time_colour((index + 1) / max(1, steps))
+            array.markers.append(dot)
+    return array
+
+
+def time_colour(fraction: float) -> ColorRGBA:
+    """Return the colour of a step: blue now, orange at the horizon."""
+    start, end = np.array([0.10, 0.45, 0.95]), np.array([1.00, 0.55, 0.10])
+    red, green, blue = start + (end - start) * min(1.0, max(0.0, fraction))
+    return ColorRGBA(r=float(red), g=float(green), b=float(blue), a=1.0)
+
+
+def _marker(chunk: ActionChunk, base_frame: str, namespace: str, kind: int) -> Marker:
+    marker = Marker(ns=namespace, type=kind, action=Marker.ADD)
+    marker.header.frame_id = base_frame
+    marker.header.stamp = stamp_message(chunk.stamp_ns)
+    marker.pose.orientation.w = 1.0
+    return marker
