@@ -1,1 +1,8 @@
+"""URDF models, forward and inverse kinematics, and the joint trajectory of an action chunk."""
 
+from __future__ import annotations
+
+from cosmos_ros.kinematics.model import RobotModel
+from cosmos_ros.kinematics.records import GripperJoint, IkSolution, ResidualGate
+
+__all__ = ["GripperJoint", "IkSolution", "ResidualGate", "RobotModel"]
