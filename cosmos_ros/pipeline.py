@@ -93,6 +93,10 @@ class Pipeline:
         if unknown:
             raise InputError(f"views {sorted(unknown)} are not of embodiment {embodiment.name}", where="blank_views")
 
+    def reseed(self, seed: int) -> None:
+        """Use another seed from the next prediction on."""
+        self.settings = replace(self.settings, seed=seed)
+
     def predict(self, observation: Observation) -> Prediction:
         """Run one policy prediction.
 

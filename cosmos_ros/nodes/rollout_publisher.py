@@ -39,12 +39,19 @@ class RolloutPublisher:
         )
         self._markers = node.create_publisher(MarkerArray, "~/rollout/markers", qos.reliable())
         self._ghost = node.create_publisher(JointState, "~/rollout/joint_states", qos.reliable(frames))
-        self._all = (self._image, self._compressed, self._sheet, self._sheet_compressed, self._markers, self._ghost)
+        self.publishers = (
+            self._image,
+            self._compressed,
+            self._sheet,
+            self._sheet_compressed,
+            self._markers,
+            self._ghost,
+        )
 
     @property
     def wanted(self) -> bool:
         """True when any of the topics has a subscriber."""
-        return any(publisher.get_subscription_count() for publisher in self._all)
+        return any(publisher.get_subscription_count() for publisher in self.publishers)
 
     def publish(self, prediction: Prediction) -> None:
         """Publish what somebody subscribes to."""

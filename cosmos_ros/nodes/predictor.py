@@ -1,0 +1,401 @@
+"""The predictor: cameras, joint states and an instruction in; predicted frames and a candidate trajectory out.
+
+Callbacks only keep the newest messages. The world model runs in a worker thread; its result wakes the executor,
+which joins it to the motion being executed and publishes it. Everything that can go wrong ends in a line on
+``/diagnostics`` and in holding: nothing new is published, and what was published ends at rest.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
+from sensor_msgs.msg import JointState
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
+from visualization_msgs.msg import MarkerArray
+
+from cosmos_ros.embodiment import Embodiment, load_embodiment
+from cosmos_ros.engine import Done, Engine
+from cosmos_ros.errors import InputError
+from cosmos_ros.messages import action_poses_message, joint_trajectory_from_message, joint_trajectory_message
+from cosmos_ros.nodes import qos
+from cosmos_ros.nodes.camera_input import CameraInput
+from cosmos_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics
+from cosmos_ros.nodes.parameters import declare
+from cosmos_ros.nodes.predictor_parameters import parameters, parse_cameras, sampler_settings
+from cosmos_ros.nodes.rollout_publisher import RolloutPublisher
+from cosmos_ros.nodes.runner import run
+from cosmos_ros.observation import Snapshot, Synchroniser, SynchroniserSettings
+from cosmos_ros.pipeline import Pipeline, PipelineSettings, Prediction
+from cosmos_ros.trajectory.executing import ExecutingMotion
+from cosmos_ros.trajectory.splice import splice
+from cosmos_ros.types import NANOSECONDS
+from cosmos_ros.world_models import create_world_model
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * NANOSECONDS)
+
+
+class Predictor(LifecycleNode):  # type: ignore[misc]
+    """Lifecycle node around the pipeline. Configure loads the model, activate subscribes and predicts."""
+
+    def __init__(self) -> None:
+        super().__init__("predictor")
+        self._parameters = declare(self, parameters(), on_change=self._on_parameter)
+        self._diagnostics = Diagnostics(self, hardware_id="cosmos_ros")
+        self._diagnostics.set("state", WARN, "unconfigured")
+        self._embodiment: Embodiment | None = None
+        self._pipeline: Pipeline | None = None
+        self._engine: Engine[Snapshot, Prediction] | None = None
+        self._pictures: Engine[Prediction, None] | None = None
+        self._synchroniser: Synchroniser | None = None
+        self._cameras: list[CameraInput] = []
+        self._owned: list[tuple[Callable[[Any], Any], Any]] = []
+        self._executing = ExecutingMotion()
+        self._log: TextIO | None = None
+        self._predictions = 0
+        self._failures = 0
+        self._starved = 0
+        self._epoch = 0
+        self._wake = self.create_guard_condition(self._on_done)
+        if self._parameters["autostart"]:
+            self.trigger_configure()
+            if self._pipeline is not None:
+                self.trigger_activate()
+
+    # -- lifecycle ------------------------------------------------------------------------------------------------
+
+    def on_configure(self, _: State) -> TransitionCallbackReturn:
+        """Load the embodiment and the world model, and make the publishers."""
+        try:
+            self._configure()
+        except Exception as error:  # a model's loader may raise anything
+            self._release()
+            self._diagnostics.set("state", ERROR, f"not configured: {type(error).__name__}: {error}")
+            return TransitionCallbackReturn.FAILURE
+        return TransitionCallbackReturn.SUCCESS
+
+    def _configure(self) -> None:
+        values = self._parameters
+        embodiment = load_embodiment(values["embodiment"])
+        self._topics = parse_cameras(values["cameras"], embodiment.views)
+        options = {"model": values["model"]} if values["model"] else {}
+        self._diagnostics.set("state", WARN, f"loading world model {values['world_model']}")
+        model = create_world_model(values["world_model"], **options)
+        blank = frozenset(embodiment.views) - set(self._topics)
+        pipeline = Pipeline(
+            embodiment,
+            model,
+            PipelineSettings(
+                seed=values["seed"],
+                chunk_size=values["chunk_size"] or None,
+                negative_prompt=values["negative_prompt"],
+                sampler=sampler_settings(values),
+                blank_views=blank,
+            ),
+        )
+        model.load()
+        self._embodiment, self._pipeline = embodiment, pipeline
+        if values["prediction_log"]:
+            self._log = Path(values["prediction_log"]).open("a", encoding="utf-8")  # noqa: SIM115 - closed on cleanup
+        self._candidate = self.create_publisher(JointTrajectory, "~/action_trajectory", qos.reliable())
+        self._poses = self.create_publisher(MultiDOFJointTrajectory, "~/action_poses", qos.reliable())
+        self._provenance = self.create_publisher(String, "~/provenance", qos.reliable(10))
+        self._rollout = RolloutPublisher(self, embodiment)
+        if blank:
+            self._diagnostics.set("views", WARN, f"no camera for {', '.join(sorted(blank))}: black on the canvas")
+        scripted = "; SCRIPTED, not predicted" if model.capabilities.scripted else ""
+        self._model_text = f"{embodiment.name} with world model {model.name}{scripted}"
+        self._diagnostics.set("state", WARN, f"inactive: {self._model_text}")
+
+    def on_activate(self, state: State) -> TransitionCallbackReturn:
+        """Subscribe and start the worker."""
+        assert self._embodiment is not None
+        assert self._pipeline is not None
+        self._engine = Engine(lambda snapshot: self._predict(snapshot), self._wake.trigger, "world_model")
+        self._pictures = Engine(self._rollout.publish, lambda: None, "pictures")
+        self._synchroniser = self._make_synchroniser(self._embodiment)
+        for view, topic in self._topics.items():
+            self._cameras.append(CameraInput(self, view, topic, self._parameters["image_transport"], self._on_image))
+        self._subscribe(String, "instruction", self._on_instruction, qos.latched())
+        if self._embodiment.has_joints:
+            self._subscribe(JointState, "joint_states", self._on_joint_state, qos.sensor(20))
+        for topic, _ in self._embodiment.controllers:
+            self._subscribe(
+                JointTrajectory, topic, lambda message, name=topic: self._on_commanded(name, message), qos.reliable(5)
+            )
+        if self._pipeline.world_model.capabilities.needs_scene:
+            self._subscribe(MarkerArray, "scene", self._on_scene, qos.sensor())
+        service = self.create_service(Trigger, "~/reset", self._on_reset)
+        self._owned.append((self.destroy_service, service))
+        for period, callback in ((0.25, self._look_at_inputs), (0.02, self._poll)):
+            self._owned.append((self.destroy_timer, self.create_timer(period, callback, clock=_steady_clock())))
+        self._look_at_inputs()
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: State) -> TransitionCallbackReturn:
+        """Stop predicting and drop the subscriptions; the model stays loaded."""
+        self._stop()
+        if self._pipeline is not None:
+            self._diagnostics.set("state", WARN, f"inactive: {self._model_text}")
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, _: State) -> TransitionCallbackReturn:
+        """Release the model."""
+        self._release()
+        self._diagnostics.set("state", WARN, "unconfigured")
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, _: State) -> TransitionCallbackReturn:
+        """Stop and release everything."""
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def destroy_node(self) -> None:
+        """Release the model before the node goes."""
+        self._release()
+        super().destroy_node()
+
+    def _stop(self) -> None:
+        for destroy, entity in self._owned:
+            destroy(entity)
+        self._owned.clear()
+        for camera in self._cameras:
+            camera.close()
+        self._cameras.clear()
+        for engine in (self._engine, self._pictures):
+            if engine is not None and not engine.stop():
+                self.get_logger().warning("the world model is still running; its answer will be ignored")
+        self._engine = self._pictures = self._synchroniser = None
+        self._executing.clear()
+
+    def _release(self) -> None:
+        self._stop()
+        if self._pipeline is not None:
+            self._pipeline.world_model.close()
+            for publisher in (self._candidate, self._poses, self._provenance, *self._rollout.publishers):
+                self.destroy_publisher(publisher)
+        self._pipeline = self._embodiment = None
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+    def _make_synchroniser(self, embodiment: Embodiment) -> Synchroniser:
+        values = self._parameters
+        assert self._pipeline is not None
+        return Synchroniser(
+            list(self._topics),
+            joints=embodiment.all_joints if embodiment.has_joints else (),
+            scene=self._pipeline.world_model.capabilities.needs_scene,
+            instruction=values["instruction"],
+            names={f"image:{view}": f"camera {view} ({topic})" for view, topic in self._topics.items()},
+            settings=SynchroniserSettings(
+                image_tolerance_ns=_ns(values["image_tolerance"]),
+                joint_tolerance_ns=_ns(values["joint_tolerance"]),
+                image_max_age_ns=_ns(values["max_image_age"]),
+                joint_max_age_ns=_ns(values["max_joint_age"]),
+                wait_ns=_ns(values["sync_wait"]),
+                period_ns=_ns(1.0 / values["prediction_rate"]),
+                step_ns=_ns(1.0 / embodiment.fps),
+            ),
+        )
+
+    def _subscribe(self, kind: Any, topic: str, callback: Callable[[Any], None], profile: Any) -> None:
+        self._owned.append((self.destroy_subscription, self.create_subscription(kind, topic, callback, profile)))
+
+    # -- inputs: only kept ----------------------------------------------------------------------------------------
+
+    def _now(self) -> int:
+        return int(self.get_clock().now().nanoseconds)
+
+    def _on_image(self, view: str, message: Any, compressed: bool) -> None:
+        if self._synchroniser is not None:
+            self._synchroniser.add_image(view, message, received_ns=self._now())
+            self._poll()
+
+    def _on_joint_state(self, message: JointState) -> None:
+        if self._synchroniser is not None:
+            self._synchroniser.add_joint_state(message, received_ns=self._now())
+            self._poll()
+
+    def _on_instruction(self, message: String) -> None:
+        if self._synchroniser is not None and not self._synchroniser.add_instruction(
+            message.data, received_ns=self._now()
+        ):
+            self._diagnostics.set("instruction", WARN, "an instruction was refused: it is too long")
+
+    def _on_scene(self, message: MarkerArray) -> None:
+        if self._synchroniser is not None:
+            self._synchroniser.add_scene(message, received_ns=self._now())
+
+    def _on_commanded(self, controller: str, message: JointTrajectory) -> None:
+        try:
+            self._executing.update(controller, joint_trajectory_from_message(message, topic=controller))
+        except InputError as error:
+            self._diagnostics.set("commands", WARN, str(error))
+
+    def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        if self._embodiment is not None and self._engine is not None:
+            self._engine.cancel_pending()
+            self._synchroniser = self._make_synchroniser(self._embodiment)
+            self._executing.clear()
+            self._predictions = self._failures = self._starved = 0
+        response.success, response.message = True, "buffers and counters are empty"
+        return response
+
+    def _on_parameter(self, name: str, _: Any) -> None:
+        timing = (
+            "max_image_age",
+            "max_joint_age",
+            "image_tolerance",
+            "joint_tolerance",
+            "sync_wait",
+            "prediction_rate",
+        )
+        if self._embodiment is not None and self._synchroniser is not None and name in (*timing, "instruction"):
+            instruction = self._synchroniser.instruction
+            self._synchroniser = self._make_synchroniser(self._embodiment)
+            if name != "instruction" and instruction:
+                self._synchroniser.add_instruction(instruction, received_ns=self._now())
+        if name == "seed" and self._pipeline is not None:
+            self._pipeline.reseed(self._parameters["seed"])
+
+    # -- predicting -----------------------------------------------------------------------------------------------
+
+    def _poll(self) -> None:
+        """Give the worker the newest inputs whenever it is free."""
+        if self._synchroniser is None or self._engine is None or not self._engine.idle:
+            return
+        snapshot = self._synchroniser.take(self._now())
+        if snapshot is not None:
+            self._engine.submit(snapshot)
+
+    def _predict(self, snapshot: Snapshot) -> Prediction:
+        assert self._pipeline is not None
+        return self._pipeline.predict(snapshot.build())
+
+    def _on_done(self) -> None:
+        """Runs in the executor when the worker has finished a job."""
+        while self._engine is not None and (done := self._engine.take()) is not None:
+            if done.result is None:
+                self._failures += 1
+                if done.trace:
+                    self.get_logger().debug(done.trace)
+                self._diagnostics.set("prediction", ERROR, f"holding: {done.error}", self._counters())
+            elif self._synchroniser is not None and done.job.epoch == self._synchroniser.epoch:
+                self._publish(done.result, done)
+        self._poll()
+
+    def _publish(self, prediction: Prediction, done: Done[Snapshot, Prediction]) -> None:
+        self._predictions += 1
+        joined: dict[str, Any] = {}
+        if prediction.trajectory is not None:
+            joined = self._publish_trajectory(prediction)
+        record = dict(prediction.provenance)
+        record["published_ns"] = self._now()
+        record["received_ns"] = done.job.received_ns
+        record["join"] = joined
+        line = json.dumps(record)
+        self._provenance.publish(String(data=line))
+        if self._log is not None:
+            self._log.write(line + "\n")
+            self._log.flush()
+        if prediction.chunk is not None and self._embodiment is not None:
+            self._poses.publish(action_poses_message(prediction.chunk, frame_id=self._embodiment.base_frame))
+        if self._pictures is not None and self._rollout.wanted:
+            self._pictures.submit(prediction)
+        if joined.get("held"):
+            self._diagnostics.set("prediction", WARN, f"holding: {joined['held']}", self._counters())
+        else:
+            values = {**self._counters(), **{f"{k} [ms]": f"{v:.1f}" for k, v in prediction.latencies_ms.items()}}
+            scripted = " (SCRIPTED)" if prediction.provenance.get("scripted") else ""
+            self._diagnostics.set("prediction", OK, f"predicting{scripted}", values)
+
+    def _publish_trajectory(self, prediction: Prediction) -> dict[str, Any]:
+        """Join the trajectory to what is being executed and publish it; return what that took."""
+        assert prediction.trajectory is not None
+        measured = None if self._synchroniser is None else self._synchroniser.newest_joint_state()
+        if measured is None:
+            return {"held": "there is no joint state to join"}
+        join = self._now() + _ns(self._parameters["join_lead"])
+        current, followed = self._executing.at(join, measured, self._parameters["tracking_tolerance"])
+        result = splice(prediction.trajectory, current, join, _ns(self._parameters["blend_time"]))
+        if result is None:
+            self._starved += 1
+            late = (join - prediction.stamp_ns) / NANOSECONDS
+            return {"held": f"the prediction came {late:.2f} s after its observation, past its last step"}
+        self._candidate.publish(joint_trajectory_message(result.trajectory))
+        return {
+            "stamp_ns": join,
+            "dropped_steps": result.dropped_steps,
+            "error": result.join_error,
+            "follows": list(followed),
+        }
+
+    # -- telling --------------------------------------------------------------------------------------------------
+
+    def _counters(self) -> dict[str, Any]:
+        replaced = self._engine.replaced if self._engine is not None else 0
+        return {
+            "predictions": self._predictions,
+            "failures": self._failures,
+            "starved": self._starved,
+            "replaced": replaced,
+        }
+
+    def _look_at_inputs(self) -> None:
+        synchroniser, engine = self._synchroniser, self._engine
+        if synchroniser is None or engine is None:
+            return
+        now = self._now()
+        for camera in self._cameras:
+            problem = camera.update()
+            values = {"transport": camera.transport, "topic": camera.topic}
+            self._diagnostics.set(f"camera {camera.view}", WARN if problem else OK, problem or "connected", values)
+        values = {}
+        for stream in synchroniser.health(now):
+            age = "never" if stream.age_ns is None else f"{stream.age_ns / 1e6:.0f} ms"
+            values[stream.name] = f"{stream.rate_hz:.1f} Hz, age {age}, {stream.received} received"
+            dropped = stream.invalid + stream.late + stream.duplicates
+            if dropped:
+                values[f"{stream.name} dropped"] = (
+                    f"{stream.invalid} invalid, {stream.late} late, {stream.duplicates} duplicate; {stream.last_error}"
+                )
+        values |= {"used": synchroniser.references, "unsynchronised": synchroniser.unsynchronised}
+        problems = synchroniser.problems(now)
+        if synchroniser.epoch != self._epoch:
+            self._epoch = synchroniser.epoch
+            self._executing.clear()
+            engine.cancel_pending()
+            self._diagnostics.set("clock", WARN, f"holding: {synchroniser.last_reset}; buffers were emptied")
+        if problems:
+            self._diagnostics.set("inputs", ERROR, f"holding: {problems[0]}", {**values, "all": "; ".join(problems)})
+        else:
+            self._diagnostics.set("inputs", OK, "fresh", values)
+        busy = engine.busy_seconds()
+        if busy > self._parameters["model_timeout"]:
+            limit = self._parameters["model_timeout"]
+            self._diagnostics.set("prediction", ERROR, f"holding: no answer from the world model for over {limit:g} s")
+        self._diagnostics.set("state", OK, f"active: {self._model_text}")
+
+
+def _steady_clock() -> Any:
+    from rclpy.clock import Clock, ClockType
+
+    return Clock(clock_type=ClockType.STEADY_TIME)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node."""
+    return run(Predictor, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
