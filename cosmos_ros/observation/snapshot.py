@@ -1,0 +1,102 @@
+"""What was chosen for one reference stamp, still undecoded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from cosmos_ros.errors import InputError
+from cosmos_ros.messages.compressed import decode_compressed
+from cosmos_ros.messages.images import decode_image
+from cosmos_ros.observation.rings import Item
+from cosmos_ros.types import FloatArray, JointState, Observation, UInt8Array
+
+
+@dataclass
+class Snapshot:
+    """The inputs of one observation. Cheap to make; ``build`` decodes the images.
+
+    Attributes:
+        stamp_ns: Reference stamp.
+        images: View → item; the payload is a message or ``uint8 [H, W, 3]`` RGB.
+        joints: As-of joint state, or None.
+        tool_poses, gripper_widths, scene, instruction: As in Observation.
+        previous: The snapshot one control step earlier, when held.
+        epoch: Number of clock resets before it.
+        primary: The view whose stamp is the reference.
+        timed_out: Streams that had not yet passed the reference stamp when waiting for them ended.
+        notes: What build noticed, e.g. that the previous image could not be decoded.
+    """
+
+    stamp_ns: int
+    images: Mapping[str, Item]
+    joints: JointState | None
+    primary: str
+    instruction: str = ""
+    tool_poses: Mapping[str, FloatArray] = field(default_factory=dict)
+    gripper_widths: Mapping[str, float] = field(default_factory=dict)
+    scene: Mapping[str, FloatArray] = field(default_factory=dict)
+    previous: Snapshot | None = None
+    epoch: int = 0
+    timed_out: tuple[str, ...] = ()
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def received_ns(self) -> int:
+        """Node clock at the arrival of the last of the images."""
+        return max(item.received_ns for item in self.images.values())
+
+    def build(self) -> Observation:
+        """Decode the images and return the observation.
+
+        Raises:
+            InputError: An image cannot be decoded; names the view.
+        """
+        previous: Observation | None = None
+        if self.previous is not None:
+            try:
+                previous = self.previous.build()
+            except InputError as error:
+                # The present does not depend on it, and it was reported when it was the reference itself.
+                self.notes.append(f"previous observation left out: {error}")
+        return Observation(
+            stamp_ns=self.stamp_ns,
+            images={view: decode_item(item, view) for view, item in self.images.items()},
+            image_stamps_ns={view: item.stamp_ns for view, item in self.images.items()},
+            joints=self.joints,
+            instruction=self.instruction,
+            previous=previous,
+            tool_poses=self.tool_poses,
+            gripper_widths=self.gripper_widths,
+            scene=self.scene,
+        )
+
+
+def decode_item(item: Item, view: str) -> UInt8Array:
+    """Return an image item as ``uint8 [H, W, 3]`` RGB, decoding it on the first call.
+
+    Raises:
+        InputError: It cannot be decoded; names the view.
+    """
+    if item.decoded is None:
+        item.decoded = decode_payload(item.payload, f"camera {view}")
+    image: UInt8Array = item.decoded
+    return image
+
+
+def decode_payload(payload: Any, name: str) -> UInt8Array:
+    """Return an Image, a CompressedImage or an RGB array as ``uint8 [H, W, 3]``.
+
+    Raises:
+        InputError: It is none of these, or cannot be decoded.
+    """
+    if isinstance(payload, np.ndarray):
+        if payload.dtype != np.uint8 or payload.ndim != 3 or payload.shape[2] != 3 or payload.size == 0:
+            raise InputError(f"{payload.dtype} {list(payload.shape)} is not uint8 [H, W, 3]", where=name)
+        return payload
+    if hasattr(payload, "encoding"):
+        return decode_image(payload, topic=name)
+    return decode_compressed(payload, topic=name)

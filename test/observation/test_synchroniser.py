@@ -1,0 +1,402 @@
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from cosmos_ros.errors import ConfigError, StaleInputError
+from cosmos_ros.observation import Synchroniser, SynchroniserSettings
+from cosmos_ros.types import JointState
+
+MS = 1_000_000
+T0 = 1_000_000 * MS
+JOINTS = ("a", "b")
+
+
+def image(value: int = 0) -> np.ndarray:
+    return np.full((4, 6, 3), value % 256, np.uint8)
+
+
+def joints(stamp_ns: int, a: float = 0.0, b: float = 0.0, names=JOINTS) -> JointState:
+    return JointState(stamp_ns, tuple(names), np.array([a, b][: len(names)]), np.zeros(len(names)))
+
+
+def make(views=("front",), **keywords) -> Synchroniser:
+    times = {k: keywords.pop(k) for k in list(keywords) if k.endswith("_ns")}
+    keywords.setdefault("joints", JOINTS)
+    return Synchroniser(views, settings=SynchroniserSettings(**times), **keywords)
+
+
+def feed(sync: Synchroniser, stamp_ns: int, *, view: str = "front", received_ns: int | None = None) -> bool:
+    received = stamp_ns if received_ns is None else received_ns
+    return sync.add_image(view, image(stamp_ns // MS), stamp_ns=stamp_ns, received_ns=received)
+
+
+def feed_joints(sync: Synchroniser, stamp_ns: int, a: float = 0.0, received_ns: int | None = None) -> bool:
+    return sync.add_joint_state(joints(stamp_ns, a), received_ns=stamp_ns if received_ns is None else received_ns)
+
+
+def test_as_of_takes_the_newest_state_at_or_before_the_image() -> None:
+    sync = make()
+    for k in range(5):
+        feed_joints(sync, T0 + 10 * k * MS, a=k)
+    feed(sync, T0 + 27 * MS)
+    snapshot = sync.take(T0 + 40 * MS)
+    assert snapshot is not None
+    observation = snapshot.build()
+    assert observation.stamp_ns == T0 + 27 * MS
+    assert observation.joints is not None and observation.joints.stamp_ns == T0 + 20 * MS
+    assert observation.joints.positions[0] == 2.0
+    assert sync.take(T0 + 41 * MS) is None, "a reference is used once"
+
+
+def test_waits_until_every_stream_has_passed_the_reference() -> None:
+    sync = make(views=("front", "wrist"), wait_ns=30 * MS)
+    feed_joints(sync, T0 - MS)
+    feed(sync, T0 - 20 * MS, view="wrist")
+    feed(sync, T0)
+    assert sync.take(T0 + MS) is None
+    feed_joints(sync, T0 + 9 * MS)
+    assert not sync.ready(T0 + 9 * MS), "the wrist camera may still deliver an image that is newer but not too new"
+    feed(sync, T0 + 13 * MS, view="wrist")
+    snapshot = sync.take(T0 + 13 * MS)
+    assert snapshot is not None and snapshot.timed_out == ()
+    assert snapshot.build().image_stamps_ns == {"front": T0, "wrist": T0 - 20 * MS}
+
+
+def test_waiting_ends_and_says_what_was_open() -> None:
+    sync = make(wait_ns=30 * MS, names={"joints": "/robot/joint_states"})
+    feed_joints(sync, T0 - MS)
+    feed(sync, T0)
+    assert sync.deadline_ns() == T0 + 30 * MS
+    assert sync.take(T0 + 29 * MS) is None
+    snapshot = sync.take(T0 + 30 * MS)
+    assert snapshot is not None and snapshot.timed_out == ("/robot/joint_states",)
+
+
+@pytest.mark.parametrize("order", ["stamps", "cameras late", "joints late"])
+def test_observations_do_not_depend_on_arrival_order(order: str) -> None:
+    rng = np.random.default_rng(7)
+    events = [(int(T0 + 33.4 * MS * k), "front") for k in range(30)]
+    events += [(int(T0 + 5 * MS + 41 * MS * k), "wrist") for k in range(30)]
+    events += [(int(T0 - 3 * MS + 8 * MS * k + rng.integers(0, MS)), "joints") for k in range(150)]
+    delay = {"stamps": {}, "cameras late": {"front": 60, "wrist": 45}, "joints late": {"joints": 70}}[order]
+    arrivals = sorted((stamp + delay.get(kind, 0) * MS, stamp, kind) for stamp, kind in events)
+    sync = make(
+        views=("front", "wrist"), wait_ns=10_000 * MS, period_ns=66 * MS, joint_max_age_ns=900 * MS, step_ns=66 * MS
+    )
+    taken = []
+    for received, stamp, kind in arrivals:
+        if kind == "joints":
+            feed_joints(sync, stamp, a=stamp / 1e9, received_ns=received)
+        else:
+            feed(sync, stamp, view=kind, received_ns=received)
+        snapshot = sync.take(received)
+        if snapshot is not None:
+            previous = None if snapshot.previous is None else snapshot.previous.stamp_ns
+            stamps = tuple(item.stamp_ns for item in snapshot.images.values())
+            taken.append((snapshot.stamp_ns, stamps, snapshot.joints.stamp_ns, previous))
+    expected = []
+    fronts, wrists, states = ([s for s, kind in events if kind == which] for which in ("front", "wrist", "joints"))
+    last = None
+    end = min(fronts[-1], wrists[-1], states[-1])
+    for stamp in fronts:
+        wrist = max((s for s in wrists if s <= stamp), default=None)
+        state = max((s for s in states if s <= stamp), default=None)
+        if stamp > end or wrist is None or state is None or (last is not None and stamp < last + 62 * MS):
+            continue
+        earlier = [s for s in fronts if s <= stamp - 66 * MS + 66 * MS // 4]
+        usable = earlier and earlier[-1] >= T0 + 5 * MS and any(s <= earlier[-1] for s in states)
+        expected.append((stamp, (stamp, wrist), state, earlier[-1] if usable else None))
+        last = stamp
+    assert len(expected) > 12
+    assert taken == expected
+
+
+def test_newest_image_wins_after_a_long_pause_and_the_rest_are_counted() -> None:
+    sync = make(period_ns=0, catch_up_ns=40 * MS)
+    for k in range(10):
+        feed(sync, T0 + 30 * k * MS)
+        feed_joints(sync, T0 + 30 * k * MS)
+    snapshot = sync.take(T0 + 271 * MS)
+    assert snapshot is not None and snapshot.stamp_ns == T0 + 270 * MS
+    assert sync.skipped == 9
+
+
+def test_short_hiccup_does_not_change_the_choice() -> None:
+    sync = make(period_ns=0, catch_up_ns=40 * MS)
+    for k in range(2):
+        feed(sync, T0 + 30 * k * MS)
+        feed_joints(sync, T0 + 30 * k * MS)
+    stamps = [sync.take(T0 + 31 * MS).stamp_ns, sync.take(T0 + 31 * MS).stamp_ns]
+    assert stamps == [T0, T0 + 30 * MS]
+
+
+def test_rounded_stamps_do_not_halve_the_rate() -> None:
+    period = round(1e9 / 15)
+    sync = make(period_ns=period)
+    taken = 0
+    for k in range(60):
+        stamp = T0 + round(k * 1e9 / 15) - (k % 2)
+        feed(sync, stamp)
+        feed_joints(sync, stamp)
+        taken += sync.take(stamp) is not None
+    assert taken == 60
+
+
+def test_previous_observation_is_one_step_earlier_within_jitter() -> None:
+    sync = make(step_ns=66_666_667, joint_max_age_ns=1_000 * MS)
+    stamps = [T0, T0 + 66 * MS, T0 + 134 * MS]
+    for stamp in stamps:
+        feed(sync, stamp)
+        feed_joints(sync, stamp, a=(stamp - T0) / MS)
+    snapshot = sync.take(stamps[-1])
+    observation = snapshot.build()
+    assert observation.stamp_ns == stamps[2]
+    assert observation.previous.stamp_ns == stamps[1]
+    assert observation.previous.joints.positions[0] == 66
+    assert observation.previous.images["front"][0, 0, 0] == (stamps[1] // MS) % 256
+    assert observation.previous.previous is None
+
+
+def test_no_previous_when_the_image_before_is_missing() -> None:
+    sync = make(step_ns=66 * MS)
+    for stamp in (T0, T0 + 132 * MS):
+        feed(sync, stamp)
+        feed_joints(sync, stamp)
+    assert sync.take(T0 + 132 * MS).previous is None
+
+
+def test_stale_stream_is_named_with_its_age_and_gate() -> None:
+    sync = make(image_max_age_ns=300 * MS, joint_max_age_ns=100 * MS)
+    feed_joints(sync, T0)
+    feed(sync, T0)
+    assert sync.take(T0 + 150 * MS) is None
+    with pytest.raises(StaleInputError, match=r"joint_states: 150 ms old, gate 100 ms"):
+        sync.require(T0 + 150 * MS)
+    feed_joints(sync, T0 + 160 * MS)
+    assert sync.problems(T0 + 160 * MS) == ()
+    assert sync.take(T0 + 160 * MS).stamp_ns == T0
+    assert sync.problems(T0 + 500 * MS)[0] == "camera front: 500 ms old, gate 300 ms"
+
+
+def test_missing_stream_is_named() -> None:
+    sync = make()
+    feed(sync, T0)
+    assert sync.problems(T0) == ("joint_states: nothing received",)
+
+
+@pytest.mark.parametrize(("a", "text"), [(np.nan, "joint 'a'"), (np.inf, "joint 'a'")])
+def test_bad_joint_is_counted_named_and_does_not_replace_the_good_state(a: float, text: str) -> None:
+    sync = make(joint_max_age_ns=100 * MS)
+    feed_joints(sync, T0, a=0.5)
+    assert not feed_joints(sync, T0 + 10 * MS, a=a)
+    feed(sync, T0 + 11 * MS)
+    assert sync.take(T0 + 70 * MS).build().joints.positions[0] == 0.5
+    health = {entry.name: entry for entry in sync.health(T0 + 70 * MS)}["joint_states"]
+    assert (health.received, health.invalid) == (2, 1) and text in health.last_error
+    assert text in sync.problems(T0 + 150 * MS)[0]
+
+
+def test_half_an_image_is_refused_on_arrival() -> None:
+    sync = make()
+    header = SimpleNamespace(stamp=SimpleNamespace(sec=1, nanosec=0))
+    half = SimpleNamespace(
+        header=header, height=4, width=6, encoding="rgb8", is_bigendian=0, step=18, data=bytes(18 * 2)
+    )
+    assert not sync.add_image("front", half, received_ns=10**9)
+    assert "truncated: 36 bytes of 72" in sync.health(10**9)[0].last_error
+    assert "truncated" in sync.problems(10**9)[0]
+
+
+def test_joints_of_two_publishers_are_put_together_in_the_wanted_order() -> None:
+    sync = make(joints=("a", "b", "finger"))
+    sync.add_joint_state(JointState(T0, ("b", "a"), np.array([2.0, 1.0]), np.array([0.2, 0.1])), received_ns=T0)
+    assert "joint_states: joints missing: finger" in sync.problems(T0)
+    sync.add_joint_state(
+        JointState(T0 + 4 * MS, ("finger", "other"), np.array([3.0, 9.0]), np.array([0.3, 0.9])),
+        received_ns=T0 + 4 * MS,
+    )
+    feed(sync, T0 + 5 * MS)
+    assert sync.problems(T0 + 5 * MS) == ()
+    assert not sync.ready(T0 + 6 * MS)
+    sync.add_joint_state(JointState(T0 + 8 * MS, ("b", "a"), np.array([5.0, 4.0])), received_ns=T0 + 8 * MS)
+    assert not sync.ready(T0 + 8 * MS), "the gripper has not passed the image yet"
+    sync.add_joint_state(JointState(T0 + 9 * MS, ("finger",), np.array([7.0])), received_ns=T0 + 9 * MS)
+    state = sync.take(T0 + 9 * MS).joints
+    assert state.names == ("a", "b", "finger")
+    assert state.positions.tolist() == [1.0, 2.0, 3.0]
+    assert state.velocities.tolist() == [0.1, 0.2, 0.3]
+    assert state.stamp_ns == T0
+
+
+def test_stamps_going_back_clear_everything_but_the_instruction() -> None:
+    sync = make(image_max_age_ns=5_000 * MS, joint_max_age_ns=5_000 * MS)
+    sync.add_instruction("pick up the cube", received_ns=T0)
+    for k in range(20):
+        feed(sync, T0 + 100 * k * MS)
+        feed_joints(sync, T0 + 100 * k * MS)
+    assert sync.take(T0 + 1_900 * MS) is not None
+    now = T0 + 1_950 * MS
+    assert feed(sync, T0 + 100 * MS, received_ns=now)
+    assert sync.epoch == 1 and sync.last_reset == "stamps of camera front went back by 1800 ms"
+    assert sync.take(now) is None, "no joint state from before the reset may be used"
+    feed_joints(sync, T0 + 100 * MS, received_ns=now)
+    snapshot = sync.take(now)
+    assert snapshot.stamp_ns == T0 + 100 * MS and snapshot.epoch == 1
+    assert snapshot.instruction == "pick up the cube"
+
+
+def test_clock_going_back_is_noticed_without_any_message() -> None:
+    sync = make()
+    feed(sync, T0)
+    feed_joints(sync, T0)
+    assert sync.take(T0 - 5_000 * MS) is None
+    assert sync.epoch == 1 and "the clock went back by 5000 ms" in sync.last_reset
+
+
+def test_small_disorder_is_no_reset() -> None:
+    sync = make()
+    feed_joints(sync, T0 + 20 * MS, a=2)
+    feed_joints(sync, T0 + 10 * MS, a=1, received_ns=T0 + 21 * MS)
+    assert not feed_joints(sync, T0 + 10 * MS, a=9, received_ns=T0 + 22 * MS)
+    feed(sync, T0 + 15 * MS)
+    assert sync.epoch == 0
+    assert sync.take(T0 + 22 * MS).joints.positions[0] == 1
+    health = {entry.name: entry for entry in sync.health(T0)}["joint_states"]
+    assert (health.late, health.duplicates) == (1, 1)
+
+
+def test_instruction_is_the_one_known_at_the_image() -> None:
+    sync = make(instruction="default")
+    feed_joints(sync, T0)
+    feed(sync, T0)
+    sync.add_instruction("first", received_ns=T0 + 5 * MS)
+    feed(sync, T0 + 33 * MS)
+    feed_joints(sync, T0 + 33 * MS)
+    assert sync.take(T0 + 33 * MS).instruction == "default"
+    assert sync.take(T0 + 33 * MS).instruction == "first"
+    assert not sync.add_instruction("x" * 20_000, received_ns=T0 + 34 * MS)
+    assert sync.instruction == "first"
+
+
+def test_stamps_that_are_unset_or_ahead_of_the_clock_are_refused() -> None:
+    sync = make()
+    assert not feed(sync, 0)
+    assert "not set" in sync.health(0)[0].last_error
+    assert not feed(sync, T0 + 500 * MS, received_ns=T0)
+    assert "500 ms ahead of this node's clock" in sync.health(T0)[0].last_error
+
+
+def test_optional_view_may_be_absent_and_is_waited_for_only_while_it_lives() -> None:
+    sync = make(views=("front", "wrist"), optional_views=("wrist",), image_tolerance_ns=50 * MS)
+    feed(sync, T0)
+    feed_joints(sync, T0)
+    assert set(sync.take(T0).images) == {"front"}
+    feed(sync, T0 + 20 * MS, view="wrist")
+    feed(sync, T0 + 33 * MS)
+    feed_joints(sync, T0 + 33 * MS)
+    assert sync.take(T0 + 34 * MS) is None
+    feed(sync, T0 + 40 * MS, view="wrist")
+    assert set(sync.take(T0 + 40 * MS).images) == {"front", "wrist"}
+    feed(sync, T0 + 99 * MS)
+    feed_joints(sync, T0 + 99 * MS)
+    assert set(sync.take(T0 + 99 * MS).images) == {"front"}
+
+
+def test_images_without_a_partner_are_discarded_counted_and_reported() -> None:
+    sync = make(joint_tolerance_ns=20 * MS)
+    for k in range(4):
+        feed(sync, T0 + 100 * k * MS)
+        feed_joints(sync, T0 + (100 * k + 50) * MS)
+        assert sync.take(T0 + (100 * k + 50) * MS) is None
+    assert sync.unsynchronised == 4
+    assert sync.problems(T0 + 350 * MS) == ("no whole state on joint_states within 20 ms before the image",)
+
+
+def test_tool_poses_widths_and_scene_travel_along() -> None:
+    sync = Synchroniser(["front"], joints=(), tool_poses=["tool"], gripper_widths=["gripper"], scene=True)
+    pose = np.eye(4)
+    pose[0, 3] = 0.25
+    feed(sync, T0)
+    sync.add_tool_pose("tool", pose, stamp_ns=T0, received_ns=T0)
+    sync.add_gripper_width("gripper", 0.04, stamp_ns=T0, received_ns=T0)
+    assert not sync.add_gripper_width("gripper", float("nan"), stamp_ns=T0 + MS, received_ns=T0 + MS)
+    assert sync.take(T0 + MS) is None
+    sync.add_scene({"cube": pose}, stamp_ns=T0, received_ns=T0 + MS)
+    observation = sync.take(T0 + MS).build()
+    assert observation.joints is None
+    assert observation.tool_poses["tool"][0, 3] == 0.25
+    assert observation.gripper_widths == {"gripper": 0.04}
+    assert observation.scene["cube"][0, 3] == 0.25
+    assert not sync.add_joint_state(joints(T0), received_ns=T0)
+
+
+def test_memory_is_bounded() -> None:
+    sync = make(history_ns=200 * MS)
+    for k in range(10_000):
+        feed_joints(sync, T0 + k * MS)
+        feed(sync, T0 + k * MS)
+    buffers = sync._buffers
+    assert len(buffers.rings["image:front"].items()) <= 201
+    assert len(buffers.joints._rings[JOINTS].items()) <= 201
+
+
+def test_rate_and_age() -> None:
+    sync = make()
+    for k in range(31):
+        feed(sync, T0 + k * 20 * MS, received_ns=T0 + k * 20 * MS + 5 * MS)
+    health = sync.health(T0 + 620 * MS)[0]
+    assert health.rate_hz == pytest.approx(50, rel=0.05)
+    assert health.age_ns == 20 * MS and not health.stale
+    assert sync.health(T0 + 6_000 * MS)[0].rate_hz < 6 and sync.health(T0 + 6_000 * MS)[0].stale
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: Synchroniser([]),
+        lambda: Synchroniser(["a", "a"]),
+        lambda: Synchroniser(["a"], primary="b"),
+        lambda: Synchroniser(["a"], optional_views=["a"]),
+        lambda: Synchroniser(["a"], names={"image:b": "x"}),
+        lambda: SynchroniserSettings(wait_ns=-1),
+        lambda: SynchroniserSettings(capacity=1),
+        lambda: make().add_image("nowhere", image(), stamp_ns=T0, received_ns=T0),
+    ],
+)
+def test_wrong_configuration_is_refused(build) -> None:
+    with pytest.raises(ConfigError):
+        build()
+
+
+def test_one_thread_writes_while_another_takes() -> None:
+    sync = make(history_ns=300 * MS, catch_up_ns=10_000 * MS, wait_ns=10_000 * MS)
+    done = threading.Event()
+    failures: list[BaseException] = []
+    taken: list[int] = []
+
+    def take() -> None:
+        try:
+            while True:
+                finished = done.is_set()
+                snapshot = sync.take(sync._now_ns)
+                if snapshot is not None:
+                    assert snapshot.joints.stamp_ns == snapshot.stamp_ns
+                    taken.append(snapshot.build().stamp_ns)
+                elif finished:
+                    return
+        except BaseException as error:
+            failures.append(error)
+
+    worker = threading.Thread(target=take)
+    worker.start()
+    for k in range(4_000):
+        feed_joints(sync, T0 + k * MS)
+        feed(sync, T0 + k * MS)
+    done.set()
+    worker.join(20)
+    assert not failures and not worker.is_alive()
+    assert len(taken) > 10 and taken == sorted(set(taken))
