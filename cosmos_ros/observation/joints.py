@@ -97,6 +97,11 @@ class JointBuffer:
             return parts[0]
         return _merge(parts, self._joints)
 
+    def newest(self) -> JointState | None:
+        """The newest whole state, put together from the newest of each source; None until every joint was named."""
+        stamps = [item.stamp_ns for ring in self._rings.values() if (item := ring.newest) is not None]
+        return self.as_of(max(stamps), self._history_ns) if stamps else None
+
 
 def _merge(parts: Sequence[JointState], joints: tuple[str, ...]) -> JointState | None:
     source: dict[str, tuple[JointState, int]] = {}

@@ -24,6 +24,7 @@ from cosmos_ros.observation.inputs import (
 from cosmos_ros.observation.rings import Arrival, Item
 from cosmos_ros.observation.settings import SynchroniserSettings
 from cosmos_ros.observation.snapshot import Snapshot
+from cosmos_ros.types import JointState
 
 MAX_INSTRUCTION_CHARACTERS = 10_000
 
@@ -233,6 +234,10 @@ class Synchroniser:
     def health(self, now_ns: int) -> tuple[StreamHealth, ...]:
         """State of every stream."""
         return tuple(counter.health(now_ns) for counter in (*self._counters.values(), self._instruction_counter))
+
+    def newest_joint_state(self) -> JointState | None:
+        """The newest whole joint state, for joining a motion; None until every wanted joint was named."""
+        return self._buffers.joints.newest()
 
     @property
     def instruction(self) -> str:

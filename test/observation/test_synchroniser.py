@@ -225,6 +225,7 @@ def test_joints_of_two_publishers_are_put_together_in_the_wanted_order() -> None
     sync.add_joint_state(JointState(T0 + 8 * MS, ("b", "a"), np.array([5.0, 4.0])), received_ns=T0 + 8 * MS)
     assert not sync.ready(T0 + 8 * MS), "the gripper has not passed the image yet"
     sync.add_joint_state(JointState(T0 + 9 * MS, ("finger",), np.array([7.0])), received_ns=T0 + 9 * MS)
+    assert sync.newest_joint_state().positions.tolist() == [4.0, 5.0, 7.0]
     state = sync.take(T0 + 9 * MS).joints
     assert state.names == ("a", "b", "finger")
     assert state.positions.tolist() == [1.0, 2.0, 3.0]
