@@ -128,6 +128,7 @@ class Request:
         seed: Seed of the sampler.
         settings: Sampler overrides (num_inference_steps, guidance_scale, flow_shift …); backends refuse
             names they do not know.
+        recommended_settings: What the embodiment recommends for this mode; backends without a sampler ignore it.
         hold_action: ``float32 [D]`` the row that decodes to "do not move, leave the grippers as they are".
         layout: What the columns of an action row mean, for models that compute with motion (the baselines).
         observation: The observation this was built from; only for models that declare ``needs_observation``.
@@ -152,6 +153,7 @@ class Request:
     resolution_tier: int = 480
     seed: int = 0
     settings: Mapping[str, float | int | str | bool] = field(default_factory=dict)
+    recommended_settings: Mapping[str, float | int | str | bool] = field(default_factory=dict)
     hold_action: Float32Array | None = None
     layout: ActionLayout | None = None
     observation: Observation | None = None

@@ -1,0 +1,93 @@
+"""A circuit that opens after repeated failures, so that a dead server is asked only now and then."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from cosmos_ros.errors import ConfigError, ModelError
+
+
+class CircuitBreaker:
+    """Counts failures in a row; open, it refuses at once until a pause is over, then lets one trial through.
+
+    The pause doubles with each failed trial. Used by one thread; :meth:`state` may be read from any.
+
+    Args:
+        where: For the error message, e.g. ``world_model nim``.
+        failures: Failures in a row that open it.
+        pause: First pause in seconds.
+        longest_pause: Longest pause in seconds.
+        clock: Monotonic seconds; for tests.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        *,
+        failures: int = 3,
+        pause: float = 2.0,
+        longest_pause: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if failures < 1 or pause < 0 or longest_pause < pause:
+            raise ConfigError(f"circuit of {failures} failures, pauses {pause} to {longest_pause} s", where=where)
+        self._where = where
+        self._limit = failures
+        self._first_pause = pause
+        self._longest_pause = longest_pause
+        self._clock = clock
+        self._failed = 0
+        self._pause = pause
+        self._open_until: float | None = None
+        self._reason = ""
+
+    @property
+    def state(self) -> str:
+        """``closed``, ``open`` or ``half-open`` (the pause is over; the next request is a trial)."""
+        until = self._open_until
+        if until is None:
+            return "closed"
+        return "open" if self._clock() < until else "half-open"
+
+    @property
+    def failures(self) -> int:
+        """Failures since the last success."""
+        return self._failed
+
+    @property
+    def reason(self) -> str:
+        """The last failure, or empty after a success."""
+        return self._reason
+
+    def check(self) -> None:
+        """Refuse while open.
+
+        Raises:
+            ModelError: Says why it is open and when the next trial is.
+        """
+        if self.state == "open":
+            assert self._open_until is not None
+            wait = self._open_until - self._clock()
+            raise ModelError(
+                f"not asked after {self._failed} failures in a row, the last: {self._reason}; "
+                f"next trial in {wait:.0f} s",
+                where=self._where,
+            )
+
+    def succeeded(self) -> None:
+        """Close it."""
+        self._failed = 0
+        self._pause = self._first_pause
+        self._open_until = None
+        self._reason = ""
+
+    def failed(self, reason: str) -> None:
+        """Count a failure; open when there were too many, or when a trial failed."""
+        trial = self._open_until is not None
+        self._failed += 1
+        self._reason = reason
+        if trial:
+            self._pause = min(self._pause * 2, self._longest_pause)
+        if trial or self._failed >= self._limit:
+            self._open_until = self._clock() + self._pause

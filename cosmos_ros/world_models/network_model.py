@@ -1,0 +1,118 @@
+"""The part that the network backends share: options, lifecycle, circuit, status."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Coroutine, Mapping
+from typing import Any
+
+from cosmos_ros.errors import CosmosRosError, ModelError
+from cosmos_ros.types import Request, Rollout
+from cosmos_ros.world_models.base import Capabilities, check_request
+from cosmos_ros.world_models.circuit import CircuitBreaker
+from cosmos_ros.world_models.network import EventLoopThread, Limits
+
+
+class NetworkModel(ABC):
+    """A world model behind a socket: one request in flight, a deadline, a circuit.
+
+    Subclasses give ``name``, ``capabilities`` and the three coroutines.
+    """
+
+    name: str
+    capabilities: Capabilities
+
+    def __init__(self, url: str, limits: Limits, circuit: CircuitBreaker) -> None:
+        self.url = url
+        self._limits = limits
+        self._circuit = circuit
+        self._loop: EventLoopThread | None = None
+
+    @property
+    def where(self) -> str:
+        """Prefix of error messages."""
+        return f"world_model {self.name}"
+
+    def load(self) -> None:
+        """Connect and check that the server is the right one.
+
+        Raises:
+            ModelError: It cannot be reached or is not ready; says why and what to do.
+        """
+        if self._loop is None:
+            self._loop = EventLoopThread(self.where)
+        self._loop.run(self._greet(), self._limits.connect * self._limits.attempts + self._limits.read)
+
+    def predict(self, request: Request) -> Rollout:
+        """Answer one request.
+
+        Raises:
+            CapabilityError: The request is more than the model declared; the server was not asked.
+            ModelError: The server failed, was too slow, or answered with something else; or the circuit is open.
+        """
+        check_request(self, request)
+        asked = self._ask(request)  # checks the request first: its faults are not the server's
+        try:
+            self._circuit.check()
+        except ModelError:
+            asked.close()
+            raise
+        if self._loop is None:
+            self._loop = EventLoopThread(self.where)
+        started = time.perf_counter()
+        try:
+            rollout = self._loop.run(asked, self._limits.total)
+        except CosmosRosError as error:
+            self._circuit.failed(error.message)
+            if isinstance(error, ModelError):
+                raise
+            raise ModelError(error.message, where=error.where or self.where, hint=error.hint) from error
+        self._circuit.succeeded()
+        latencies = {**rollout.latencies_ms, "round_trip": (time.perf_counter() - started) * 1e3}
+        return Rollout(
+            frames=rollout.frames,
+            actions=rollout.actions,
+            action_space=rollout.action_space,
+            provenance={"backend": self.name, "server": self.url, **rollout.provenance},
+            latencies_ms=latencies,
+        )
+
+    def cancel(self) -> None:
+        """End the request in flight, from any thread; its ``predict`` raises ModelError."""
+        if self._loop is not None:
+            self._loop.cancel()
+
+    def status(self) -> Mapping[str, str]:
+        """Return facts for diagnostics, from any thread: circuit, failures in a row, last failure, server."""
+        return {
+            "server": self.url,
+            "circuit": self._circuit.state,
+            "failures": str(self._circuit.failures),
+            "last_failure": self._circuit.reason,
+        }
+
+    def close(self) -> None:
+        """Cancel, disconnect and end the thread; may be called twice."""
+        loop, self._loop = self._loop, None
+        if loop is None:
+            return
+        loop.cancel()
+        try:
+            loop.run(self._disconnect(), 2.0)
+        except ModelError:
+            pass  # a connection that cannot be closed nicely ends with the thread
+        finally:
+            loop.stop()
+
+    @abstractmethod
+    async def _greet(self) -> None:
+        """Check the server."""
+
+    @abstractmethod
+    def _ask(self, request: Request) -> Coroutine[Any, Any, Rollout]:
+        """Check the request and return the coroutine that asks the server."""
+
+    @abstractmethod
+    async def _disconnect(self) -> None:
+        """Close connections."""

@@ -1,0 +1,122 @@
+"""MP4 to frames and back, in memory, with every size bounded: what a server sends is not trusted."""
+
+from __future__ import annotations
+
+import io
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cosmos_ros.errors import ConfigError, InputError
+from cosmos_ros.types import UInt8Array
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+MAX_SIDE = 4096
+MAX_PIXELS = 1 << 31  # of a whole clip: 2 Gi, 6 GiB as RGB
+
+
+def decode_video(
+    data: bytes | Path,
+    *,
+    where: str,
+    max_frames: int,
+    exact_frames: int | None = None,
+) -> tuple[UInt8Array, float]:
+    """Return a clip as ``uint8 [N, H, W, 3]`` RGB and its frame rate in 1/s (0 when the file does not say).
+
+    Args:
+        data: The file's bytes, or its path.
+        where: For the error message: the server or file it came from.
+        max_frames: More frames than this are an error.
+        exact_frames: Any other number of frames is an error.
+
+    Raises:
+        InputError: Not a video, truncated, too large, or with the wrong number of frames.
+        ConfigError: PyAV is not installed.
+    """
+    av = _av()
+    source: Any = io.BytesIO(data) if isinstance(data, bytes) else str(data)
+    # Bytes come from a server: only MP4 then, since playlist formats make the reader open what they name.
+    only = "mp4" if isinstance(data, bytes) else None
+    frames: list[UInt8Array] = []
+    try:
+        with av.open(source, mode="r", format=only) as container:
+            if not container.streams.video:
+                raise InputError("the file holds no video", where=where)
+            stream = container.streams.video[0]
+            width, height = int(stream.codec_context.width), int(stream.codec_context.height)
+            _check_size(width, height, exact_frames or 1, where)
+            rate = float(stream.average_rate or 0)
+            for frame in container.decode(stream):
+                if len(frames) >= max_frames:
+                    raise InputError(f"the video has more than {max_frames} frames", where=where)
+                if (frame.width, frame.height) != (width, height):
+                    raise InputError("the video changes its size on the way", where=where)
+                _check_size(width, height, len(frames) + 1, where)
+                frames.append(frame.to_ndarray(format="rgb24"))
+    except (av.FFmpegError, ValueError, EOFError) as error:
+        raise InputError(f"the video cannot be decoded: {error}", where=where) from error
+    if not frames:
+        raise InputError("the video has no frames", where=where)
+    if exact_frames is not None and len(frames) != exact_frames:
+        raise InputError(f"the video has {len(frames)} frames, expected {exact_frames}", where=where)
+    return np.stack(frames), rate
+
+
+def encode_video(frames: UInt8Array, fps: float, *, lossless: bool = False) -> bytes:
+    """Return ``uint8 [N, H, W, 3]`` RGB as an H.264 MP4.
+
+    Odd sizes are padded by one repeated row or column, since the format's chroma needs even ones.
+
+    Args:
+        frames: The clip.
+        fps: Frame rate, 1/s.
+        lossless: Keep RGB exactly (for replies that are compared); else visually lossless YUV 4:2:0.
+
+    Raises:
+        InputError: Wrong shape or rate.
+        ConfigError: PyAV is not installed.
+    """
+    if frames.ndim != 4 or frames.shape[3] != 3 or 0 in frames.shape or frames.dtype != np.uint8:
+        raise InputError(f"frames have shape {list(frames.shape)} and dtype {frames.dtype}", where="encode_video")
+    if not 0 < fps <= 1000:
+        raise InputError(f"frame rate {fps}", where="encode_video")
+    av = _av()
+    even = np.pad(frames, [(0, 0), (0, frames.shape[1] % 2), (0, frames.shape[2] % 2), (0, 0)], mode="edge")
+    buffer = io.BytesIO()
+    with av.open(buffer, mode="w", format="mp4") as container:
+        stream = container.add_stream(
+            "libx264rgb" if lossless else "libx264", rate=Fraction(fps).limit_denominator(1001)
+        )
+        stream.height, stream.width = even.shape[1:3]
+        stream.pix_fmt = "rgb24" if lossless else "yuv420p"
+        stream.options = {"crf": "0" if lossless else "17", "preset": "veryfast"}
+        for frame in even:
+            for packet in stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+    return buffer.getvalue()
+
+
+def _check_size(width: int, height: int, frames: int, where: str) -> None:
+    if not 0 < width <= MAX_SIDE or not 0 < height <= MAX_SIDE:
+        raise InputError(f"the video is {width}x{height}, the largest side allowed is {MAX_SIDE}", where=where)
+    if width * height * frames > MAX_PIXELS:
+        raise InputError(f"the video has more than {MAX_PIXELS} pixels", where=where)
+
+
+def _av() -> ModuleType:
+    try:
+        import av
+    except ImportError as error:
+        raise ConfigError(
+            "PyAV is not installed, so videos can be neither read nor written",
+            where="video",
+            hint="Install it: pip install av.",
+        ) from error
+    return av
