@@ -15,9 +15,10 @@ EXTRAS: dict[str, list[str]] = {
     # ROS 2 as wheels, for machines without a ROS installation. Linux x86_64 only. rclpy alone lacks its middleware.
     "ros": ["ros-rclpy[fastrtps]", "ros-common-interfaces"],
     "kinematics": ["pin>=3.0"],
-    "sim": ["mujoco>=3.2", "matplotlib>=3.5"],
-    "bags": ["rosbags>=0.10", "pyarrow>=14"],
-    "network": ["httpx>=0.27", "websockets>=12", "msgpack>=1.0"],
+    "sim": ["mujoco>=3.2", "matplotlib>=3.5", "rich>=13"],
+    "bags": ["rosbags>=0.10"],
+    "lerobot": ["rosbags>=0.10", "pyarrow>=14", "av>=12"],
+    "network": ["aiohttp>=3.9", "av>=12"],
     "viewer": ["rerun-sdk>=0.22"],
     "cosmos3": [
         "torch>=2.6",

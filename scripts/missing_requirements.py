@@ -3,7 +3,7 @@
 The system's own numpy is kept, since apt's OpenCV and cv_bridge are compiled against it, and OpenCV is left out where
 ``cv2`` is importable, since apt's build registers no Python distribution that pip could see.
 
-Usage: python missing_requirements.py demo|test
+Usage: python missing_requirements.py demo|test|cosmos3
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import importlib.util
 import re
 import sys
 
-EXTRAS = {"demo": ("kinematics", "sim", "bags"), "test": ("kinematics", "sim", "bags", "network", "test", "dev")}
+_DEMO = ("kinematics", "sim", "bags")
+EXTRAS = {"demo": _DEMO, "test": (*_DEMO, "lerobot", "network", "test", "dev"), "cosmos3": ("cosmos3",)}
 
 
 def main(set_name: str) -> int:

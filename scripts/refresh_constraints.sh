@@ -10,17 +10,18 @@ python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install -q --disable-pip-version-check uv
 
 resolve() {  # set name, extras, further requirements...
-    local name=$1 extras=$2
-    shift 2
+    local name=$1 python=$2 extras=$3
+    shift 3
     {
         echo "cosmos_ros[$extras] @ file://$PWD"
         printf '%s\n' "setuptools>=65.5,<80" wheel "$@"
     } >"$work/$name.in"
-    "$work/venv/bin/uv" pip compile --quiet --universal --python-version 3.10 --upgrade --no-header --no-annotate \
+    "$work/venv/bin/uv" pip compile --quiet --universal --python-version "$python" --upgrade --no-header --no-annotate \
         --no-emit-package cosmos-ros "$work/$name.in" -o "$work/$name.txt"
     {
-        echo "# Every package of 'scripts/venv.sh $name', pinned; installed with pip's --no-deps. Written by 'make constraints'."
-        cat "$work/$name.txt"
+        echo "# Every package of 'scripts/venv.sh $name', pinned. Written by 'make constraints'."
+        # torch itself pins the CUDA wheels of its build; a CPU build has none.
+        grep -vE "^(nvidia-|cuda-|triton)|sys_platform == '(win32|emscripten)'" "$work/$name.txt"
     } >"constraints/$name.txt"
     echo "constraints/$name.txt: $(grep -cE '^[A-Za-z]' "constraints/$name.txt") pins"
 }
@@ -29,11 +30,11 @@ sets=("$@")
 [ ${#sets[@]} -gt 0 ] || sets=(demo test cosmos3)
 for set_name in "${sets[@]}"; do
     case $set_name in
-        demo) resolve demo ros,kinematics,sim,bags ;;
+        demo) resolve demo 3.10 ros,kinematics,sim,bags ;;
         # The test set holds the demo set at the same versions, since both live in one environment.
-        test) resolve test ros,kinematics,sim,bags,lerobot,network,test,dev -r "$PWD/constraints/demo.txt" ;;
-        # The CPU build is what the tests need; a GPU machine takes its own torch.
-        cosmos3) resolve cosmos3 cosmos3,kinematics,network,test "torch==2.13.0" ;;
+        test) resolve test 3.10 ros,kinematics,sim,bags,lerobot,network,test,dev -r "$PWD/constraints/demo.txt" ;;
+        # diffusers 0.42 needs Python 3.11.
+        cosmos3) resolve cosmos3 3.11 cosmos3,kinematics,network,test "torch==2.13.0" ;;
         *) echo "no such set: $set_name" >&2; exit 1 ;;
     esac
 done

@@ -72,7 +72,11 @@ else
         die "ROS 2 wheels exist for Linux x86_64 only (this is $(uname -sm))" \
             "Install ROS 2 Jazzy or Kilted, source its setup.bash and run make again."
     say "installing $(grep -cE '^[A-Za-z]' "$pins") pins of $pins"
-    pip_install --no-deps -r "$pins"
+    if [ "$set_name" = cosmos3 ]; then
+        pip_install -r "$pins" # with dependencies: which CUDA wheels torch needs depends on its build
+    else
+        pip_install --no-deps -r "$pins"
+    fi
     pip_install --no-deps --no-build-isolation -e .
 fi
 

@@ -1,0 +1,102 @@
+"""Checks of the source tree that no linter makes: file lengths, local paths, and package.xml against setup.py.
+
+Run by ``make lint``; prints one line a finding and exits 1 when there is one.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# A file does one thing; longer ones are asked to be split. Lines; tests may list more cases.
+LONGEST = {"cosmos_ros": 440, "launch": 440, "scripts": 440, "benchmarks": 440, "test": 800}
+# path -> why it may be longer
+LONGER_ALLOWED: dict[str, str] = {}
+
+# Folders of a person's or a build machine, which mean nothing anywhere else.
+LOCAL_PATH = re.compile(r"""(?<![\w.~$}/:-])/(?:home|root|work|Users|mnt|media)/[\w.-]""")
+TEXT_SUFFIXES = {
+    ".py",
+    ".md",
+    ".rst",
+    ".txt",
+    ".yaml",
+    ".yml",
+    ".xml",
+    ".toml",
+    ".cfg",
+    ".sh",
+    ".json",
+    ".urdf",
+    ".rviz",
+    "",
+}
+
+
+def tracked_files() -> list[Path]:
+    """Return the files that git knows, and those it would add."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    output = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout  # noqa: S603
+    return [path for line in output.splitlines() if (path := ROOT / line).is_file()]
+
+
+def long_files(files: list[Path]) -> Iterator[str]:
+    """Yield Python files that are too long."""
+    for path in files:
+        relative = path.relative_to(ROOT)
+        longest = LONGEST.get(relative.parts[0])
+        if path.suffix != ".py" or longest is None or relative.as_posix() in LONGER_ALLOWED:
+            continue
+        count = len(path.read_text(encoding="utf-8").splitlines())
+        if count > longest:
+            yield f"{relative}: {count} lines, at most {longest}; split it"
+
+
+def local_paths(files: list[Path]) -> Iterator[str]:
+    """Yield lines that name a folder of one machine."""
+    for path in files:
+        if path.suffix not in TEXT_SUFFIXES:
+            continue
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+        for number, line in enumerate(text.splitlines(), 1):
+            if (match := LOCAL_PATH.search(line)) is not None:
+                yield f"{path.relative_to(ROOT)}:{number}: names a local path ({match.group()}…)"
+
+
+def manifest() -> Iterator[str]:
+    """Yield what is wrong with package.xml."""
+    root = ET.parse(ROOT / "package.xml").getroot()  # noqa: S314 - our own file
+    if root.tag != "package" or root.get("format") != "3":
+        yield "package.xml: not a <package format='3'>"
+    for tag in ("name", "version", "description", "maintainer", "license"):
+        if not (root.findtext(tag) or "").strip():
+            yield f"package.xml: <{tag}> is missing or empty"
+    init = (ROOT / "cosmos_ros" / "__init__.py").read_text(encoding="utf-8")
+    if f'__version__ = "{root.findtext("version")}"' not in init:
+        yield "package.xml: <version> is not cosmos_ros.__version__"
+    if root.findtext("export/build_type") != "ament_python":
+        yield "package.xml: <build_type> is not ament_python"
+    keys = [e.text for e in root if e.tag.endswith("depend")]
+    for key in sorted({k for k in keys if keys.count(k) > 1 and k}):
+        yield f"package.xml: {key} is listed twice"
+
+
+def main() -> int:
+    """Print every finding; return 1 when there is one."""
+    files = tracked_files()
+    findings = [*long_files(files), *local_paths(files), *manifest()]
+    print("\n".join(findings) or f"{len(files)} files: lengths, paths and package.xml are fine")
+    return int(bool(findings))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

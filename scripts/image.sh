@@ -1,0 +1,132 @@
+#!/usr/bin/env bash
+# The steps of the Dockerfile. Each can be run anywhere, so that they are exercised without a Docker engine:
+#
+#   scripts/image.sh system    apt packages: those of package.xml that have an apt key, rendering, venv
+#   scripts/image.sh python    $PREFIX/venv with the Python packages that the system lacks
+#   scripts/image.sh gpu       the extra cosmos3 into it, when GPU=1
+#   scripts/image.sh build     colcon build into $PREFIX/install, entry point to $PREFIX
+#   scripts/image.sh user      the user the image runs as
+#   scripts/image.sh check     the built prefix starts, as a user without rights
+#   scripts/image.sh rehearse  all of the above into a temporary prefix (make docker-steps)
+#
+# Environment: PREFIX (default /opt/cosmos_ros), GPU (0 or 1), UID_ (of the user), DRY_RUN=1 (nothing is changed outside
+# the prefix: apt simulates, no user is added).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/common.sh
+. scripts/common.sh
+
+PREFIX=${PREFIX:-/opt/cosmos_ros}
+SYSTEM_PACKAGES=(
+    python3-venv python3-pip python3-colcon-common-extensions
+    python3-numpy python3-opencv python3-scipy python3-yaml python3-psutil
+    "${RENDERING_PACKAGES[@]}"
+)
+
+step_system() {
+    local packages=("${SYSTEM_PACKAGES[@]}")
+    if [ "${DRY_RUN:-0}" = 1 ]; then
+        command -v apt-get >/dev/null || { say "no apt-get here; skipped"; return; }
+        # colcon's package is in the ROS repository only, which the image's base has.
+        packages=("${packages[@]/python3-colcon-common-extensions/}")
+        # shellcheck disable=SC2068 # the emptied entry shall vanish
+        apt-get install --simulate -qq --no-install-recommends ${packages[@]} | grep -c '^Inst' || true
+        return
+    fi
+    apt-get update -qq
+    apt-get install -y -qq --no-install-recommends "${packages[@]}"
+    rm -rf /var/lib/apt/lists/*
+}
+
+step_python() {
+    # Outside the image there is no ROS 2 installation under it: then the pinned wheels are.
+    if [ -f "/opt/ros/${ROS_DISTRO:-none}/setup.bash" ]; then
+        set +u
+        . "/opt/ros/$ROS_DISTRO/setup.bash"
+        set -u
+        python3 -m venv --system-site-packages "$PREFIX/venv"
+        "$PREFIX/venv/bin/python" -m pip install --no-cache-dir -qq --no-deps .
+        "$PREFIX/venv/bin/python" scripts/missing_requirements.py demo >"$PREFIX/requirements.txt"
+        "$PREFIX/venv/bin/python" -m pip install --no-cache-dir -qq -r "$PREFIX/requirements.txt"
+        "$PREFIX/venv/bin/python" -m pip uninstall -q -y cosmos_ros # colcon installs it
+    else
+        local python
+        python=$(find_python)
+        "$python" -m venv "$PREFIX/venv"
+        "$PREFIX/venv/bin/python" -m pip install -qq --disable-pip-version-check --no-deps -r constraints/test.txt
+    fi
+}
+
+step_gpu() {
+    [ "${GPU:-0}" = 1 ] || { say "GPU=${GPU:-0}: without torch"; return; }
+    "$PREFIX/venv/bin/python" scripts/missing_requirements.py cosmos3 >"$PREFIX/requirements-gpu.txt"
+    "$PREFIX/venv/bin/python" -m pip install --no-cache-dir -qq -r "$PREFIX/requirements-gpu.txt"
+}
+
+step_build() {
+    # colcon writes the interpreter it runs on into its setup files; the environment's is the one that sees everything.
+    set +u
+    [ ! -f "/opt/ros/${ROS_DISTRO:-none}/setup.bash" ] || . "/opt/ros/$ROS_DISTRO/setup.bash"
+    . "$PREFIX/venv/bin/activate"
+    set -u
+    python -m colcon --log-base "$PREFIX/log" build --merge-install \
+        --base-paths . --build-base "$PREFIX/build" --install-base "$PREFIX/install"
+    rm -rf "$PREFIX/build" "$PREFIX/log"
+    python -m compileall -q "$PREFIX/install" # colcon does not, and the image's user cannot write
+    install -m 755 scripts/entrypoint.sh "$PREFIX/entrypoint.sh"
+}
+
+step_user() {
+    [ "${DRY_RUN:-0}" = 1 ] && { getent passwd cosmos || say "would add user cosmos (${UID_:-1100})"; return; }
+    useradd --create-home --uid "${UID_:-1100}" --shell /bin/bash cosmos
+}
+
+step_check() {
+    local as_user=()
+    # Everything must be readable, and nothing need be written, by a user without rights.
+    if [ "$(id -u)" = 0 ]; then
+        as_user=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+        if ! "${as_user[@]}" "$PREFIX/venv/bin/python" -c '' 2>/dev/null; then
+            say "the Python of the environment can be run by root only; checking as root"
+            as_user=()
+        fi
+    fi
+    "${as_user[@]}" env HOME=/nonexistent "$PREFIX/entrypoint.sh" cosmos-ros --version
+    "${as_user[@]}" env HOME=/nonexistent "$PREFIX/entrypoint.sh" python3 - <<'PY'
+import os
+from pathlib import Path
+
+from ament_index_python.packages import get_package_prefix, get_package_share_directory
+
+executables = Path(get_package_prefix("cosmos_ros"), "lib", "cosmos_ros")
+found = sorted(p.name for p in executables.iterdir() if os.access(p, os.X_OK))
+assert found == ["guard", "predictor", "sim_robot"], found
+share = Path(get_package_share_directory("cosmos_ros"))
+for folder in ("launch", "config", "embodiments"):
+    assert any((share / folder).iterdir()), folder
+print("as uid", os.getuid(), "executables:", *found)
+PY
+}
+
+rehearse() {
+    PREFIX=$(mktemp -d)
+    # The system's Python rather than one under a home directory, which another user could not run.
+    if python_is_new_enough /usr/bin/python3 && /usr/bin/python3 -c 'import ensurepip' 2>/dev/null; then
+        export PYTHON=/usr/bin/python3
+    fi
+    trap 'rm -rf "$PREFIX"' EXIT
+    chmod 755 "$PREFIX"
+    DRY_RUN=1
+    local name
+    for name in system python gpu build user check; do
+        say "$name"
+        "step_$name"
+    done
+    say "every step of the Dockerfile ran"
+}
+
+case ${1:-} in
+    system | python | gpu | build | user | check) "step_$1" ;;
+    rehearse) rehearse ;;
+    *) die "usage: scripts/image.sh system|python|gpu|build|user|check|rehearse" ;;
+esac

@@ -1,0 +1,120 @@
+"""What pip and colcon really install, seen from outside the checkout."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from packaging_tools import NODES, ROOT, copy_source, run
+
+# Asked of an installation by an interpreter that does not see the checkout.
+PROBE = """
+import cosmos_ros, json
+from cosmos_ros.resources import resource, share_directory
+names = sorted(p.relative_to(share_directory()).as_posix()
+               for folder in ("config", "embodiments", "launch") for p in resource(folder).rglob("*") if p.is_file())
+print(json.dumps({"module": cosmos_ros.__file__, "share": str(share_directory()), "names": names}))
+"""
+
+
+def shared_files() -> set[str]:
+    return {
+        path.relative_to(ROOT).as_posix()
+        for folder in ("config", "embodiments", "launch")
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def check_prefix(prefix: Path) -> None:
+    """Assert what ``ros2 run`` and ``ros2 launch`` look for under an installation prefix."""
+    assert (prefix / "share/ament_index/resource_index/packages/cosmos_ros").exists()
+    executables = sorted((prefix / "lib/cosmos_ros").iterdir())
+    assert [p.name for p in executables] == NODES
+    for executable in executables:
+        assert os.access(executable, os.X_OK)
+        assert executable.read_text().startswith("#!/usr/bin/env python3\n")
+    share = prefix / "share/cosmos_ros"
+    installed = {p.relative_to(share).as_posix() for p in share.rglob("*") if p.is_file()}
+    assert shared_files() | {"package.xml"} <= installed
+
+
+def check_probe(output: str, prefix: Path) -> None:
+    found = json.loads(output.splitlines()[-1])
+    assert Path(found["module"]).is_relative_to(prefix)
+    assert Path(found["share"]) == prefix / "share/cosmos_ros"
+    assert shared_files() <= set(found["names"])
+
+
+@pytest.fixture(scope="module")
+def pip_prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    source = copy_source(tmp_path_factory.mktemp("source"))
+    prefix = tmp_path_factory.mktemp("prefix")
+    command = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-build-isolation", "--no-index", "-q"]
+    run([*command, "--prefix", str(prefix), "."], cwd=source)
+    return prefix
+
+
+def site_packages(prefix: Path) -> str:
+    return str(next(prefix.glob("lib/python3*/site-packages")))
+
+
+def test_pip_install_serves_ros_tools(pip_prefix: Path) -> None:
+    check_prefix(pip_prefix)
+
+
+def test_pip_installed_copy_finds_its_files(pip_prefix: Path, tmp_path: Path) -> None:
+    output = run([sys.executable, "-c", PROBE], cwd=tmp_path, PYTHONPATH=site_packages(pip_prefix))
+    check_probe(output, pip_prefix)
+
+
+def test_pip_installed_command_names_its_verbs(pip_prefix: Path, tmp_path: Path) -> None:
+    output = run([str(pip_prefix / "bin/cosmos-ros"), "--help"], cwd=tmp_path, PYTHONPATH=site_packages(pip_prefix))
+    assert "up" in output.split()
+
+
+# Runs an executable with its node's main replaced, and expects main's answer as the exit status.
+HANDOVER = """
+import importlib, runpy, sys
+path, module = sys.argv[1:]
+importlib.import_module(module).main = lambda *arguments: 42
+try:
+    runpy.run_path(path, run_name="__main__")
+except SystemExit as end:
+    assert end.code == 42, end
+else:
+    raise AssertionError("main was not called")
+"""
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_node_executable_hands_over_to_its_main(pip_prefix: Path, tmp_path: Path, node: str) -> None:
+    pytest.importorskip("rclpy", reason="nodes need ROS 2")
+    module = "cosmos_ros.nodes." + {"guard": "guard_node"}.get(node, node)
+    command = [sys.executable, "-c", HANDOVER, str(pip_prefix / "lib/cosmos_ros" / node), module]
+    run(command, cwd=tmp_path, PYTHONPATH=site_packages(pip_prefix))
+
+
+@pytest.mark.parametrize("options", [[], ["--symlink-install"]], ids=["copy", "symlink"])
+def test_colcon_build(tmp_path: Path, options: list[str]) -> None:
+    pytest.importorskip("colcon_core", reason="colcon is not installed")
+    pytest.importorskip("colcon_ros", reason="colcon is not installed")
+    source = copy_source(tmp_path / "workspace/src/cosmos_ros")
+    workspace = source.parents[1]
+    run([sys.executable, "-m", "colcon", "build", *options], cwd=workspace)
+    prefix = workspace / "install/cosmos_ros"
+    script = (
+        '. install/setup.bash && cosmos-ros --version && cd / && python3 -c "$PROBE" && echo ":$AMENT_PREFIX_PATH:"'
+    )
+    output = run(["bash", "-c", script], cwd=workspace, PROBE=PROBE)
+    *_, probed, prefixes = output.splitlines()
+    assert f":{prefix}:" in prefixes
+    if not options:
+        check_prefix(prefix)
+        check_probe(probed, prefix)
+    else:
+        assert str(source) in probed  # a symlink install is the source
+        assert sorted(p.name for p in (prefix / "lib/cosmos_ros").iterdir()) == NODES
