@@ -1,1 +1,27 @@
+"""Embodiments: between a robot's own numbers and pictures and a world model's."""
 
+from __future__ import annotations
+
+from cosmos_ros.embodiment.adapter import Embodiment, load_embodiment
+from cosmos_ros.embodiment.canvas import TierSize, fit_to_tier, tier_size
+from cosmos_ros.embodiment.encoder import EncodedActions, RecordedStates
+from cosmos_ros.embodiment.loader import list_embodiments, load_spec
+from cosmos_ros.embodiment.normaliser import Normaliser
+from cosmos_ros.embodiment.prompt import build_prompt
+from cosmos_ros.embodiment.spec import EmbodimentSpec, json_schema
+
+__all__ = [
+    "Embodiment",
+    "EmbodimentSpec",
+    "EncodedActions",
+    "Normaliser",
+    "RecordedStates",
+    "TierSize",
+    "build_prompt",
+    "fit_to_tier",
+    "json_schema",
+    "list_embodiments",
+    "load_embodiment",
+    "load_spec",
+    "tier_size",
+]

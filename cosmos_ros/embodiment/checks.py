@@ -1,0 +1,121 @@
+"""Checks that say in words when a chunk's numbers are not what they should be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from cosmos_ros.embodiment.codec import residuals
+from cosmos_ros.embodiment.layout import Layout
+from cosmos_ros.embodiment.normaliser import Normaliser
+from cosmos_ros.errors import DecodeError
+from cosmos_ros.types import Finding, FloatArray
+
+# Recorded motion in float32 is orthonormal to 1e-6; a model's own answers to about 1e-3.
+EXACT = 1e-4
+# Rotations smaller than this look the same in every scale.
+STILL = 2e-3
+
+
+def check_decoded(
+    layout: Layout,
+    normaliser: Normaliser,
+    normalised: FloatArray,
+    *,
+    warn: float,
+    reject: float,
+    others: Mapping[str, Normaliser] | None = None,
+) -> tuple[Finding, ...]:
+    """Check normalised rows ``[T, D]`` before they are decoded.
+
+    Args:
+        layout: Column meanings.
+        normaliser: The embodiment's own.
+        normalised: Rows in the model's numbers.
+        warn, reject: Orthonormality gates.
+        others: Normalisers of other embodiments of the same width, by name.
+
+    Returns:
+        Findings, worst first; empty for a clean chunk.
+
+    Raises:
+        DecodeError: The rotation columns are further than ``reject`` from orthonormal; says what it looks like.
+    """
+    physical = normaliser.denormalise(normalised)
+    own = residuals(layout, physical)
+    suspicion = explain(layout, normaliser, normalised, others or {})
+    worst = float(own.max(initial=0.0))
+    step = int(own.argmax()) if len(own) else 0
+    if worst > reject:
+        raise DecodeError(
+            f"step {step}: rotation columns are {worst:.3g} from orthonormal, at most {reject:g} is accepted"
+            + (f"; {suspicion}" if suspicion else ""),
+            where="actions",
+        )
+    findings: list[Finding] = []
+    if suspicion:
+        findings.append(Finding("warning", "normalisation", f"the chunk {suspicion}", "actions"))
+    if worst > warn:
+        text = f"rotation columns are {worst:.3g} from orthonormal (more than {warn:g}); projected to rotations"
+        findings.append(Finding("warning", "orthonormality", text, f"step {step}"))
+    return tuple(findings)
+
+
+def explain(layout: Layout, normaliser: Normaliser, normalised: FloatArray, others: Mapping[str, Normaliser]) -> str:
+    """Return in words what is wrong with the numbers' scale, or an empty text.
+
+    Orthonormality shows it: the rotation columns of motion are orthonormal in metres and nowhere else, so the scale
+    in which they are is the scale the chunk is in.
+    """
+    if not layout.poses or _is_identity(normaliser):
+        return ""
+    physical = normaliser.denormalise(normalised)
+    own = float(residuals(layout, physical).max())
+    as_it_stands = float(residuals(layout, normalised).max())
+    if as_it_stands < EXACT and _rotation(layout, normalised) > STILL and own < np.inf:
+        return (
+            f"looks not normalised at all: its rotation columns are orthonormal as they stand (to {as_it_stands:.1g}); "
+            "give it as physical numbers, or normalise it first"
+        )
+    if own <= EXACT:
+        return ""
+    twice = float(residuals(layout, normaliser.denormalise(physical)).max())
+    if twice < 0.01 and twice < own / 10.0:
+        return f"looks normalised twice: denormalising it once more makes its rotations orthonormal (to {twice:.1g})"
+    fits = {name: float(residuals(layout, other.denormalise(normalised)).max()) for name, other in others.items()}
+    if fits:
+        best = min(fits, key=lambda name: fits[name])
+        if fits[best] < EXACT and fits[best] < own / 10.0:
+            return (
+                f"looks normalised with the statistics of {best}: with them its rotations are orthonormal "
+                f"(to {fits[best]:.1g}), with these only to {own:.1g}"
+            )
+    return ""
+
+
+def check_encoded(
+    layout: Layout, normaliser: Normaliser, physical: FloatArray, clamped: npt.NDArray[np.bool_]
+) -> tuple[Finding, ...]:
+    """Check physical rows ``[T, D]`` that were encoded, given the mask of clamped numbers ``bool [T, D]``."""
+    findings: list[Finding] = []
+    share = clamped.mean(axis=0) if len(clamped) else np.zeros(layout.width)
+    if share.any():
+        columns = ", ".join(f"{layout.names[i]} {share[i]:.1%}" for i in np.flatnonzero(share))
+        level = "warning" if share.max() > 0.2 else "info"
+        text = f"{clamped.mean():.2%} of the numbers were clamped to the model's range: {columns}"
+        if level == "warning":
+            text += "; this motion is faster than the training data's: check the frame rate, the unit and the domain"
+        findings.append(Finding(level, "clamped", text, "actions"))
+    return tuple(findings)
+
+
+def _rotation(layout: Layout, rows: FloatArray) -> float:
+    """Return the largest off-diagonal rotation number of all pose blocks."""
+    columns = [block.start + i for block in layout.poses for i in (4, 5, 6, 8)]
+    return float(np.abs(rows[:, columns]).max())
+
+
+def _is_identity(normaliser: Normaliser) -> bool:
+    return bool(np.all(normaliser.scale == 1.0) and np.all(normaliser.offset == 0.0))

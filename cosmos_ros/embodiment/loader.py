@@ -1,0 +1,269 @@
+"""Reads embodiment files: YAML with ``extends``, validated, every error naming file, field and allowed values."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from cosmos_ros.embodiment.spec import EmbodimentSpec
+from cosmos_ros.errors import ConfigError
+from cosmos_ros.resources import resource
+
+MAX_FILE_BYTES = 1 << 20
+MAX_URDF_BYTES = 8 << 20
+MAX_EXTENDS = 8
+MAX_DEPTH = 20
+
+
+@dataclass(frozen=True)
+class LoadedSpec:
+    """A validated embodiment file.
+
+    Attributes:
+        spec: The resolved file.
+        path: The file it was read from.
+        urdf_path: The URDF beside it, or None.
+        config_hash: SHA-256 (hex) of the resolved specification and the URDF's bytes.
+    """
+
+    spec: EmbodimentSpec
+    path: Path
+    urdf_path: Path | None
+    config_hash: str
+
+    def hash_with(self, urdf: str | Path | None) -> str:
+        """Return ``config_hash``, or the one with another URDF (path or XML text) in place of the file's."""
+        if urdf is None:
+            return self.config_hash
+        text = str(urdf)
+        data = text.encode() if text.lstrip("\ufeff \t\r\n").startswith("<") else _read_bounded(Path(text), "urdf")
+        return _config_hash(self.spec, data)
+
+
+def list_embodiments() -> list[str]:
+    """Return the names of the shipped embodiments, sorted."""
+    return sorted(path.stem for path in resource("embodiments").glob("*.yaml"))
+
+
+def find_file(name_or_path: str | Path) -> Path:
+    """Return the file of a shipped embodiment's name or of a path.
+
+    Raises:
+        ConfigError: Neither exists; names the shipped ones.
+    """
+    given = str(name_or_path)
+    path = Path(given).expanduser()
+    if path.suffix in (".yaml", ".yml") or path.is_absolute() or len(path.parts) > 1:
+        if not path.is_file():
+            raise ConfigError("no such embodiment file", where=str(path))
+        return path.resolve()
+    names = list_embodiments()
+    if given not in names:
+        raise ConfigError(
+            f"there is no embodiment {given!r}; shipped are {', '.join(names)}",
+            where="embodiment",
+            hint="Give one of them, or the path of a YAML file.",
+        )
+    return resource("embodiments", f"{given}.yaml").resolve()
+
+
+def load_spec(name_or_path: str | Path) -> LoadedSpec:
+    """Read, resolve and validate an embodiment file.
+
+    Args:
+        name_or_path: Name of a shipped embodiment, or path of a YAML file.
+
+    Raises:
+        ConfigError: Names the file, the field and what is allowed.
+    """
+    path = find_file(name_or_path)
+    data, origins = _resolve(path, [])
+    try:
+        spec = EmbodimentSpec.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_describe(e) for e in error.errors()[:5]), where=str(path)) from None
+    if spec.name != path.stem:
+        raise ConfigError(f"name: {spec.name!r} must be the file's name, {path.stem!r}", where=str(path))
+    urdf_path = None
+    if spec.robot is not None:
+        urdf_path = (origins.get("robot.urdf", path).parent / spec.robot.urdf).resolve()
+        if not urdf_path.is_file():
+            raise ConfigError(f"robot.urdf: no such file: {urdf_path}", where=str(path))
+    data_of_urdf = b"" if urdf_path is None else _read_bounded(urdf_path, f"{path}: robot.urdf")
+    return LoadedSpec(spec=spec, path=path, urdf_path=urdf_path, config_hash=_config_hash(spec, data_of_urdf))
+
+
+def _read_bounded(path: Path, where: str) -> bytes:
+    """Return a file's bytes; ConfigError when it cannot be read or is too large."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_URDF_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error}", where=where) from None
+    if len(data) > MAX_URDF_BYTES:
+        raise ConfigError(f"{path} is larger than {MAX_URDF_BYTES} bytes", where=where)
+    return data
+
+
+def _config_hash(spec: EmbodimentSpec, urdf: bytes) -> str:
+    """Return the SHA-256 (hex) of everything that decides what the embodiment does; file names do not."""
+    resolved = spec.model_dump(mode="json")
+    if resolved["robot"] is not None:
+        del resolved["robot"]["urdf"]
+    hasher = hashlib.sha256(json.dumps(resolved, sort_keys=True).encode())
+    hasher.update(urdf)
+    return hasher.hexdigest()
+
+
+def _resolve(path: Path, seen: list[Path]) -> tuple[dict[str, Any], dict[str, Path]]:
+    """Return the merged mapping and, for ``robot.urdf``, the file it stands in."""
+    if path in seen or len(seen) >= MAX_EXTENDS:
+        chain = " -> ".join(p.name for p in [*seen, path])
+        raise ConfigError(f"extends: goes round in a circle or too deep: {chain}", where=str(path))
+    data = read_yaml(path)
+    robot = data.get("robot")
+    own = {"robot.urdf": path} if isinstance(robot, dict) and "urdf" in robot else {}
+    base_name = data.pop("extends", None)
+    if base_name is None:
+        return data, own
+    if not isinstance(base_name, str):
+        raise ConfigError(f"extends: expected a file name, got {base_name!r}", where=str(path))
+    base_path = (path.parent / base_name).resolve()
+    if not base_path.is_file() and len(Path(base_name).parts) == 1:
+        # A user's file elsewhere may extend a shipped one by its name.
+        shipped = resource("embodiments") / base_name
+        base_path = shipped.resolve() if shipped.is_file() else base_path
+    if not base_path.is_file():
+        raise ConfigError(f"extends: no such file: {base_path}", where=str(path))
+    base, origins = _resolve(base_path, [*seen, path])
+    return merge(base, data), {**origins, **own}
+
+
+def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with ``changes``: mappings are merged key by key, anything else replaces; null removes."""
+    merged = dict(base)
+    for key, value in changes.items():
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = merge(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _check_events(text: str, path: Path) -> None:
+    """Refuse aliases, and keys given twice, which YAML forbids and PyYAML lets pass.
+
+    A few aliases of aliases expand to gigabytes; an embodiment file has no use for them.
+    """
+    # Per open collection: the keys of a mapping so far (None for a sequence), and whether a key comes next.
+    stack: list[tuple[set[str] | None, bool]] = []
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        mark = event.start_mark
+        place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark is not None else str(path)
+        if isinstance(event, yaml.AliasEvent):
+            raise ConfigError("aliases (*name) are not allowed", where=place)
+        if isinstance(event, yaml.CollectionEndEvent):
+            stack.pop()
+            continue
+        if not isinstance(event, yaml.NodeEvent):
+            continue
+        keys, key_next = stack[-1] if stack else (None, False)
+        if keys is not None:
+            if key_next and isinstance(event, yaml.ScalarEvent):
+                if event.value in keys:
+                    raise ConfigError(f"key {event.value!r} is given twice", where=place)
+                keys.add(event.value)
+            stack[-1] = (keys, not key_next)
+        if isinstance(event, yaml.CollectionStartEvent):
+            if len(stack) >= MAX_DEPTH:
+                raise ConfigError(f"nested deeper than {MAX_DEPTH} levels", where=place)
+            stack.append((set(), True) if isinstance(event, yaml.MappingStartEvent) else (None, False))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping with bounded size, no aliases, no duplicate keys.
+
+    Raises:
+        ConfigError: Names the file and, where the parser knows it, line and column.
+    """
+    try:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise ConfigError(f"the file has {size} bytes, at most {MAX_FILE_BYTES} are read", where=str(path))
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot be read: {error}", where=str(path)) from None
+    try:
+        _check_events(text, path)
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark is not None else str(path)
+        raise ConfigError(f"not valid YAML: {getattr(error, 'problem', None) or error}", where=place) from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"expected a mapping of fields, got {type(data).__name__}", where=str(path))
+    return data
+
+
+def _describe(error: ErrorDetails) -> str:
+    """Return one validation error as ``field.path: what is wrong``, with what is allowed."""
+    place = ".".join(
+        str(part) for part in error["loc"] if part not in ("pose", "grip", "joints") or part == error["loc"][-1]
+    )
+    message = error["msg"].removeprefix("Value error, ")
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        return f"{place}: unknown field; allowed here: {_allowed_fields(error['loc'])}"
+    if kind == "missing":
+        return f"{place}: missing"
+    given = error.get("input")
+    shown = f", got {given!r}" if isinstance(given, str | int | float | bool) else ""
+    return f"{place}: {message}{shown}" if place else message
+
+
+def _allowed_fields(location: tuple[int | str, ...]) -> str:
+    """Return the field names allowed beside the unknown one at ``location``."""
+    schema = EmbodimentSpec.model_json_schema()
+    definitions = schema["$defs"]
+    node: dict[str, Any] = schema
+    for part in location[:-1]:
+        node = _step(node, part, definitions)
+    return ", ".join(sorted(node.get("properties", {}))) or "none"
+
+
+def _step(node: dict[str, Any], part: int | str, definitions: Mapping[str, Any]) -> dict[str, Any]:
+    """Follow one part of an error location through a JSON schema; an empty schema where it leads nowhere."""
+    if isinstance(part, int):
+        child = node.get("items", {})
+    elif part in node.get("properties", {}):
+        child = node["properties"][part]
+    elif node.get("patternProperties") or isinstance(node.get("additionalProperties"), dict):
+        child = next(iter(node.get("patternProperties", {}).values()), node.get("additionalProperties"))
+    else:  # the tag of a union of blocks
+        options = [_follow(option, definitions) for option in node.get("oneOf", [])]
+        child = next((o for o in options if part in o.get("properties", {})), {})
+    return _follow(child, definitions)
+
+
+def _follow(node: dict[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
+    """Resolve references and optional types to the object they describe."""
+    while True:
+        options = [option for option in node.get("anyOf", []) if option.get("type") != "null"]
+        if "$ref" in node:
+            node = definitions[node["$ref"].rsplit("/", 1)[-1]]
+        elif len(options) == 1:
+            node = options[0]
+        elif len(node.get("allOf", [])) == 1:
+            node = node["allOf"][0]
+        else:
+            return node

@@ -1,0 +1,146 @@
+"""The embodiment file: one robot in the conventions of one action domain, as validated data.
+
+Robot-specific frames, constants, statistics and limits live only in ``embodiments/*.yaml``; these models say which
+fields there are, and their descriptions become the JSON schema for editors.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from cosmos_ros.embodiment.spec_action import Action, Domain, GripBlock, Gripper, JointBlock
+from cosmos_ros.embodiment.spec_base import Model, Name, Positive
+from cosmos_ros.embodiment.spec_robot import Collision, Limits, Robot, Workspace
+
+ViewPoint = Literal["ego_view", "third_person_view", "wrist_view", "concat_view"]
+Tier = Literal[256, 480, 704, 720]
+
+
+class Camera(Model):
+    """One view of the canvas."""
+
+    divide: int = Field(
+        default=1, ge=1, le=8, description="Its size on the canvas: the first view's height and width divided by this."
+    )
+    max_size: tuple[int, int] | None = Field(
+        default=None,
+        description="Width and height of the training images; a larger image is scaled down to fit, never up.",
+    )
+    description: str = Field(default="", description="Where the camera sits.")
+
+
+class Canvas(Model):
+    """How the views become one picture."""
+
+    rows: list[list[Name]] = Field(
+        min_length=1, max_length=4, description="View names, row by row from the top, each row from left to right."
+    )
+    tier: Tier = Field(default=480, description="Resolution tier of the model's canvas table.")
+
+
+class Prompt(Model):
+    """The fixed parts of the caption."""
+
+    view_point: ViewPoint = Field(description="Which framing sentence the model was trained with.")
+    view_description: str = Field(
+        default="", max_length=1000, description="Sentence after the framing sentence, as in the domain's training."
+    )
+
+
+class Sampler(Model):
+    """Sampler settings recommended for one mode."""
+
+    num_inference_steps: int = Field(ge=1, le=1000, description="Denoising steps.")
+    guidance_scale: float = Field(ge=0.0, le=50.0, description="Classifier-free guidance; 1 is off.")
+    flow_shift: Positive = Field(description="Shift of the flow-matching schedule.")
+
+
+class Samplers(Model):
+    """Recommended sampler settings by mode."""
+
+    policy: Sampler | None = Field(default=None, description="First image to actions and frames.")
+    forward_dynamics: Sampler | None = Field(default=None, description="First image and actions to frames.")
+    inverse_dynamics: Sampler | None = Field(default=None, description="Frames to actions.")
+
+
+class EmbodimentSpec(Model):
+    """One robot in the conventions of one action domain."""
+
+    name: Name = Field(description="Name of the embodiment; the file's name without .yaml.")
+    description: str = Field(min_length=1, description="One sentence.")
+    domain: Domain = Field(description="Action domain of the world model.")
+    fps: Positive = Field(le=1000.0, description="Rate of frames and action rows, 1/s: the domain's training rate.")
+    chunk_size: int = Field(ge=1, le=1024, description="T, number of action rows; frames are T + 1.")
+    action: Action = Field(description="Columns of one action row.")
+    grippers: dict[Name, Gripper] = Field(default_factory=dict, description="By name.")
+    cameras: dict[Name, Camera] = Field(min_length=1, max_length=8, description="Views by name, the primary first.")
+    canvas: Canvas = Field(description="How the views become one picture.")
+    prompt: Prompt = Field(description="Fixed parts of the caption.")
+    robot: Robot | None = Field(default=None, description="Left out: tracked by tool poses alone.")
+    limits: Limits | None = Field(default=None, description="What the robot can follow.")
+    collision: Collision | None = Field(default=None, description="Bodies for the self-collision check.")
+    workspace: Workspace = Field(default=Workspace(), description="Where the tools may be; yours to set.")
+    samplers: Samplers = Field(default=Samplers(), description="Recommended sampler settings by mode.")
+    notes: list[str] = Field(default_factory=list, description="What a user should know, and what is undocumented.")
+
+    @model_validator(mode="after")
+    def _check(self) -> EmbodimentSpec:
+        self._check_canvas()
+        self._check_grippers()
+        self._check_joints()
+        return self
+
+    def _check_canvas(self) -> None:
+        placed = [view for row in self.canvas.rows for view in row]
+        if sorted(placed) != sorted(self.cameras):
+            raise ValueError(f"canvas.rows places {placed}, but cameras are {list(self.cameras)}: each exactly once")
+        for index, row in enumerate(self.canvas.rows):
+            if len({self.cameras[view].divide for view in row}) > 1:
+                raise ValueError(f"canvas.rows[{index}]: views of one row need the same cameras.<view>.divide")
+        first = self.canvas.rows[0][0]
+        if first != next(iter(self.cameras)) or self.cameras[first].divide != 1:
+            raise ValueError(f"cameras: the first must be canvas.rows[0][0] ({first}) and have divide 1")
+
+    def _check_grippers(self) -> None:
+        used = [block.grip for block in self.action.layout if isinstance(block, GripBlock)]
+        if sorted(used) != sorted(self.grippers):
+            raise ValueError(f"action.layout uses grippers {used}, but grippers defines {list(self.grippers)}")
+
+    def _check_joints(self) -> None:
+        model_joints = [j for b in self.action.layout if isinstance(b, JointBlock) for j in b.joints]
+        if self.robot is None:
+            if model_joints:
+                raise ValueError("action.layout has a joints block, so robot must be given")
+            if self.limits is not None and self.limits.joints:
+                raise ValueError("limits.joints is given, so robot must be given")
+            return
+        arm = self.robot.joints
+        if model_joints and sorted(model_joints) != sorted(arm):
+            raise ValueError(f"action.layout joints {model_joints} must be the robot.joints {arm} in any order")
+        missing = [joint for joint in arm if joint not in self.robot.home]
+        if missing:
+            raise ValueError(f"robot.home lacks {missing}")
+        known = [*arm, *(g.joint for g in self.grippers.values() if g.joint)]
+        for index, controller in enumerate(self.robot.controllers):
+            unknown = [joint for joint in controller.joints if joint not in known]
+            if unknown:
+                raise ValueError(f"robot.controllers[{index}].joints {unknown} are not among {known}")
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON schema of an embodiment file, including ``extends``."""
+    schema = EmbodimentSpec.model_json_schema()
+    schema["title"] = "cosmos_ros embodiment"
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["properties"]["extends"] = {
+        "type": "string",
+        "description": "Another embodiment file, relative to this one, whose fields are taken unless given here. "
+        "Mappings are merged field by field; lists and single values replace.",
+    }
+    # A file that extends another need not repeat its fields.
+    required = schema.pop("required")
+    schema["if"] = {"not": {"required": ["extends"]}}
+    schema["then"] = {"required": required}
+    return schema
