@@ -103,7 +103,9 @@ class ProcessGroup:
         reader.start()
         self._readers.append(reader)
 
-    def start_nodes(self, specs: Sequence[NodeSpec], values: Mapping[str, str]) -> None:
+    def start_nodes(
+        self, specs: Sequence[NodeSpec], values: Mapping[str, str], environment: Mapping[str, str] | None = None
+    ) -> None:
         """Start the nodes of a bring-up with its common arguments."""
         for spec in specs:
             command = node_command(
@@ -113,7 +115,7 @@ class ProcessGroup:
                 log_level=values.get("log_level", "info"),
                 params_file=values.get("params_file", ""),
             )
-            self.start(spec.name, command)
+            self.start(spec.name, command, environment)
 
     def ended(self) -> dict[str, int]:
         """Return name → exit status of the processes that have ended."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -16,11 +17,23 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.set_defaults(run=run)
 
 
+def parse_pairs(pairs: Sequence[str]) -> dict[str, str]:
+    """Return ``name:=value`` pairs as a dict; raise ConfigError for anything else."""
+    from cosmos_ros.errors import ConfigError
+
+    given: dict[str, str] = {}
+    for pair in pairs:
+        name, separator, value = pair.partition(":=")
+        if not separator:
+            raise ConfigError(f"'{pair}' is not name:=value", where="arguments")
+        given[name] = value
+    return given
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Start and supervise until Ctrl-C or until a node ends."""
     from cosmos_ros.bringup.graph import BRINGUPS, resolve
     from cosmos_ros.bringup.processes import ProcessGroup
-    from cosmos_ros.errors import ConfigError
 
     bringup = BRINGUPS[arguments.bringup]
     declared = bringup.arguments()
@@ -30,13 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
             choices = f" One of: {', '.join(argument.choices)}." if argument.choices else ""
             print(f"  {argument.name}:={argument.default!r}\n      {argument.description}{choices}")
         return 0
-    given: dict[str, str] = {}
-    for pair in arguments.arguments:
-        name, separator, value = pair.partition(":=")
-        if not separator:
-            raise ConfigError(f"'{pair}' is not name:=value", where="arguments")
-        given[name] = value
-    values = resolve(declared, given)
+    values = resolve(declared, parse_pairs(arguments.arguments))
     specs = bringup.nodes(values)
     if values["rviz"] == "true":
         from cosmos_ros.bringup.rviz import rviz_command

@@ -359,15 +359,14 @@ class Predictor(LifecycleNode):  # type: ignore[misc]
             problem = camera.update()
             values = {"transport": camera.transport, "topic": camera.topic}
             self._diagnostics.set(f"camera {camera.view}", WARN if problem else OK, problem or "connected", values)
-        values = {}
+        values: dict[str, Any] = {}
         for stream in synchroniser.health(now):
-            age = "never" if stream.age_ns is None else f"{stream.age_ns / 1e6:.0f} ms"
-            values[stream.name] = f"{stream.rate_hz:.1f} Hz, age {age}, {stream.received} received"
-            dropped = stream.invalid + stream.late + stream.duplicates
-            if dropped:
-                values[f"{stream.name} dropped"] = (
-                    f"{stream.invalid} invalid, {stream.late} late, {stream.duplicates} duplicate; {stream.last_error}"
-                )
+            values[f"{stream.name} rate [Hz]"] = f"{stream.rate_hz:.1f}"
+            values[f"{stream.name} age [ms]"] = "never" if stream.age_ns is None else f"{stream.age_ns / 1e6:.0f}"
+            values[f"{stream.name} received"] = stream.received
+            if stream.invalid or stream.late or stream.duplicates:
+                dropped = f"{stream.invalid} invalid, {stream.late} late, {stream.duplicates} duplicate"
+                values[f"{stream.name} dropped"] = f"{dropped}; {stream.last_error}"
         values |= {"used": synchroniser.references, "unsynchronised": synchroniser.unsynchronised}
         problems = synchroniser.problems(now)
         if synchroniser.epoch != self._epoch:

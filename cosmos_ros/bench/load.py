@@ -1,0 +1,97 @@
+"""Three cameras and a robot that stands still, as load: ``python -m cosmos_ros.bench.load``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from rclpy.node import Node
+from sensor_msgs.msg import CompressedImage, Image, JointState
+from std_msgs.msg import String
+
+from cosmos_ros.embodiment import load_embodiment
+from cosmos_ros.messages import compressed_image_message, image_message, stamp_message
+from cosmos_ros.nodes import qos
+from cosmos_ros.nodes.parameters import Parameter, declare
+from cosmos_ros.nodes.runner import run
+
+PARAMETERS = [
+    Parameter("embodiment", "franka", "Embodiment whose views and joints are published.", read_only=True),
+    Parameter("transport", "compressed", "What is published.", choices=("raw", "compressed"), read_only=True),
+    Parameter("width", 1280, "Image width, pixels.", 16, 7680, read_only=True),
+    Parameter("height", 720, "Image height, pixels.", 16, 4320, read_only=True),
+    Parameter("image_rate", 30.0, "Images a second and camera.", 0.1, 240.0, read_only=True),
+    Parameter("count", 0, "Image sets to send, once every camera has a subscriber; 0: no end.", 0, read_only=True),
+    Parameter("joint_rate", 100.0, "Joint states a second.", 1.0, 1000.0, read_only=True),
+]
+_PICTURES = 8
+
+
+def pictures(width: int, height: int) -> list[Any]:
+    """Return a few RGB pictures with detail at several scales, so that JPEG has something to do."""
+    rng = np.random.default_rng(0)
+    texture = np.zeros((height, width, 3), dtype=np.float32)
+    for scale in (4, 16, 64):
+        noise = rng.uniform(0, 255, size=(height // scale + 2, width // scale + 2, 3)).astype(np.float32)
+        texture += cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC) / 3.0
+    base = np.clip(texture, 0, 255).astype(np.uint8)
+    return [np.ascontiguousarray(np.roll(base, 7 * i, axis=1)) for i in range(_PICTURES)]
+
+
+class Load(Node):  # type: ignore[misc]
+    """Publishes at fixed rates; counts what it sent."""
+
+    def __init__(self) -> None:
+        super().__init__("load")
+        values = declare(self, PARAMETERS)
+        embodiment = load_embodiment(values["embodiment"])
+        compressed = values["transport"] == "compressed"
+        kind, suffix = (CompressedImage, "/compressed") if compressed else (Image, "")
+        self._cameras = [
+            self.create_publisher(kind, f"{view}/image_raw{suffix}", qos.sensor(1)) for view in embodiment.views
+        ]
+        make = compressed_image_message if compressed else image_message
+        # Made once: what is measured is the pipeline, not the camera driver.
+        self._messages = [
+            make(picture, stamp_ns=0, frame_id="camera") for picture in pictures(values["width"], values["height"])
+        ]
+        self._joints = self.create_publisher(JointState, "joint_states", qos.sensor(10))
+        home = embodiment.home
+        self._state = JointState(name=list(embodiment.all_joints))
+        self._state.position = [home[name] for name in embodiment.all_joints]
+        self._state.velocity = [0.0] * len(self._state.name)
+        self._sent = 0
+        self._count = values["count"]
+        self._report = self.create_publisher(String, "load/sent", qos.latched())
+        self.create_timer(1.0 / values["image_rate"], self._send_images)
+        self.create_timer(1.0 / values["joint_rate"], self._send_joints)
+
+    def _send_images(self) -> None:
+        if self._count and self._sent >= self._count:
+            return
+        if not self._sent and not all(camera.get_subscription_count() for camera in self._cameras):
+            return  # what nobody listens to is not lost
+        stamp = stamp_message(int(self.get_clock().now().nanoseconds))
+        self._sent += 1
+        for index, camera in enumerate(self._cameras):
+            message = self._messages[(self._sent + index) % _PICTURES]
+            message.header.stamp = stamp
+            camera.publish(message)
+        if self._sent == self._count:
+            self._report.publish(String(data=str(self._sent)))
+
+    def _send_joints(self) -> None:
+        self._state.header.stamp = stamp_message(int(self.get_clock().now().nanoseconds))
+        self._joints.publish(self._state)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node."""
+    return run(Load, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
