@@ -14,7 +14,7 @@ from cosmos_ros.limits import RobotLimits
 from cosmos_ros.sim.description import RobotDescription
 from cosmos_ros.sim.monitor import LimitMonitor
 from cosmos_ros.sim.rendering import Camera, CameraRenderer, mujoco
-from cosmos_ros.sim.robot import load_robot
+from cosmos_ros.sim.robot import ROBOT_BIT, load_robot
 from cosmos_ros.sim.tabletop import Tabletop, add_tabletop
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointState, UInt8Array
 
@@ -153,7 +153,7 @@ class SimWorld:
         """
         count, total = len(positions), len(self.joint_names)
         seen = np.empty((2, count, total))
-        finite = np.isfinite(np.hstack((positions, velocities))).all(axis=1).tolist()
+        finite = np.asarray(np.isfinite(np.hstack((positions, velocities))).all(axis=1), dtype=np.bool_)
         for row in range(count):
             if finite[row]:
                 self._reference = positions[row]
@@ -187,6 +187,14 @@ class SimWorld:
         """Return the linear speed of a movable object, m/s."""
         address = self.model.joint(name).dofadr[0]
         return float(np.linalg.norm(self._data.qvel[address : address + 3]))
+
+    def touched(self, name: str) -> bool:
+        """Return whether any part of the robot touches an object."""
+        item = self.model.body(name).id
+        contacts = self._data.contact
+        bodies = self.model.geom_bodyid[contacts.geom]  # [n, 2]
+        robot = self.model.geom_contype[contacts.geom] == ROBOT_BIT
+        return bool(np.any((bodies == item).any(axis=1) & robot.any(axis=1))) if len(bodies) else False
 
     def link_pose(self, link: str) -> FloatArray:
         """Return the pose ``[4, 4]`` of a link in the base frame."""
