@@ -17,8 +17,29 @@ pins="constraints/$set_name.txt"
 venv=$(venv_path "$set_name")
 stamp="$venv/.cosmos_ros-$set_name"
 
+# An editable install carries no data files, and ament's tools look for them in the prefix. Folders are made and files
+# linked, since launch does not follow links to folders.
+link_data_files() {
+    local files link
+    files=$(find launch config embodiments scripts/nodes package.xml -type f -not -path '*/__pycache__/*' | sort)
+    [ "$files" != "$(cat "$venv/.cosmos_ros-files" 2>/dev/null)" ] || return 0
+    rm -rf "$venv/share/cosmos_ros" "$venv/lib/cosmos_ros"
+    mkdir -p "$venv/share/ament_index/resource_index/packages"
+    ln -sfn "$PWD/resource/cosmos_ros" "$venv/share/ament_index/resource_index/packages/cosmos_ros"
+    while read -r file; do
+        case $file in
+            scripts/nodes/*) link="$venv/lib/cosmos_ros/${file##*/}" ;;
+            *) link="$venv/share/cosmos_ros/$file" ;;
+        esac
+        mkdir -p "${link%/*}"
+        ln -s "$PWD/$file" "$link"
+    done <<<"$files"
+    printf '%s' "$files" >"$venv/.cosmos_ros-files"
+}
+
 key=$({ cat constraints/*.txt setup.py scripts/venv.sh scripts/common.sh; echo "$PWD ${ROS_DISTRO:-}"; } | sha256sum)
 if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$key" ]; then
+    link_data_files
     exit 0
 fi
 
@@ -80,15 +101,7 @@ else
     pip_install --no-deps --no-build-isolation -e .
 fi
 
-# An editable install carries no data files; ament's tools look for these three in the prefix.
-mkdir -p "$venv/share/ament_index/resource_index/packages" "$venv/share/cosmos_ros" "$venv/lib/cosmos_ros"
-ln -sfn "$PWD/resource/cosmos_ros" "$venv/share/ament_index/resource_index/packages/cosmos_ros"
-for shared in package.xml launch config embodiments; do
-    ln -sfn "$PWD/$shared" "$venv/share/cosmos_ros/$shared"
-done
-for executable in scripts/nodes/*; do
-    ln -sfn "$PWD/$executable" "$venv/lib/cosmos_ros/$(basename "$executable")"
-done
+link_data_files
 
 if [ "$set_name" != cosmos3 ]; then
     ensure_rendering "$venv/bin/python"
