@@ -1,0 +1,109 @@
+"""How a trajectory joins what the robot is doing."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cosmos_ros.guard.checks.base import Case
+from cosmos_ros.guard.context import GuardContext
+from cosmos_ros.guard.verdict import Violation
+from cosmos_ros.trajectory.splice import motion_at
+from cosmos_ros.types import FloatArray
+
+
+def jump(
+    case: Case, positions: FloatArray, velocities: FloatArray | None, *, position: float, velocity: float, what: str
+) -> list[Violation]:
+    """Return the jumps from a state to the first point, one a joint."""
+    motion, slack = case.motion, case.config.slack
+    first = motion.trajectory
+    found = []
+    step = np.abs(_difference(first.positions[0] - positions, motion.table.continuous))
+    speed = np.zeros_like(step)
+    if first.velocities is not None and velocities is not None:
+        speed = np.abs(first.velocities[0] - velocities)
+    for joint in range(len(step)):
+        for value, bound, kind in ((step[joint], position, "position"), (speed[joint], velocity, "velocity")):
+            if not value <= bound + slack:
+                found.append(
+                    Violation(
+                        limit="start_discontinuity",
+                        joint=motion.names[joint],
+                        step=0,
+                        time=float(motion.times[motion.offset]),
+                        value=float(value),
+                        bound=bound,
+                        message=f"{kind} jumps from {what}",
+                    )
+                )
+                break
+    return found
+
+
+def _difference(difference: FloatArray, continuous: np.ndarray) -> FloatArray:
+    """Return joint differences, continuous joints by the short way."""
+    wrapped = np.mod(difference + np.pi, 2.0 * np.pi) - np.pi
+    result: FloatArray = np.where(continuous, wrapped, difference)
+    return result
+
+
+class StartDiscontinuity:
+    """No jump at the start: from the motion being executed, else from the measured state, in position and velocity.
+
+    While a trajectory is being executed the new one must lie on it, and the measured state must follow it within the
+    tracking tolerance. Otherwise the first point must lie on the measured state.
+    """
+
+    name = "start_discontinuity"
+
+    def __call__(self, case: Case) -> list[Violation]:
+        """See class."""
+        motion, context, config = case.motion, case.context, case.config
+        measured = context.measured
+        if measured is None:
+            return []
+        order = [measured.names.index(name) for name in motion.names]
+        positions = measured.positions[order]
+        velocities = None if measured.velocities is None else measured.velocities[order]
+        commanded = commanded_at(context, motion.names, start_ns(case))
+        tight = {"position": config.start_position_tolerance, "velocity": config.start_velocity_tolerance}
+        if commanded is None:
+            if motion.offset:  # it moves there from the measured state, within the other limits
+                return []
+            return jump(case, positions, velocities, what="the measured state", **tight)
+        found = []
+        if not motion.offset:
+            found = jump(case, commanded[0], commanded[1], what="the motion being executed", **tight)
+        expected = commanded_at(context, motion.names, measured.stamp_ns)
+        if expected is not None:
+            error = np.abs(_difference(positions - expected[0], motion.table.continuous))
+            found += [
+                Violation(
+                    limit=self.name,
+                    joint=motion.names[joint],
+                    step=0,
+                    time=float(motion.times[motion.offset]),
+                    value=float(error[joint]),
+                    bound=config.tracking_tolerance,
+                    message="the robot does not follow what it was sent",
+                )
+                for joint in np.flatnonzero(~(error <= config.tracking_tolerance + config.slack))
+            ]
+        return found
+
+
+def start_ns(case: Case) -> int:
+    """Return the absolute time of the first point; now for an unstamped trajectory."""
+    trajectory = case.motion.trajectory
+    return (trajectory.stamp_ns or case.context.now_ns) + int(trajectory.times_ns[0])
+
+
+def commanded_at(context: GuardContext, names: tuple[str, ...], time_ns: int) -> tuple[FloatArray, FloatArray] | None:
+    """Return commanded positions and velocities while a trajectory with all these joints is executed, else None."""
+    executing = context.executing
+    end = context.moving_until_ns()
+    if executing is None or end is None or time_ns >= end or not set(names) <= set(executing.joint_names):
+        return None
+    at = motion_at(executing, time_ns)
+    order = [at.joint_names.index(name) for name in names]
+    return at.positions[order], at.velocities[order]

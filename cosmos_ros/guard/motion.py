@@ -1,0 +1,144 @@
+"""The motion that the controller will run: knots, interpolation, and its derivatives in unit time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from cosmos_ros.guard.table import LimitTable
+from cosmos_ros.trajectory.extrema import Extrema, hull, unit_coefficients
+from cosmos_ros.trajectory.piecewise import (
+    Interpolation,
+    PiecewisePolynomial,
+    hermite_coefficients,
+    interpolation_of,
+)
+from cosmos_ros.types import NANOSECONDS, FloatArray, JointTrajectory
+
+DEGREES: dict[Interpolation, int] = {"linear": 1, "cubic": 3, "quintic": 5}
+
+
+@dataclass(frozen=True)
+class Knot:
+    """Where a motion starts from when the trajectory's first point lies later: ``float64 [J]`` each."""
+
+    time: float
+    positions: FloatArray
+    velocities: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """A structurally sound trajectory with the knot it starts from, as piecewise polynomials.
+
+    Attributes:
+        trajectory: What was given.
+        table: Limits in its column order.
+        times: ``float64 [N]`` knot times, seconds of time_from_start; the first knot may be the start state's.
+        positions: ``float64 [N, J]``.
+        velocities: ``float64 [N, J]`` or None.
+        offset: 1 when the first knot is the start state and not a point of the trajectory, else 0.
+    """
+
+    trajectory: JointTrajectory
+    table: LimitTable
+    times: FloatArray
+    positions: FloatArray
+    velocities: FloatArray | None
+    accelerations: FloatArray | None
+    offset: int
+    _cache: dict[int, FloatArray] = field(default_factory=dict, repr=False)
+    _hulls: dict[int, Extrema] = field(default_factory=dict, repr=False)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Joint names in column order."""
+        return self.trajectory.joint_names
+
+    @cached_property
+    def interpolation(self) -> Interpolation:
+        """How the controller interpolates."""
+        return interpolation_of(self.trajectory)
+
+    @cached_property
+    def durations(self) -> FloatArray:
+        """``float64 [S]`` segment lengths; a single point is one segment of length 0."""
+        return np.diff(self.times) if len(self.times) > 1 else np.zeros(1)
+
+    @cached_property
+    def polynomial(self) -> PiecewisePolynomial:
+        """The whole motion; needs two knots."""
+        return PiecewisePolynomial(self.times, self.coefficients)
+
+    @cached_property
+    def coefficients(self) -> FloatArray:
+        """``float64 [S, J, 6]`` ascending powers of seconds since the segment's start."""
+        if len(self.times) == 1:
+            alone = np.zeros((1, self.positions.shape[1], 6))
+            alone[0, :, 0] = self.positions[0]
+            if self.velocities is not None:
+                alone[0, :, 1] = self.velocities[0]
+            if self.accelerations is not None:
+                alone[0, :, 2] = 0.5 * self.accelerations[0]
+            return alone
+        with np.errstate(all="ignore"):
+            return hermite_coefficients(self.durations, self.positions, self.velocities, self.accelerations)
+
+    @property
+    def degree(self) -> int:
+        """Degree of the position polynomials."""
+        return DEGREES[self.interpolation]
+
+    def unit(self, order: int) -> FloatArray:
+        """Return the order-th time derivative in unit time: ``float64 [S, J, degree - order + 1]``, SI values."""
+        if order not in self._cache:
+            coefficients = self.coefficients[..., : self.degree + 1]
+            for _ in range(order):
+                coefficients = coefficients[..., 1:] * np.arange(1, coefficients.shape[-1])
+            with np.errstate(all="ignore"):
+                self._cache[order] = unit_coefficients(coefficients, self.durations, self.degree - order)
+        return self._cache[order]
+
+    def hull(self, order: int) -> Extrema:
+        """Return bounds of the order-th derivative a segment, ``[S, J]``; never too narrow."""
+        if order not in self._hulls:
+            self._hulls[order] = hull(self.unit(order))
+        return self._hulls[order]
+
+    def time_at(self, segment: int, u: float) -> float:
+        """Return seconds of time_from_start at unit time u of a segment."""
+        return float(self.times[segment] + u * self.durations[segment])
+
+    def step_of(self, segment: int) -> int:
+        """Return the index of the trajectory point that a segment leads to."""
+        return min(segment + 1, len(self.times) - 1) - self.offset
+
+    def last_safe_point(self, segment: int, *, includes_start: bool) -> int:
+        """Return the last point before a violation in a segment, excluding its first knot when that is violated."""
+        return segment - self.offset - (1 if includes_start else 0)
+
+    def start_index(self) -> int:
+        """Return the segment index of the first trajectory point."""
+        return self.offset
+
+
+def make_motion(trajectory: JointTrajectory, table: LimitTable, start: Knot | None) -> Motion:
+    """Build the motion; ``start`` becomes the first knot when it lies before the first point.
+
+    Without velocities or accelerations in the start knot's kind of trajectory these count as zero there.
+    """
+    times = trajectory.times_ns.astype(np.float64) / NANOSECONDS
+    positions, velocities = trajectory.positions, trajectory.velocities
+    accelerations = trajectory.accelerations
+    offset = 0
+    if start is not None and len(times) and start.time < times[0]:
+        offset = 1
+        times = np.concatenate(([start.time], times))
+        positions = np.concatenate((start.positions[None], positions))
+        if velocities is not None:
+            velocities = np.concatenate((start.velocities[None], velocities))
+        if accelerations is not None:
+            accelerations = np.concatenate((np.zeros_like(start.positions)[None], accelerations))
+    return Motion(trajectory, table, times, positions, velocities, accelerations, offset)

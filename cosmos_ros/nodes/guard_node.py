@@ -1,0 +1,266 @@
+"""The guard: the only publisher to the controllers, in a process of its own.
+
+Candidate trajectories and joint states in; trajectories that the robot can follow out, once armed. All decisions are
+made by ``cosmos_ros.guard``; this file wires topics, services and timers to it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Bool, Float64, String
+from std_srvs.srv import Trigger
+from trajectory_msgs.msg import JointTrajectory
+
+from cosmos_ros.embodiment import load_embodiment
+from cosmos_ros.errors import ConfigError, InputError
+from cosmos_ros.guard import Guard, Response, Verdict
+from cosmos_ros.guard.checks.intake import RawPoint, RawTrajectory, assemble
+from cosmos_ros.guard.setup import embodiment_checks, surroundings_of
+from cosmos_ros.guard.supervisor import Output, State, Supervisor
+from cosmos_ros.messages import (
+    joint_state_from_message,
+    joint_trajectory_message,
+    ns_from_duration,
+    ns_from_stamp,
+)
+from cosmos_ros.nodes import qos
+from cosmos_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics
+from cosmos_ros.nodes.guard_parameters import guard_config, parameters, supervisor_config
+from cosmos_ros.nodes.parameters import declare
+from cosmos_ros.nodes.runner import run
+from cosmos_ros.types import NANOSECONDS
+from cosmos_ros.types import JointTrajectory as Trajectory
+
+_LEVELS = {
+    Response.ACCEPT: OK,
+    Response.SLOW_DOWN: WARN,
+    Response.TRUNCATE: WARN,
+    Response.REJECT: ERROR,
+}
+
+
+class GuardNode(Node):  # type: ignore[misc]
+    """Wires the supervisor to ROS."""
+
+    def __init__(self) -> None:
+        super().__init__("guard")
+        values = self._values = declare(self, parameters(), on_change=self._on_parameter)
+        self._diagnostics = Diagnostics(self, hardware_id="cosmos_ros")
+        embodiment = load_embodiment(values["embodiment"])
+        if not embodiment.controllers:
+            raise ConfigError(
+                f"embodiment {embodiment.name} has no controllers, so there is nothing to guard",
+                where="parameter embodiment",
+                hint="Choose an embodiment with a robot.",
+            )
+        self._controllers = embodiment.controllers
+        config = guard_config(
+            values,
+            surroundings_of(embodiment, minimum_singular_value=values["minimum_singular_value"]),
+            tuple(joints for _, joints in self._controllers),
+        )
+        self._limits = embodiment.limits
+        guard = Guard(embodiment.limits, config, embodiment_checks(embodiment, config))
+        self._supervisor = Supervisor(guard, supervisor_config(values))
+        self._uncertainty: tuple[int, float] | None = None
+
+        self._outputs = {
+            topic: self.create_publisher(JointTrajectory, topic, qos.reliable()) for topic, _ in self._controllers
+        }
+        self._would_send = self.create_publisher(JointTrajectory, "~/would_send", qos.reliable())
+        self._verdict = self.create_publisher(DiagnosticArray, "~/verdict", qos.reliable(10))
+        self._verdict_json = self.create_publisher(String, "~/verdict_json", qos.reliable(10))
+        self.create_subscription(JointTrajectory, "action_trajectory", self._on_candidate, qos.reliable())
+        self.create_subscription(JointState, "joint_states", self._on_joint_state, qos.sensor())
+        self.create_subscription(Float64, "uncertainty", self._on_uncertainty, qos.sensor(1))
+        # Volatile: meets latched and plain publishers alike; a latched one is read by the second subscription.
+        self.create_subscription(Bool, "e_stop", self._on_e_stop, qos.reliable(10))
+        self.create_subscription(Bool, "e_stop", self._on_e_stop, qos.latched())
+        self.create_service(Trigger, "~/arm", self._arm)
+        self.create_service(Trigger, "~/disarm", self._disarm)
+        self.create_service(Trigger, "~/reset", self._reset)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(1.0 / values["tick_rate"], self._tick, clock=steady)
+        self.create_timer(0.5, self._look_around, clock=steady)
+        self._look_around()
+        self._report()
+
+    # -- inputs ---------------------------------------------------------------------------------------------------
+
+    def _now(self) -> int:
+        return int(self.get_clock().now().nanoseconds)
+
+    def _on_parameter(self, name: str, value: Any) -> None:
+        self._supervisor.config = supervisor_config({**self._values, name: value})
+
+    def _on_joint_state(self, message: Any) -> None:
+        now = self._now()
+        try:
+            state = joint_state_from_message(message)
+        except InputError as error:
+            self._apply(self._supervisor.on_bad_joint_state(str(error), now))
+            return
+        self._apply(self._supervisor.on_joint_state(state, now))
+
+    def _on_uncertainty(self, message: Any) -> None:
+        self._uncertainty = (self._now(), float(message.data))
+
+    def _on_e_stop(self, message: Any) -> None:
+        self._apply(self._supervisor.on_e_stop(bool(message.data), self._now()))
+
+    def _on_candidate(self, message: Any) -> None:
+        now = self._now()
+        trajectory, stamp = read_candidate(message, self._limits, self._supervisor.guard.config.max_points)
+        uncertainty = None
+        if self._uncertainty is not None and now - self._uncertainty[0] < NANOSECONDS:
+            uncertainty = self._uncertainty[1]
+        self._apply(self._supervisor.on_candidate(trajectory, now, stamp_ns=stamp, uncertainty=uncertainty))
+
+    def _tick(self) -> None:
+        self._apply(self._supervisor.tick(self._now()))
+        self._report()
+
+    def _look_around(self) -> None:
+        """See who else commands the robot, and who listens."""
+        me = (self.get_name(), self.get_namespace())
+        others: dict[str, list[str]] = {}
+        listeners: dict[str, int] = {}
+        for topic, publisher in self._outputs.items():
+            infos = self.get_publishers_info_by_topic(publisher.topic_name)
+            owners = [(info.node_name, info.node_namespace) for info in infos]
+            rivals = [f"{space.rstrip('/')}/{name}" for name, space in owners if (name, space) != me]
+            rivals += [f"another {me[0]}"] * max(0, owners.count(me) - 1)
+            others[publisher.topic_name] = sorted(rivals)
+            listeners[publisher.topic_name] = publisher.get_subscription_count()
+        self._apply(self._supervisor.on_graph(others, listeners, self._now()))
+
+    # -- services -------------------------------------------------------------------------------------------------
+
+    def _arm(self, _: Any, response: Any) -> Any:
+        self._look_around()
+        response.success, response.message = self._supervisor.arm(self._now())
+        self._report()
+        return response
+
+    def _disarm(self, _: Any, response: Any) -> Any:
+        self._apply(self._supervisor.disarm(self._now()))
+        response.success, response.message = True, "disarmed"
+        self._report()
+        return response
+
+    def _reset(self, _: Any, response: Any) -> Any:
+        response.success, response.message = self._supervisor.reset(self._now())
+        self._report()
+        return response
+
+    # -- outputs --------------------------------------------------------------------------------------------------
+
+    def _apply(self, output: Output) -> None:
+        if output.send is not None:
+            for (topic, joints), publisher in zip(self._controllers, self._outputs.values(), strict=True):
+                part = only(output.send, joints)
+                if part is not None:
+                    publisher.publish(joint_trajectory_message(part))
+        if output.would_send is not None:
+            self._would_send.publish(joint_trajectory_message(output.would_send))
+        if output.verdict is not None:
+            self._publish_verdict(output.verdict)
+        if output.event:
+            self._diagnostics.set("event", WARN, output.event)
+
+    def _publish_verdict(self, verdict: Verdict) -> None:
+        armed = self._supervisor.state is State.ARMED
+        data = {**verdict.to_dict(), "armed": armed, "state": self._supervisor.state.value}
+        self._verdict_json.publish(String(data=json.dumps(data)))
+        array = DiagnosticArray()
+        array.header.stamp = self.get_clock().now().to_msg()
+        head = DiagnosticStatus(level=_LEVELS[verdict.response], name="verdict", message=verdict.summary)
+        head.values = [
+            KeyValue(key=key, value=str(data[key]))
+            for key in ("response", "armed", "state", "time_scale", "stopped_at", "elapsed_ms")
+        ]
+        array.status = [head]
+        for violation in verdict.violations:
+            status = DiagnosticStatus(level=ERROR, name=violation.limit, message=str(violation))
+            status.values = [KeyValue(key=k, value=str(v)) for k, v in violation.to_dict().items() if v is not None]
+            array.status.append(status)
+        self._verdict.publish(array)
+        level = _LEVELS[verdict.response]
+        # Numbers differ from verdict to verdict; the concern changes only with the kind of answer.
+        first = verdict.first
+        message = verdict.response.value + ("" if first is None else f": {first.limit} {first.joint or ''}".rstrip())
+        self._diagnostics.set(
+            "verdict", level, message, {"summary": verdict.summary, **self._supervisor.counters.responses}
+        )
+
+    def _report(self) -> None:
+        supervisor = self._supervisor
+        level = {State.ARMED: OK, State.DISARMED: WARN}.get(supervisor.state, ERROR)
+        if supervisor.state is State.ARMED:
+            message = "armed"
+        else:
+            refusal = supervisor.refusal_kind(self._now())
+            message = f"{supervisor.state.value}: {supervisor.reason}"
+            if refusal and supervisor.state is State.DISARMED:
+                message += f" (arming would be refused: {refusal})"
+        self._diagnostics.set("state", level, message, {"brakes": supervisor.counters.brakes})
+        trouble = supervisor.trouble(self._now())
+        self._diagnostics.set("joint states", ERROR if trouble else OK, trouble or "fresh")
+
+
+def read_candidate(message: Any, limits: Any, max_points: int) -> tuple[Trajectory | list[Any], int]:
+    """Return a message as a record, or as the violations that keep it from being one, and its stamp."""
+    from cosmos_ros.guard import Violation
+
+    try:
+        stamp = ns_from_stamp(message.header.stamp, where="action_trajectory header.stamp")
+    except InputError as error:
+        return [Violation("structure", message=str(error))], 0
+    if len(message.points) > max_points:
+        return [Violation("structure", message=f"{len(message.points)} points, at most {max_points}")], stamp
+    try:
+        points = tuple(
+            RawPoint(
+                ns_from_duration(p.time_from_start, where="time_from_start"),
+                p.positions,
+                p.velocities,
+                p.accelerations,
+            )
+            for p in message.points
+        )
+    except InputError as error:
+        return [Violation("timing", message=str(error))], stamp
+    return assemble(RawTrajectory(tuple(message.joint_names), stamp, points), limits), stamp
+
+
+def only(trajectory: Trajectory, joints: Sequence[str]) -> Trajectory | None:
+    """Return a trajectory of these joints in this order; None when it has none of them."""
+    if not set(joints) <= set(trajectory.joint_names):
+        return None
+    order = np.array([trajectory.joint_names.index(name) for name in joints])
+    return Trajectory(
+        tuple(joints),
+        trajectory.stamp_ns,
+        trajectory.times_ns,
+        trajectory.positions[:, order],
+        None if trajectory.velocities is None else trajectory.velocities[:, order],
+        None if trajectory.accelerations is None else trajectory.accelerations[:, order],
+    )
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node until it is told to stop."""
+    return run(GuardNode, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
