@@ -18,7 +18,7 @@ EXTRAS: dict[str, list[str]] = {
     "sim": ["mujoco>=3.2", "matplotlib>=3.5", "rich>=13"],
     "bags": ["rosbags>=0.10"],
     "lerobot": ["rosbags>=0.10", "pyarrow>=14", "av>=12"],
-    "network": ["aiohttp>=3.9", "av>=12"],
+    "network": ["aiohttp>=3.9", "av>=12", "msgpack>=1.0"],
     "viewer": ["rerun-sdk>=0.22"],
     "cosmos3": [
         "torch>=2.6",
