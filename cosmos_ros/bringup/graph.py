@@ -89,6 +89,7 @@ def demo_arguments() -> list[Argument]:
     """Return the arguments of demo.launch.py."""
     return [
         *predict_arguments(world_model="expert"),
+        Argument("task", "put the red cube on the green pad", "Instruction; the simulator watches whether it is done."),
         Argument("seed", "0", "Seed of the simulated scene."),
         Argument("image_width", "320", "Width of the simulated cameras' images in pixels."),
         Argument("image_height", "180", "Height of the simulated cameras' images in pixels."),
@@ -131,7 +132,13 @@ def predict_nodes(values: Mapping[str, str]) -> list[NodeSpec]:
             "cosmos_ros.nodes.predictor",
             "predictor",
             "predictor.yaml",
-            {**shared, "world_model": values["world_model"], "model": values["model"], "cameras": values["cameras"]},
+            {
+                **shared,
+                "world_model": values["world_model"],
+                "model": values["model"],
+                "cameras": values["cameras"],
+                **({"instruction": values["task"]} if "task" in values else {}),
+            },
         ),
         NodeSpec(
             "guard",
@@ -139,6 +146,7 @@ def predict_nodes(values: Mapping[str, str]) -> list[NodeSpec]:
             "guard",
             "guard.yaml",
             {**shared, "dry_run": values["dry_run"] == "true"},
+            (("action_trajectory", "predictor/action_trajectory"),),
         ),
     ]
 
@@ -152,6 +160,8 @@ def demo_nodes(values: Mapping[str, str]) -> list[NodeSpec]:
         "sim_robot.yaml",
         {
             "embodiment": values["embodiment"],
+            "task": values["task"],
+            "driver": "scripted" if values["world_model"] == "expert" else "unknown",
             "seed": _whole(values, "seed"),
             "image_width": _whole(values, "image_width"),
             "image_height": _whole(values, "image_height"),

@@ -6,7 +6,6 @@ import os
 import shutil
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -14,6 +13,7 @@ from rich.console import Console
 from cosmos_ros.bringup.domain import private_domain, private_environment
 from cosmos_ros.bringup.graph import BRINGUPS, resolve
 from cosmos_ros.bringup.processes import ProcessGroup, child_environment
+from cosmos_ros.demo.options import DemoOptions
 from cosmos_ros.errors import ConfigError
 
 # What the bag holds: everything but raw images, which the compressed ones stand for.
@@ -36,27 +36,6 @@ RECORDED = (
     "guard/would_send",
     "/diagnostics",
 )
-
-
-@dataclass(frozen=True)
-class DemoOptions:
-    """What the demo runs.
-
-    Attributes:
-        out: Folder of the results; emptied first.
-        world_model: Registered world model.
-        seed: Seed of the scene.
-        duration: Longest time the arm may take, s.
-        deadline: Gate on the time from an observation to its guarded trajectory, s.
-        launch: Further launch arguments of the demo bring-up.
-    """
-
-    out: Path
-    world_model: str = "expert"
-    seed: int = 0
-    duration: float = 30.0
-    deadline: float = 0.5
-    launch: dict[str, str] | None = None
 
 
 def run_demo(options: DemoOptions) -> int:

@@ -165,21 +165,23 @@ class GuardNode(Node):  # type: ignore[misc]
     # -- outputs --------------------------------------------------------------------------------------------------
 
     def _apply(self, output: Output) -> None:
+        published: int | None = None
         if output.send is not None:
             for (topic, joints), publisher in zip(self._controllers, self._outputs.values(), strict=True):
                 part = only(output.send, joints)
                 if part is not None:
                     publisher.publish(joint_trajectory_message(part))
+            published = self._now()
         if output.would_send is not None:
             self._would_send.publish(joint_trajectory_message(output.would_send))
         if output.verdict is not None:
-            self._publish_verdict(output.verdict)
+            self._publish_verdict(output.verdict, published)
         if output.event:
             self._diagnostics.set("event", WARN, output.event)
 
-    def _publish_verdict(self, verdict: Verdict) -> None:
+    def _publish_verdict(self, verdict: Verdict, published: int | None) -> None:
         armed = self._supervisor.state is State.ARMED
-        data = {**verdict.to_dict(), "armed": armed, "state": self._supervisor.state.value}
+        data = {**verdict.to_dict(), "armed": armed, "state": self._supervisor.state.value, "published_ns": published}
         self._verdict_json.publish(String(data=json.dumps(data)))
         array = DiagnosticArray()
         array.header.stamp = self.get_clock().now().to_msg()

@@ -1,0 +1,27 @@
+"""What the demo runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """What the demo runs.
+
+    Attributes:
+        out: Folder of the results; emptied first.
+        world_model: Registered world model.
+        seed: Seed of the scene.
+        duration: Longest time the arm may take, s.
+        deadline: Gate on the time from an observation to its guarded trajectory, s.
+        launch: Further launch arguments of the demo bring-up.
+    """
+
+    out: Path
+    world_model: str = "expert"
+    seed: int = 0
+    duration: float = 30.0
+    deadline: float = 0.5
+    launch: dict[str, str] | None = None
