@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from cosmos_ros.kinematics.ik import InverseKinematics
 from cosmos_ros.kinematics.model import RobotModel
-from cosmos_ros.kinematics.records import GripperJoint, IkSolution, ResidualGate
+from cosmos_ros.kinematics.records import GripperJoint, IkOptions, IkSolution, ResidualGate
 
-__all__ = ["GripperJoint", "IkSolution", "ResidualGate", "RobotModel"]
+__all__ = ["GripperJoint", "IkOptions", "IkSolution", "InverseKinematics", "ResidualGate", "RobotModel"]
