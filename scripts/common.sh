@@ -1,8 +1,8 @@
 # Shared by the scripts in this folder; sourced, never run.
 # shellcheck shell=bash
 
-# What MuJoCo needs to render without a screen and without a GPU: EGL and Mesa's software driver.
-RENDERING_PACKAGES=(libegl1 libgl1-mesa-dri)
+# What MuJoCo needs to render without a screen and without a GPU: EGL, OpenGL and Mesa's software driver.
+RENDERING_PACKAGES=(libegl1 libopengl0 libgl1-mesa-dri)
 
 say() { printf '==> %s\n' "$*"; }
 
@@ -65,16 +65,21 @@ apt_install() {
     } >"$log" 2>&1 </dev/null || { tail -n 5 "$log" >&2; return 1; }
 }
 
-ensure_venv_module() {  # Debian's python3 comes without ensurepip
-    if "$1" -c 'import ensurepip, venv' 2>/dev/null; then
-        return
+ensure_system_packages() {  # interpreter, set name: asks for everything that is surely missing in one go
+    local packages=() can_make_venv=yes
+    if ! "$1" -c 'import ensurepip, venv' 2>/dev/null; then  # Debian's python3 comes without
+        can_make_venv=no
+        packages+=("$("$1" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')")
     fi
-    local package
-    package=$("$1" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
-    if apt_may_install && apt_install "$package"; then
-        return
+    if [ "$2" != cosmos3 ] && ! "$1" -c 'import ctypes; ctypes.CDLL("libEGL.so.1")' 2>/dev/null; then
+        packages+=("${RENDERING_PACKAGES[@]}")
     fi
-    die "$1 cannot make virtual environments (no ensurepip)" "$(apt_line "$package")"
+    [ ${#packages[@]} -gt 0 ] || return 0
+    if apt_may_install && apt_install "${packages[@]}"; then
+        return 0
+    fi
+    # Without EGL another library may still do; ensure_rendering tries it when MuJoCo is installed.
+    [ $can_make_venv = yes ] || die "$1 cannot make virtual environments (no ensurepip)" "$(apt_line "${packages[@]}")"
 }
 
 renders() {  # can the simulated camera make an image here, with the backend that it chooses itself?

@@ -56,7 +56,7 @@ if [ -x "$venv/bin/python" ] && ! python_is_new_enough "$venv/bin/python"; then
 fi
 if [ ! -x "$venv/bin/python" ]; then
     say "making $venv with $("$python" --version) ($python)"
-    ensure_venv_module "$python"
+    ensure_system_packages "$python" "$set_name"
     if ros_is_sourced; then
         say "ROS 2 ${ROS_DISTRO:-} is sourced: using it and the system's packages, not the wheels"
         "$python" -m venv --system-site-packages "$venv"
