@@ -6,11 +6,12 @@ module of this package therefore takes ``mujoco`` from here.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 from cosmos_ros.errors import ConfigError
 from cosmos_ros.types import FloatArray, UInt8Array
 
-INSTALL_HINT = "Run: apt-get install -y --no-install-recommends libegl1 libgl1-mesa-dri (or libosmesa6)."
+INSTALL_HINT = "Run: apt-get install -y --no-install-recommends libegl1 libopengl0 libgl1-mesa-dri (or libosmesa6)."
 _EGL_PLATFORM_DEVICE = 0x313F
 _EGL_PLATFORM_SURFACELESS = 0x31DD
 
@@ -27,6 +28,7 @@ _EGL_PLATFORM_SURFACELESS = 0x31DD
 def _egl_works() -> bool:
     """Return whether libEGL is there and initialises one display, as MuJoCo will ask it to."""
     try:
+        ctypes.CDLL("libOpenGL.so.0")  # PyOpenGL, through which MuJoCo goes, needs it beside EGL
         egl = ctypes.CDLL("libEGL.so.1")
     except OSError:
         return False
@@ -119,7 +121,8 @@ class Camera:
 class CameraRenderer:
     """Renders named cameras of one model, each at its own size, with one GL context.
 
-    Made, used and closed by one thread. Shadows, reflections and multisampling are as the model's ``vis`` says.
+    Used by one thread at a time; the context is bound only while it renders, so it may be another thread each time.
+    Shadows and multisampling are as the model's ``vis`` says.
 
     Args:
         model: ``mujoco.MjModel``; it is only read.
@@ -144,7 +147,6 @@ class CameraRenderer:
         height = max(camera.height for camera in cameras.values())
         try:
             self._gl: Any = mujoco.GLContext(width, height)
-            self._gl.make_current()
         except Exception as error:
             raise ConfigError(f"off-screen OpenGL ({GL_BACKEND}) failed: {error}", hint=INSTALL_HINT) from error
         self._scene = mujoco.MjvScene(model, maxgeom=1000)
@@ -154,10 +156,21 @@ class CameraRenderer:
         # The context's buffer must hold the largest camera; the model's own offscreen size may be smaller.
         model.vis.global_.offwidth = max(int(model.vis.global_.offwidth), width)
         model.vis.global_.offheight = max(int(model.vis.global_.offheight), height)
-        self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
-        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
+        with self.bound():
+            self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
+            mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = int(model.vis.quality.shadowsize > 0)
         self._scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
+
+    @contextlib.contextmanager
+    def bound(self) -> Iterator[None]:
+        """Bind the GL context to this thread for several renderings; ``render`` does it for one."""
+        if not hasattr(self._gl, "as_current"):  # MuJoCo 3, on Python 3.10: stays bound to this thread
+            self._gl.make_current()
+            yield
+            return
+        with self._gl.as_current():
+            yield
 
     def render(self, data: Any, name: str) -> UInt8Array:
         """Return ``uint8 [H, W, 3]`` RGB of the camera ``name`` for the kinematics in ``data`` (``mujoco.MjData``)."""
@@ -168,16 +181,17 @@ class CameraRenderer:
         mujoco.mjv_updateScene(
             self._model, data, self._option, None, view, mujoco.mjtCatBit.mjCAT_ALL.value, self._scene
         )
-        self._gl.make_current()
         viewport = mujoco.MjrRect(0, 0, camera.width, camera.height)
-        mujoco.mjr_render(viewport, self._scene, self._context)
         pixels = np.empty((camera.height, camera.width, 3), np.uint8)
-        mujoco.mjr_readPixels(pixels, None, viewport, self._context)
+        with self.bound():
+            mujoco.mjr_render(viewport, self._scene, self._context)
+            mujoco.mjr_readPixels(pixels, None, viewport, self._context)
         return np.ascontiguousarray(pixels[::-1])
 
     def close(self) -> None:
         """Free the GL context; may be called twice."""
         if self._gl is not None:
-            self._context.free()
+            with self.bound():
+                self._context.free()
             self._gl.free()
             self._gl = None

@@ -65,7 +65,7 @@ class Tabletop:
         SceneObject("red_cube", (0.04, 0.04, 0.04), (0.86, 0.13, 0.13)),
         SceneObject("blue_cube", (0.04, 0.04, 0.04), (0.13, 0.36, 0.85)),
         SceneObject("yellow_cube", (0.04, 0.04, 0.04), (0.97, 0.75, 0.12)),
-        SceneObject("green_pad", (0.12, 0.12, 0.001), (0.20, 0.66, 0.33), movable=False),
+        SceneObject("green_pad", (0.12, 0.12, 0.003), (0.20, 0.66, 0.33), movable=False),
     )
     area: tuple[float, float, float, float] = (0.38, 0.60, -0.24, 0.24)
     clearance: float = 0.13
@@ -149,7 +149,7 @@ def add_tabletop(spec: Any, scene: Tabletop) -> None:
             inner = [0.86 * half[0], 0.86 * half[1], half[2]]
             lighter = [min(1.0, 0.45 + 0.55 * c) for c in item.rgb]
             body.add_geom(
-                name=f"{item.name}_border", type=box, size=half, rgba=[*lighter, 1.0], pos=[0, 0, 0.4 * half[2]],
+                name=f"{item.name}_border", type=box, size=half, rgba=[*lighter, 1.0], pos=[0, 0, 0],
                 contype=0, conaffinity=0, group=0,
             )  # fmt: skip
             spec.geom(item.name).size = inner
@@ -204,5 +204,6 @@ def _add_surroundings(spec: Any, scene: Tabletop) -> None:
     spec.visual.quality.shadowsize = 2048 if scene.shadows else 0
     spec.visual.quality.offsamples = 4 if scene.shadows else 0
     # Vertices are what software rendering pays for at small sizes.
-    spec.visual.quality.numslices, spec.visual.quality.numstacks = (32, 16) if scene.shadows else (16, 8)
+    quality = spec.visual.quality
+    quality.numslices, quality.numstacks, quality.numquads = (32, 16, 4) if scene.shadows else (20, 4, 1)
     spec.visual.map.znear, spec.visual.map.zfar = 0.01, 30.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,12 +128,18 @@ class SimWorld:
         mujoco.mj_forward(self.model, self._data)
         self.monitor.clear()
 
-    def set_state(self, joints: Mapping[str, float], objects: Mapping[str, FloatArray]) -> None:
-        """Place robot and objects without stepping; velocities become zero.
+    def set_state(
+        self,
+        joints: Mapping[str, float],
+        objects: Mapping[str, FloatArray],
+        velocities: Mapping[str, float] | None = None,
+    ) -> None:
+        """Place robot and objects without stepping; objects stand still, the setpoint is where the joints are.
 
         Args:
             joints: Joint name → position; mimic joints follow their source, others keep their position.
             objects: Object name → pose ``[4, 4]`` in the base frame.
+            velocities: Joint name → velocity; zero where not given.
 
         Raises:
             InputError: A joint or object is unknown, or a number is not finite.
@@ -140,6 +147,9 @@ class SimWorld:
         self._write_joints(joints)
         self._write_objects(objects)
         self._data.qvel[:] = 0.0
+        for name, velocity in (velocities or {}).items():
+            for target in (name, *(n for n, source in self._mimics.items() if source == name)):
+                self._data.qvel[self.model.joint(target).dofadr[0]] = velocity
         self._reference = self._data.qpos[self._qpos[: len(self.driven_joints)]].copy()
         self._data.ctrl[self._ctrl] = self._reference
         mujoco.mj_forward(self.model, self._data)
@@ -220,6 +230,14 @@ class SimWorld:
             raise ConfigError(f"cameras {missing} do not exist; there are {sorted(known)}", where="cameras")
         return {name: Camera(name, width, height, known[name].fovy) for name, (width, height) in sizes.items()}
 
+    def camera_pose(self, view: str) -> FloatArray:
+        """Return the pose ``[4, 4]`` of a camera's optical frame (x right, y down, z forward) in the base frame."""
+        camera = self._data.camera(view)
+        pose = np.eye(4)
+        pose[:3, :3] = camera.xmat.reshape(3, 3) @ np.diag([1.0, -1.0, -1.0])
+        pose[:3, 3] = camera.xpos
+        return pose
+
     # Internals ------------------------------------------------------------------------------------------------
 
     def _pose(self, body: str) -> FloatArray:
@@ -254,7 +272,7 @@ class SimWorld:
 
 
 class WorldRenderer:
-    """Renders snapshots of a world; made, used and closed by one thread.
+    """Renders snapshots of a world; used by one thread at a time.
 
     Raises:
         ConfigError: No off-screen OpenGL works here, or a camera does not exist.
@@ -274,6 +292,10 @@ class WorldRenderer:
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_comPos(self._model, self._data)
         mujoco.mj_camlight(self._model, self._data)
+
+    def bound(self) -> AbstractContextManager[None]:
+        """Bind the GL context for several renderings."""
+        return self._renderer.bound()
 
     def render(self, view: str) -> UInt8Array:
         """Return ``uint8 [H, W, 3]`` RGB of one view of the loaded moment."""

@@ -1,0 +1,285 @@
+"""A scripted expert behind the world-model protocol. It predicts nothing: it reads the simulator's scene and plans.
+
+Its policy answers carry the actions of a pick-and-place plan and pictures of that plan, rendered from a private copy of
+the scene; its forward dynamics steps that copy. Everything it returns says ``scripted``.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from cosmos_ros.embodiment import Embodiment, RecordedStates, load_embodiment
+from cosmos_ros.errors import ConfigError, CosmosRosError, InputError, ModelError
+from cosmos_ros.kinematics import ResidualGate
+from cosmos_ros.kinematics.ik import InverseKinematics
+from cosmos_ros.sim.imagination import Imagination, step_times_ns
+from cosmos_ros.sim.pick_and_place import Pace, PickAndPlacePolicy, ToolState
+from cosmos_ros.sim.rendering import GL_BACKEND, mujoco
+from cosmos_ros.sim.tabletop import Tabletop
+from cosmos_ros.sim.task import PutOn, parse_instruction
+from cosmos_ros.types import FloatArray, Mode, Observation, Request, Rollout, UInt8Array
+from cosmos_ros.world_models.base import Capabilities, check_request, take_settings
+
+# Share of what the action normaliser can express that a plan may use.
+_HEADROOM = 0.97
+
+
+class Expert:
+    """Puts one named thing on another, by script.
+
+    Args:
+        embodiment: Shipped embodiment or path of its YAML file; one arm, one gripper, end-effector deltas.
+        frames: Render the plan. Without, answers carry no frames.
+        frame_scale: Rendered size of the views relative to the observed ones, 0.1 to 1.
+        scene: The scene; default the shipped tabletop.
+
+    Raises:
+        ConfigError: The embodiment cannot be driven by it.
+    """
+
+    def __init__(
+        self,
+        embodiment: str = "franka",
+        frames: bool = True,
+        frame_scale: float = 1.0,
+        scene: Tabletop | None = None,
+    ) -> None:
+        where = "world_model expert"
+        if not 0.1 <= frame_scale <= 1.0:
+            raise ConfigError(f"frame_scale {frame_scale} is outside 0.1 to 1", where=where)
+        self._embodiment: Embodiment = load_embodiment(embodiment)
+        layout, robot = self._embodiment.layout, self._embodiment.robot
+        if robot is None or len(layout.poses) != 1 or len(layout.grips) != 1 or layout.joints:
+            raise ConfigError(
+                f"embodiment {self._embodiment.name} is not one arm with one gripper driven by pose deltas", where=where
+            )
+        self._robot = robot
+        self._link = layout.poses[0].link
+        self._gripper = layout.grips[0].gripper
+        width = self._embodiment.spec.grippers[self._gripper].width
+        if width is None:
+            raise ConfigError(f"gripper {self._gripper} has no width in the embodiment file", where=where)
+        self._stroke = width.open - width.closed
+        self._scene = scene or Tabletop()
+        self._frames, self._scale = frames, frame_scale
+        self._capabilities = Capabilities(
+            modes=frozenset({Mode.POLICY, Mode.FORWARD_DYNAMICS} if frames else {Mode.POLICY}),
+            domains=frozenset({self._embodiment.domain_name}),
+            needs_observation=True,
+            needs_scene=True,
+            returns_frames=frames,
+            scripted=True,
+        )
+        self._imagination: Imagination | None = None
+        self._solver: InverseKinematics | None = None
+        self._tool_offset = np.eye(4)
+        self._tool_link = ""
+
+    @property
+    def name(self) -> str:
+        """``expert``."""
+        return "expert"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Policy and forward dynamics from the simulator's scene; scripted."""
+        return self._capabilities
+
+    def load(self) -> None:
+        """Build the private copy of the scene.
+
+        Raises:
+            ConfigError: The robot has no simulator description, or frames are wanted and nothing can render.
+        """
+        if self._imagination is not None:
+            return
+        if self._frames and GL_BACKEND == "disable":
+            from cosmos_ros.sim.rendering import INSTALL_HINT
+
+            raise ConfigError(
+                "no off-screen OpenGL was found to render the plan with", where="world_model expert", hint=INSTALL_HINT
+            )
+        self._imagination = Imagination(self._embodiment, self._scene, self._scale)
+        self._solver = self._embodiment.solver()
+        self._tool_link = self._imagination.world.tool_link
+        home = self._embodiment.home
+        link, tool = (self._robot.fk(home, name) for name in (self._link, self._tool_link))
+        self._tool_offset = np.linalg.inv(link) @ tool
+
+    def predict(self, request: Request) -> Rollout:
+        """Answer one request.
+
+        Raises:
+            ModelError: The instruction is not one it knows, or the scene or joint state is incomplete.
+            CapabilityError: The mode, domain or a setting is not supported.
+        """
+        check_request(self, request)
+        take_settings(self.name, request.settings, frozenset())
+        self.load()
+        observation = request.observation
+        if observation is None:
+            raise ModelError("the request carries no observation", where="world_model expert")
+        try:
+            if request.mode is Mode.FORWARD_DYNAMICS:
+                return self._step(request, observation)
+            return self._plan(request, observation)
+        except ModelError:
+            raise
+        except CosmosRosError as error:
+            raise ModelError(error.message, where=f"world_model expert, {error.where}", hint=error.hint) from error
+
+    def close(self) -> None:
+        """Free the renderer; may be called twice."""
+        if self._imagination is not None:
+            self._imagination.close()
+            self._imagination = None
+
+    # Policy ---------------------------------------------------------------------------------------------------
+
+    def _plan(self, request: Request, observation: Observation) -> Rollout:
+        begin = time.perf_counter()
+        task = parse_instruction(request.instruction, self._scene.by_name)
+        steps, dt = request.chunk_size, 1.0 / request.fps
+        state = self._tool_state(observation, task)
+        pace = self._pace(request.fps)
+        for _ in range(4):
+            policy = PickAndPlacePolicy(task, self._stroke, pace)
+            states, openings, phases = policy.plan(state, steps, dt)
+            encoded = self._embodiment.encode(self._recorded(states, openings, state.opening))
+            if not encoded.clamped.any():
+                break
+            # The observed motion is faster than the action space can say: brake within it.
+            pace = replace(pace, speed=0.7 * pace.speed, turn=0.7 * pace.turn)
+        planned = time.perf_counter()
+        frames = self._pictures(request, observation, task, states) if self._frames else None
+        return Rollout(
+            frames=frames,
+            actions=encoded.actions.astype(np.float32),
+            provenance={
+                "backend": self.name,
+                "scripted": True,
+                "note": "scripted plan from the simulator's scene; nothing was predicted",
+                "task": f"{task.item.name} on {task.target.name}",
+                "phases": phases,
+                "clamped": int(encoded.clamped.sum()),
+                "engine": f"mujoco {mujoco.__version__}",
+            },
+            latencies_ms={
+                "plan": (planned - begin) * 1e3,
+                "render": (time.perf_counter() - planned) * 1e3,
+            },
+        )
+
+    def _pace(self, fps: float) -> Pace:
+        """Return bounds that the action normaliser can express in any direction."""
+        pace = Pace()
+        normaliser = self._embodiment.normaliser
+        if not normaliser.clamped:
+            return pace
+        ends = np.stack((normaliser.offset - normaliser.scale, normaliser.offset + normaliser.scale))
+        reach = np.abs(ends).min(axis=0) * fps * _HEADROOM
+        first = self._embodiment.layout.poses[0].start
+        # Columns c0y, c0z, c1x, c1z of a rotation by a small angle are that angle.
+        turn = reach[[first + 4, first + 5, first + 6, first + 8]].min()
+        return replace(
+            pace, speed=float(min(pace.speed, reach[first : first + 3].min())), turn=float(min(pace.turn, turn))
+        )
+
+    def _tool_state(self, observation: Observation, task: PutOn) -> ToolState:
+        scene = observation.scene
+        missing = [item.name for item in (task.item, task.target) if item.name not in scene]
+        if missing:
+            raise InputError(f"{missing} are not in the published scene", where="scene")
+        assert observation.joints is not None or not self._embodiment.has_joints
+        joints = observation.joints
+        if joints is None:
+            raise InputError("there is no joint state", where="joint_states")
+        openings = self._embodiment.gripper_openings(observation)
+        if self._gripper not in openings:
+            raise InputError(f"gripper {self._gripper} is not observed", where="joint_states")
+        pose = self._embodiment.tool_poses(observation)[self._link] @ self._tool_offset
+        twist = np.zeros(6)
+        if joints.velocities is not None:
+            positions = dict(zip(joints.names, joints.positions.tolist(), strict=True))
+            rates = dict(zip(joints.names, joints.velocities.tolist(), strict=True))
+            names = self._robot.joint_names
+            q = {name: positions[name] for name in names if name in positions}
+            twist = self._robot.jacobian(q, self._tool_link) @ np.array([rates.get(name, 0.0) for name in names])
+        return ToolState(
+            pose=pose,
+            velocity=twist[:3],
+            turn_rate=twist[3:],
+            opening=openings[self._gripper],
+            item=np.array(scene[task.item.name]),
+            target=np.array(scene[task.target.name]),
+        )
+
+    def _recorded(self, states: list[ToolState], openings: list[float], observed: float) -> RecordedStates:
+        """Return the plan as the recording of a robot that follows it."""
+        back = np.linalg.inv(self._tool_offset)
+        poses = np.stack([state.pose @ back for state in states])
+        commands = [*openings, openings[-1]] if self._embodiment.layout.grips[0].offset == 0 else [observed, *openings]
+        return RecordedStates(
+            tool_poses={self._link: poses}, gripper_openings={self._gripper: np.clip(np.array(commands), 0.0, 1.0)}
+        )
+
+    def _pictures(self, request: Request, observation: Observation, task: PutOn, states: list[ToolState]) -> UInt8Array:
+        assert self._imagination is not None
+        assert self._solver is not None
+        assert observation.joints is not None
+        back = np.linalg.inv(self._tool_offset)
+        targets = np.stack([state.pose @ back for state in states[1:]])
+        start = dict(zip(observation.joints.names, observation.joints.positions.tolist(), strict=True))
+        solution = self._solver.solve({self._link: targets}, start)
+        finger = self._embodiment.gripper_joints[self._gripper]
+        postures = [
+            {
+                **dict(zip(solution.joint_names, row.tolist(), strict=True)),
+                finger.joint: float(finger.position(s.opening)),
+            }
+            for row, s in zip(solution.positions, states[1:], strict=True)
+        ]
+        objects: list[dict[str, FloatArray]] = [{task.item.name: state.item} for state in states[1:]]
+        return self._with_first(request, self._imagination.playback(observation, postures, objects))
+
+    # Forward dynamics -----------------------------------------------------------------------------------------
+
+    def _step(self, request: Request, observation: Observation) -> Rollout:
+        assert self._imagination is not None
+        begin = time.perf_counter()
+        if request.actions is None or observation.joints is None:
+            raise InputError("forward dynamics needs actions and a joint state", where="request")
+        from cosmos_ros.kinematics import chunk_to_trajectory
+
+        chunk = self._embodiment.decode_actions(
+            np.asarray(request.actions, dtype=np.float64),
+            self._embodiment.tool_poses(observation),
+            stamp_ns=observation.stamp_ns,
+        )
+        trajectory, _ = chunk_to_trajectory(
+            chunk, observation.joints, self._solver, self._embodiment.gripper_joints, ResidualGate()
+        )
+        times = step_times_ns(request.chunk_size, request.fps)
+        frames = self._with_first(request, self._imagination.simulate(observation, trajectory, times))
+        return Rollout(
+            frames=frames,
+            actions=None,
+            provenance={
+                "backend": self.name,
+                "scripted": True,
+                "note": "stepped in the simulator; nothing was predicted",
+                "engine": f"mujoco {mujoco.__version__}",
+            },
+            latencies_ms={"simulate": (time.perf_counter() - begin) * 1e3},
+        )
+
+    @staticmethod
+    def _with_first(request: Request, frames: UInt8Array) -> UInt8Array:
+        """Put the observed canvas in front of the imagined ones."""
+        if request.image is None or request.image.shape != frames.shape[1:]:
+            shape = None if request.image is None else list(request.image.shape)
+            raise InputError(f"the observed canvas has shape {shape}, the imagined ones {list(frames.shape[1:])}")
+        return np.concatenate((request.image[None], frames))

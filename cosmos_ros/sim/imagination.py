@@ -1,0 +1,162 @@
+"""A private copy of the simulated world, to look ahead in: played back kinematically, or stepped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+
+from cosmos_ros.embodiment import Embodiment, load_spec
+from cosmos_ros.errors import ConfigError, InputError, ModelError
+from cosmos_ros.sim.rendering import Camera
+from cosmos_ros.sim.runtime import SimRuntime
+from cosmos_ros.sim.tabletop import Tabletop
+from cosmos_ros.sim.world import SimWorld, Snapshot, WorldRenderer
+from cosmos_ros.types import NANOSECONDS, FloatArray, JointTrajectory, Observation, UInt8Array
+
+
+def world_of(embodiment: Embodiment, *, scene: Tabletop | None = None, seed: int = 0) -> SimWorld:
+    """Return a new simulated world of an embodiment's robot at home.
+
+    Raises:
+        ConfigError: The embodiment has no joints, or no simulator description.
+    """
+    urdf = load_spec(embodiment.path).urdf_path
+    if urdf is None:
+        raise ConfigError(f"embodiment {embodiment.name} has no joints to simulate", where="simulated world")
+    return SimWorld(urdf, limits=embodiment.limits, home=embodiment.home, scene=scene, seed=seed)
+
+
+class Imagination:
+    """What would be seen if the robot did something.
+
+    Args:
+        embodiment: The robot.
+        scene: The scene it stands in; must be that of the world that is imagined.
+        scale: Size of the rendered views as a fraction of the observed ones; they are scaled back for the canvas.
+    """
+
+    def __init__(self, embodiment: Embodiment, scene: Tabletop | None = None, scale: float = 1.0) -> None:
+        self._embodiment = embodiment
+        self.world = world_of(embodiment, scene=scene)
+        self._scale = scale
+        self._renderer: WorldRenderer | None = None
+        self._sizes: dict[str, tuple[int, int]] = {}
+
+    def playback(
+        self,
+        observation: Observation,
+        joints: Sequence[Mapping[str, float]],
+        objects: Sequence[Mapping[str, FloatArray]],
+    ) -> UInt8Array:
+        """Return canvases ``uint8 [N, H, W, 3]`` of N postures and object poses, without physics."""
+        self._place(observation)
+        moments = []
+        for posture, poses in zip(joints, objects, strict=True):
+            self.world.set_state(posture, poses)
+            moments.append(self.world.snapshot())
+        return self._render(observation, moments)
+
+    def simulate(self, observation: Observation, trajectory: JointTrajectory, times_ns: Sequence[int]) -> UInt8Array:
+        """Return canvases ``uint8 [N, H, W, 3]`` at times after the observation, with the trajectory executed.
+
+        Args:
+            observation: Where everything stands; its scene must hold the objects.
+            trajectory: All controllers' joints; cut up for them here.
+            times_ns: Increasing times after ``observation.stamp_ns``.
+
+        Raises:
+            ModelError: A controller refuses its part of the trajectory; says why.
+        """
+        self._place(observation)
+        start = observation.stamp_ns
+        options = {"allow_nonzero_velocity_at_trajectory_end": True}
+        runtime = SimRuntime(self.world, self._embodiment.controllers, start_ns=start, options=options)
+        for topic, names in self._embodiment.controllers:
+            reason = runtime.receive(topic, select_joints(trajectory, names))
+            if reason is not None:
+                raise ModelError(f"the simulated controller refuses the motion: {reason}", where=topic)
+        moments = []
+        for time_ns in times_ns:
+            while runtime.advance(start + time_ns):
+                pass
+            moments.append(self.world.snapshot())
+        return self._render(observation, moments)
+
+    def close(self) -> None:
+        """Free the renderer; may be called twice."""
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
+
+    def _place(self, observation: Observation) -> None:
+        state = observation.joints
+        if state is None:
+            raise InputError("there is no joint state", where="observation")
+        known = self.world.driven_joints
+        joints = {name: float(p) for name, p in zip(state.names, state.positions, strict=True) if name in known}
+        missing = [name for name in known if name not in joints]
+        if missing:
+            raise InputError(f"joints {missing} are missing", where="joint_states")
+        rates = {}
+        if state.velocities is not None:
+            rates = {name: float(v) for name, v in zip(state.names, state.velocities, strict=True) if name in known}
+        objects = {name: pose for name, pose in observation.scene.items() if name in self.world.scene.by_name}
+        self.world.set_state(joints, objects, rates)
+
+    def _render(self, observation: Observation, moments: Sequence[Snapshot]) -> UInt8Array:
+        sizes = {view: (image.shape[1], image.shape[0]) for view, image in observation.images.items()}
+        if self._renderer is None or sizes != self._sizes:
+            self.close()
+            self._sizes = sizes
+            self._renderer = WorldRenderer(self.world, self._scaled(sizes))
+        renderer = self._renderer
+        canvases = []
+        with renderer.bound():
+            for moment in moments:
+                renderer.load(moment)
+                views = {view: _resize(renderer.render(view), size) for view, size in sizes.items()}
+                canvases.append(self._embodiment.compose(views))
+        return np.stack(canvases)
+
+    def _scaled(self, sizes: Mapping[str, tuple[int, int]]) -> dict[str, Camera]:
+        def scaled(pixels: int) -> int:
+            return max(8, round(pixels * self._scale))
+
+        return self.world.cameras({view: (scaled(w), scaled(h)) for view, (w, h) in sizes.items()})
+
+
+def select_joints(trajectory: JointTrajectory, names: Sequence[str]) -> JointTrajectory:
+    """Return the columns of some joints of a trajectory.
+
+    Raises:
+        InputError: A joint is not in it.
+    """
+    missing = [name for name in names if name not in trajectory.joint_names]
+    if missing:
+        raise InputError(f"joints {missing} are not in the trajectory", where="trajectory")
+    columns = [trajectory.joint_names.index(name) for name in names]
+
+    def take(values: FloatArray | None) -> FloatArray | None:
+        return None if values is None else values[:, columns]
+
+    return JointTrajectory(
+        joint_names=tuple(names),
+        stamp_ns=trajectory.stamp_ns,
+        times_ns=trajectory.times_ns,
+        positions=trajectory.positions[:, columns],
+        velocities=take(trajectory.velocities),
+        accelerations=take(trajectory.accelerations),
+    )
+
+
+def step_times_ns(steps: int, fps: float) -> list[int]:
+    """Return the times of steps 1..T after the observation."""
+    return [round((k + 1) * NANOSECONDS / fps) for k in range(steps)]
+
+
+def _resize(image: UInt8Array, size: tuple[int, int]) -> UInt8Array:
+    if (image.shape[1], image.shape[0]) == size:
+        return image
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
