@@ -31,6 +31,10 @@ Result = TypeVar("Result")
 _TURNED_AWAY = frozenset({429, 503})
 
 
+class RequestCancelledError(ModelError):
+    """The request was ended by ``cancel``, not by the server."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """Bounds of one conversation. Times in seconds, sizes in bytes.
@@ -99,7 +103,7 @@ class EventLoopThread:
         try:
             return future.result()
         except (concurrent.futures.CancelledError, asyncio.CancelledError) as error:
-            raise ModelError("the request was cancelled", where=self._where) from error
+            raise RequestCancelledError("the request was cancelled", where=self._where) from error
         except (asyncio.TimeoutError, concurrent.futures.TimeoutError) as error:
             raise ModelError(
                 f"no complete answer within {deadline:g} s",
@@ -223,6 +227,15 @@ class HttpClient:
                 response.close()
                 raise self._failure(f"the answer to {path} is larger than {limit} bytes")
         return bytes(received)
+
+    def read_object(self, answer: Answer, what: str) -> Mapping[str, Any]:
+        """Return a JSON object; raise ModelError for an error status, something else than JSON or another value."""
+        if not answer.ok:
+            raise self._failure(f"{what} was answered {answer.status}: {reason_of(answer.body)}")
+        found = read_json(self.where, what, answer.body)
+        if not isinstance(found, Mapping):
+            raise self._failure(f"{what} is not an object but {type(found).__name__}")
+        return found
 
     async def close(self) -> None:
         """Close the connections."""

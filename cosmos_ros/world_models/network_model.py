@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Mapping
@@ -11,7 +12,7 @@ from cosmos_ros.errors import CosmosRosError, ModelError
 from cosmos_ros.types import Request, Rollout
 from cosmos_ros.world_models.base import Capabilities, check_request
 from cosmos_ros.world_models.circuit import CircuitBreaker
-from cosmos_ros.world_models.network import EventLoopThread, Limits
+from cosmos_ros.world_models.network import EventLoopThread, Limits, RequestCancelledError
 
 
 class NetworkModel(ABC):
@@ -28,6 +29,7 @@ class NetworkModel(ABC):
         self._limits = limits
         self._circuit = circuit
         self._loop: EventLoopThread | None = None
+        self._side: set[asyncio.Task[None]] = set()
 
     @property
     def where(self) -> str:
@@ -63,6 +65,8 @@ class NetworkModel(ABC):
         started = time.perf_counter()
         try:
             rollout = self._loop.run(asked, self._limits.total)
+        except RequestCancelledError:
+            raise
         except CosmosRosError as error:
             self._circuit.failed(error.message)
             if isinstance(error, ModelError):
@@ -77,6 +81,12 @@ class NetworkModel(ABC):
             provenance={"backend": self.name, "server": self.url, **rollout.provenance},
             latencies_ms=latencies,
         )
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something on the side, from within the loop; it must not raise."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._side.add(task)  # the loop itself keeps no strong reference
+        task.add_done_callback(self._side.discard)
 
     def cancel(self) -> None:
         """End the request in flight, from any thread; its ``predict`` raises ModelError."""

@@ -1,8 +1,8 @@
 """Sampler settings: what each mode wants, what may be changed, and in which range.
 
 The pipelines' own defaults (35 steps, guidance 6, system prompt on) are for text to video and are wrong for actions.
-Precedence: ``Request.settings`` (the user's), then the backend's options, then ``Request.recommended_settings`` (the
-embodiment's file), then the table below.
+Precedence: ``Request.settings`` (the user's), then ``Request.recommended_settings`` (the embodiment's file), then the
+table below.
 """
 
 from __future__ import annotations
@@ -93,14 +93,12 @@ def resolve_sampler(
     where: str,
     request: Request,
     *,
-    options: Mapping[str, Value],
     action_space: ActionSpace = ActionSpace.MODEL,
     known: frozenset[str] | None = None,
 ) -> Sampler:
     """Return the sampler of one request; raises CapabilityError as :func:`check_settings`."""
     values = default_sampler(request.mode, request.domain_name, action_space).to_dict()
     values |= check_settings(f"{where}, embodiment", request.recommended_settings)
-    values |= check_settings(where, options)
     values |= check_settings(where, request.settings, known)
     return Sampler(
         num_inference_steps=int(values["num_inference_steps"]),

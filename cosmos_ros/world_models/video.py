@@ -39,9 +39,9 @@ def decode_video(
         ConfigError: PyAV is not installed.
     """
     av = _av()
-    source: Any = io.BytesIO(data) if isinstance(data, bytes) else str(data)
+    source: Any = str(data) if isinstance(data, Path) else io.BytesIO(data)
     # Bytes come from a server: only MP4 then, since playlist formats make the reader open what they name.
-    only = "mp4" if isinstance(data, bytes) else None
+    only = None if isinstance(data, Path) else "mp4"
     frames: list[UInt8Array] = []
     try:
         with av.open(source, mode="r", format=only) as container:

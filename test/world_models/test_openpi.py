@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+
+import numpy as np
+import pytest
+from stand_in_servers import OpenPi, droid_rows
+
+from cosmos_ros.errors import CapabilityError, ConfigError, ModelError
+from cosmos_ros.types import ActionSpace
+from cosmos_ros.world_models import check_rollout, create_world_model, msgpack_numpy
+
+JOINTS = np.array([0.1, -0.7, 0.0, -2.3, 0.0, 1.6, 0.8], np.float32)
+
+
+@pytest.fixture
+def joint_request(make_request):
+    def build(**fields):
+        base = {
+            "domain_name": "droid_lerobot",
+            "domain_id": 8,
+            "action_dim": 8,
+            "chunk_size": 32,
+            "fps": 15.0,
+            "state": np.append(JOINTS, np.float32(0.25)),
+            "hold_action": None,
+            "layout": None,
+            "seed": 1,
+            "instruction": "put the cup on the shelf",
+        }
+        return make_request(**(base | fields))
+
+    return build
+
+
+def connect(server, **options):
+    options = {"timeout": 3.0, "connect_timeout": 1.0} | options
+    return create_world_model("openpi", model=server.address, **options)
+
+
+@pytest.mark.parametrize("dialect", ["vllm_omni", "cosmos_framework"])
+def test_both_dialects(joint_request, dialect):
+    request = joint_request()
+    with OpenPi(dialect=dialect) as server:
+        model = connect(server)
+        model.load()
+        rollout = model.predict(request)
+        again = model.predict(request)
+        model.close()
+    assert server.connections == 1
+    check_rollout(model.name, request, rollout, model.capabilities)
+    assert rollout.action_space is ActionSpace.JOINT
+    assert rollout.provenance["dialect"] == dialect
+    sent = server.messages[0]
+    assert sent["prompt"] == "put the cup on the shelf"
+    np.testing.assert_array_equal(sent["observation/image"], request.image)
+    np.testing.assert_array_equal(sent["observation/joint_position"], JOINTS)
+    np.testing.assert_allclose(sent["observation/gripper_position"], [0.75])  # raw: 1 is closed
+    raw = droid_rows(sent, 1 if dialect == "vllm_omni" else 0)
+    np.testing.assert_allclose(rollout.actions[:, :7], raw[:, :7])
+    np.testing.assert_allclose(rollout.actions[:, 7], 1 - raw[:, 7], atol=1e-6)
+    np.testing.assert_array_equal(rollout.actions, again.actions)
+    # Each server gets only the keys its protocol has.
+    assert ("endpoint" in sent) == ("session_id" in sent) == (dialect == "vllm_omni")
+    assert (rollout.provenance["server_timing"] == {"infer_ms": 12.5}) == (dialect == "cosmos_framework")
+
+
+def test_idle_close_is_survived(joint_request):
+    with OpenPi(idle_timeout=0.05) as server:
+        model = connect(server)
+        model.load()
+        assert server.closed_idle.wait(5)
+        rollout = model.predict(joint_request())
+        model.close()
+    assert server.connections == 2
+    assert rollout.actions.shape == (32, 8)
+    assert model.status()["circuit"] == "closed"
+
+
+def test_restarted_server_is_found_again(joint_request):
+    with OpenPi() as server:
+        model = connect(server)
+        model.predict(joint_request())
+        port = server.port
+    with pytest.raises(ModelError, match="cannot connect"):
+        model.predict(joint_request())
+    successor = OpenPi()
+    with successor:
+        moved = create_world_model("openpi", model=model.url.replace(str(port), str(successor.port)))
+        moved.predict(joint_request())
+        moved.close()
+    model.close()
+
+
+ODD_REPLIES = {
+    "traceback": "RuntimeError: CUDA out of memory",
+    "error": "Internal inference error",
+    "close": "closed the connection with code 1001",
+    "junk": "not a MessagePack message",
+    "nan": r"actions\[3, 4\] is nan",
+    "short": r"shape \[16, 8\], expected \[32, 8\]",
+    "ten wide": r"shape \[32, 10\]",
+    "degrees": "no joint position in radians",
+    "percent": "no gripper position from 0 to 1",
+    "objects": "arrays of object are not read",
+    "lying array": "does not fit 4 bytes",
+    "big": "(?i)message size|too large|exceeds",
+}
+
+
+@pytest.mark.parametrize("odd", ODD_REPLIES)
+def test_odd_replies_are_named_errors(joint_request, odd):
+    with OpenPi(odd) as server:
+        model = connect(server, max_answer_bytes=1 << 20)
+        with pytest.raises(ModelError, match=ODD_REPLIES[odd]) as caught:
+            model.predict(joint_request())
+        server.odd = ""
+        assert model.predict(joint_request()).actions.shape == (32, 8)
+        model.close()
+    assert "\n" not in str(caught.value)
+
+
+def test_late_answer_is_not_taken_for_the_next_one(joint_request):
+    with OpenPi("hang") as server:
+        model = connect(server, timeout=0.3)
+        with pytest.raises(ModelError, match=r"no complete answer within 0.3 s"):
+            model.predict(joint_request())
+        server.odd = ""
+        model.predict(joint_request())
+        assert server.connections == 2
+        model.close()
+
+
+def test_cancel(joint_request):
+    with OpenPi("hang") as server:
+        model = connect(server)
+        caught = []
+
+        def ask():
+            try:
+                model.predict(joint_request())
+            except ModelError as error:
+                caught.append(str(error))
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        deadline = time.monotonic() + 5
+        while not server.messages:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        model.cancel()
+        thread.join(5)
+        model.close()
+    assert caught == ["world_model openpi: the request was cancelled"]
+
+
+@pytest.mark.parametrize(
+    ("odd", "error", "message"),
+    [
+        ("no websocket", ModelError, "refuses the websocket with 200"),
+        ("silent", ModelError, r"no greeting within 0.3 s"),
+        ("odd greeting", ModelError, "the greeting is no map but list"),
+        ("velocities", ConfigError, "policy of 'joint_velocity', not of joint positions"),
+    ],
+)
+def test_greeting_is_checked(odd, error, message):
+    with OpenPi(odd) as server:
+        model = connect(server, connect_timeout=0.3 if odd == "silent" else 2.0)
+        with pytest.raises(error, match=message):
+            model.load()
+        model.close()
+
+
+def test_what_is_not_supported_is_refused_without_asking(joint_request, make_request):
+    with OpenPi() as server:
+        model = connect(server)
+        for wrong, message in [
+            (make_request(), "domain bridge_orig_lerobot is not supported"),
+            (joint_request(action_dim=10), "embodiment has 10.*franka_joint"),
+            (joint_request(state=None), "carries no state"),
+            (joint_request(chunk_size=16), "chunk size 16"),
+            (joint_request(settings={"num_inference_steps": 8}), "not known; allowed: none"),
+            (joint_request(negative_prompt="blurry"), "no negative prompt"),
+        ]:
+            with pytest.raises(CapabilityError, match=message):
+                model.predict(wrong)
+        assert server.connections == 0
+        model.close()
+    with pytest.raises(ConfigError, match="dialect 'esperanto'"):
+        create_world_model("openpi", model="ws://localhost:1", dialect="esperanto")
+    with pytest.raises(ConfigError, match="not a server address"):
+        create_world_model("openpi", model="http://localhost:1")
+
+
+def test_tls_and_token(joint_request, tmp_path, monkeypatch):
+    import ssl
+
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    command = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
+    try:
+        subprocess.run(
+            ["openssl", *command.split(), "-keyout", str(key), "-out", str(certificate)],
+            check=True,
+            capture_output=True,
+        )
+    except FileNotFoundError:
+        pytest.skip("needs the openssl command to make a certificate")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    monkeypatch.setenv("COSMOS_ROS_TOKEN", "s3cret-token")
+    with OpenPi(ssl_context=context) as server:
+        assert server.address.startswith("wss://")
+        stranger = connect(server)
+        with pytest.raises(ModelError, match=r"(?i)certificate"):
+            stranger.load()
+        stranger.close()
+        assert not server.requests
+        trusted = connect(server, ca_file=str(certificate))
+        trusted.predict(joint_request())
+        trusted.close()
+    assert server.headers[0]["Authorization"] == "Bearer s3cret-token"
+    with pytest.raises(ConfigError, match="ca_file /no/such/file"):
+        create_world_model("openpi", model="wss://localhost:1", ca_file="/no/such/file")
+
+
+def test_msgpack_round_trip_and_rejections():
+    message = {
+        "a": np.arange(12, dtype=np.uint8).reshape(3, 4),
+        "b": np.float32(1.5),
+        "nested": {"c": np.zeros((0, 3)), "text": "ü", "none": None},
+    }
+    back = msgpack_numpy.unpack(msgpack_numpy.pack(message))
+    np.testing.assert_array_equal(back["a"], message["a"])
+    assert back["b"] == message["b"]
+    assert back["b"].dtype == np.float32
+    assert back["nested"]["c"].shape == (0, 3)
+    with pytest.raises(TypeError, match="object cannot be sent"):
+        msgpack_numpy.pack({"x": np.array([object()])})
+    for broken in (b"", b"\x81", b"\xc1", msgpack_numpy.pack({"a": 1}) + b"x", b"\x91" * 5000):
+        with pytest.raises(ValueError, match="not a MessagePack message"):
+            msgpack_numpy.unpack(broken)
