@@ -5,5 +5,14 @@ from __future__ import annotations
 from cosmos_ros.kinematics.ik import InverseKinematics
 from cosmos_ros.kinematics.model import RobotModel
 from cosmos_ros.kinematics.records import GripperJoint, IkOptions, IkSolution, ResidualGate
+from cosmos_ros.kinematics.trajectory import chunk_to_trajectory
 
-__all__ = ["GripperJoint", "IkOptions", "IkSolution", "InverseKinematics", "ResidualGate", "RobotModel"]
+__all__ = [
+    "GripperJoint",
+    "IkOptions",
+    "IkSolution",
+    "InverseKinematics",
+    "ResidualGate",
+    "RobotModel",
+    "chunk_to_trajectory",
+]
