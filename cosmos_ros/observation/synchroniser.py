@@ -63,6 +63,7 @@ class Synchroniser:
         references: Snapshots taken.
         skipped: Complete references passed over because a newer one was there.
         unsynchronised: Primary images that found no partners; ``last_unsynchronised`` says which was missing.
+        refused: Malformed messages of all streams; ``last_refusal`` says why the last one was.
 
     Raises:
         ConfigError: No views, or a name that is not one of them.
@@ -118,6 +119,8 @@ class Synchroniser:
         self.skipped = 0
         self.unsynchronised = 0
         self.last_unsynchronised = ""
+        self.refused = 0
+        self.last_refusal = ""
 
     # -- input: one thread -------------------------------------------------------------------------------------
 
@@ -147,8 +150,7 @@ class Synchroniser:
             self._admit(counter, state.stamp_ns, received_ns)
             arrival = self._buffers.joints.append(state, received_ns)
         except REFUSALS as error:
-            counter.refused(error_text(error))
-            return False
+            return self._refuse(counter, error_text(error))
         return _note(counter, arrival, state.stamp_ns)
 
     def add_tool_pose(self, link: str, pose: Any, *, received_ns: int, stamp_ns: int | None = None) -> bool:
@@ -177,8 +179,7 @@ class Synchroniser:
         counter = self._instruction_counter
         counter.arrived(received_ns)
         if len(text) > MAX_INSTRUCTION_CHARACTERS:
-            counter.refused(f"{len(text)} characters are more than {MAX_INSTRUCTION_CHARACTERS}")
-            return False
+            return self._refuse(counter, f"{len(text)} characters are more than {MAX_INSTRUCTION_CHARACTERS}")
         self._note_clock(received_ns)
         self._instructions.append((received_ns, text))
         counter.accepted(received_ns)
@@ -286,9 +287,14 @@ class Synchroniser:
             stamp_ns = stamp()
             self._admit(counter, stamp_ns, received_ns)
         except REFUSALS as error:
-            counter.refused(error_text(error))
-            return False
+            return self._refuse(counter, error_text(error))
         return _note(counter, self._buffers.rings[key].append(Item(stamp_ns, received_ns, payload)), stamp_ns)
+
+    def _refuse(self, counter: StreamCounter, error: str) -> bool:
+        counter.refused(error)
+        self.refused += 1
+        self.last_refusal = error
+        return False
 
     def _admit(self, counter: StreamCounter, stamp_ns: int, received_ns: int) -> None:
         """Check a stamp against the clock and the stream's past; a jump back clears everything."""
