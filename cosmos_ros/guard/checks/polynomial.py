@@ -50,8 +50,12 @@ def outside(
         row = rows[0]  # np.nonzero runs through segments in order
         high = first_above(unit[row : row + 1], upper[joint : joint + 1] + slack)[0]
         low = first_above(-unit[row : row + 1], slack - lower[joint : joint + 1])[0]
-        is_high = not high > low  # NaN where that side is never left
-        u = float(high if is_high else low)
+        if np.isnan(high) and np.isnan(low):
+            # The extremum is beyond the bound by less than the root finder resolves: the segment's start is as good.
+            is_high, u = bool(above[row]), 0.0
+        else:
+            is_high = not high > low  # NaN where that side is never left
+            u = float(high if is_high else low)
         same = (joints == joint) & (above if is_high else below)
         worst = exact.upper[same].max() if is_high else exact.lower[same].min()
         bound = upper[joint] if is_high else lower[joint]
