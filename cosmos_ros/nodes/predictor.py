@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+import numpy as np
 from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
@@ -35,7 +36,7 @@ from cosmos_ros.observation import Snapshot, Synchroniser, SynchroniserSettings
 from cosmos_ros.pipeline import Pipeline, PipelineSettings, Prediction
 from cosmos_ros.trajectory.executing import ExecutingMotion
 from cosmos_ros.trajectory.splice import splice
-from cosmos_ros.types import NANOSECONDS
+from cosmos_ros.types import NANOSECONDS, FloatArray
 from cosmos_ros.world_models import create_world_model
 
 
@@ -326,7 +327,13 @@ class Predictor(LifecycleNode):  # type: ignore[misc]
             return {"held": "there is no joint state to join"}
         join = self._now() + _ns(self._parameters["join_lead"])
         current, followed = self._executing.at(join, measured, self._parameters["tracking_tolerance"])
-        result = splice(prediction.trajectory, current, join, _ns(self._parameters["blend_time"]))
+        result = splice(
+            prediction.trajectory,
+            current,
+            join,
+            _ns(self._parameters["blend_time"]),
+            self._blend_accelerations(prediction.trajectory.joint_names),
+        )
         if result is None:
             self._starved += 1
             late = (join - prediction.stamp_ns) / NANOSECONDS
@@ -338,6 +345,11 @@ class Predictor(LifecycleNode):  # type: ignore[misc]
             "error": result.join_error,
             "follows": list(followed),
         }
+
+    def _blend_accelerations(self, names: Sequence[str]) -> FloatArray:
+        assert self._embodiment is not None
+        limits = self._embodiment.limits.joints
+        return self._parameters["blend_acceleration"] * np.array([limits[name].acceleration for name in names])
 
     # -- telling --------------------------------------------------------------------------------------------------
 

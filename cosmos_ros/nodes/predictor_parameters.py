@@ -41,6 +41,7 @@ def parameters() -> list[Parameter]:
         Parameter("sync_wait", 0.02, "How long to wait for a stream that lags behind the primary view, s.", 0.0, 5.0),
         Parameter("join_lead", 0.05, "How far ahead of now a trajectory joins the executed motion, s.", 0.0, 1.0),
         Parameter("blend_time", 0.3, "Shortest time in which a new trajectory takes over from the old, s.", 0.02, 5.0),
+        Parameter("blend_acceleration", 0.4, "Share of the acceleration limits that taking over may use.", 0.01, 1.0),
         Parameter("tracking_tolerance", 0.1, "Join the commanded motion while the arm is this close to it, rad or m.",
                   0.0, 3.0),
         Parameter("model_timeout", 30.0, "Say so when the world model has not answered for this long, s.", 0.1, 3600.0),

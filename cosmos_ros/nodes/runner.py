@@ -28,6 +28,10 @@ def run(make_node: Callable[[], Any], args: Sequence[str] | None = None) -> int:
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except RuntimeError:
+        # rclpy raises this out of a take that a signal interrupted; while running it is a fault like any other.
+        if rclpy.ok():
+            raise
     except CosmosRosError as error:
         print(f"{error.__class__.__name__}: {error}", file=sys.stderr, flush=True)
         return 2

@@ -77,7 +77,30 @@ def merge(base: Motion, *overrides: Motion) -> Motion:
     return Motion(tuple(values), table[:, 0], table[:, 1])
 
 
-def splice(new: JointTrajectory, current: Motion, join_ns: int, blend_ns: int) -> Splice | None:
+def blend_seconds(error: FloatArray, error_rate: FloatArray, accelerations: FloatArray) -> float:
+    """Return how long a difference must take to decay so that its decay needs no more than these accelerations.
+
+    The decay is the cubic Hermite from (error, error_rate) to (0, 0) over B; its acceleration is largest at the start,
+    ``|6 error / B² + 4 error_rate / B|``. Solved for B with both terms' magnitudes added.
+
+    Args:
+        error, error_rate: ``float64 [J]`` difference in position and velocity.
+        accelerations: ``float64 [J]``; infinite ones ask for nothing.
+    """
+    limited = np.isfinite(accelerations) & (accelerations > 0.0)
+    if not limited.any():
+        return 0.0
+    a, e, r = accelerations[limited], np.abs(error[limited]), np.abs(error_rate[limited])
+    return float(np.max((2.0 * r + np.sqrt(4.0 * r**2 + 6.0 * a * e)) / a))
+
+
+def splice(
+    new: JointTrajectory,
+    current: Motion,
+    join_ns: int,
+    blend_ns: int,
+    accelerations: FloatArray | None = None,
+) -> Splice | None:
     """Join ``new`` to ``current`` at ``join_ns``; return None when all of it has passed.
 
     The difference between the executed motion and the new trajectory at the join, in position and velocity, is
@@ -89,6 +112,7 @@ def splice(new: JointTrajectory, current: Motion, join_ns: int, blend_ns: int) -
         current: Must contain every joint of ``new``.
         join_ns: Absolute time of the first point of the result.
         blend_ns: Shortest time the difference may take to decay.
+        accelerations: ``float64 [J]`` in the order of ``new``: the decay takes longer where it would need more.
 
     Raises:
         InputError: A joint of ``new`` is not in ``current``, or ``new`` has no velocities.
@@ -113,7 +137,10 @@ def splice(new: JointTrajectory, current: Motion, join_ns: int, blend_ns: int) -
     error = current.positions[order] - positions[0]
     error_rate = current.velocities[order] - velocities[0]
     elapsed = at - at[0]
-    beyond = np.flatnonzero(elapsed >= max(blend_ns / NANOSECONDS, elapsed[1]))
+    shortest = blend_ns / NANOSECONDS
+    if accelerations is not None:
+        shortest = max(shortest, blend_seconds(error, error_rate, accelerations))
+    beyond = np.flatnonzero(elapsed >= max(shortest, elapsed[1]))
     blend = elapsed[beyond[0] if beyond.size else -1]
     u = np.clip(elapsed / blend, 0.0, 1.0)[:, None]
     # Cubic Hermite basis for a value and slope at u=0 that are both zero at u=1.

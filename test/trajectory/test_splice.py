@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cosmos_ros.errors import InputError
 from cosmos_ros.trajectory.piecewise import piecewise
-from cosmos_ros.trajectory.splice import Motion, merge, motion_at, splice
+from cosmos_ros.trajectory.splice import Motion, blend_seconds, merge, motion_at, splice
 from cosmos_ros.types import JointTrajectory
 
 NAMES = ("a", "b")
@@ -103,3 +103,29 @@ def test_motion_is_at_rest_outside_the_trajectory():
 def test_merge_lets_later_motions_win():
     merged = merge(Motion(NAMES, np.zeros(2), np.zeros(2)), Motion(("b", "c"), np.ones(2), np.full(2, 2.0)))
     assert dict(zip(merged.joint_names, merged.positions, strict=True)) == {"a": 0.0, "b": 1.0, "c": 1.0}
+
+
+@given(
+    error=st.floats(-0.5, 0.5),
+    rate=st.floats(-2.0, 2.0),
+    limit=st.floats(0.5, 20.0),
+)
+def test_a_long_enough_blend_needs_no_more_than_the_acceleration_it_may_use(error, rate, limit):
+    duration = blend_seconds(np.array([error]), np.array([rate]), np.array([limit]))
+    if duration < 1e-6:
+        return
+    at = np.linspace(0.0, 1.0, 101)
+    # Second derivative of the cubic Hermite from (error, rate) to rest, in u = t / duration.
+    acceleration = ((-6.0 + 12.0 * at) * error + (-4.0 + 6.0 * at) * rate * duration) / duration**2
+    assert np.max(np.abs(acceleration)) <= limit * (1.0 + 1e-9)
+
+
+def test_a_large_difference_takes_longer_to_take_over():
+    new = chunk(3)
+    still = JointTrajectory(NAMES, new.stamp_ns, new.times_ns, 0.0 * new.positions, 0.0 * new.positions)
+    moved = Motion(NAMES, np.array([0.2, 0.0]), np.zeros(2))
+    quick = splice(still, moved, new.stamp_ns, 2 * STEP)
+    gentle = splice(still, moved, new.stamp_ns, 2 * STEP, np.array([2.0, np.inf]))
+    peak = [np.max(np.abs(piecewise(s.trajectory).derivative(2)(np.linspace(0, 1, 500)))) for s in (quick, gentle)]
+    assert peak[0] > 10.0
+    assert peak[1] <= 2.0 + 1e-9

@@ -1,0 +1,174 @@
+"""Real processes over real DDS on a private domain, and a node in the test that feeds and watches them."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from sensor_msgs.msg import Image, JointState
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+
+from cosmos_ros.bringup.domain import private_domain, private_environment
+from cosmos_ros.bringup.processes import ProcessGroup, child_environment
+from cosmos_ros.messages import image_message
+from cosmos_ros.nodes import qos
+
+SIZE = (90, 160)  # small pictures: what is tested here is not their number of pixels
+
+
+class Watcher:
+    """A node of the test's own process, spun in a thread; every wait has a deadline and a condition."""
+
+    def __init__(self, domain: int) -> None:
+        self.context = Context()
+        rclpy.init(context=self.context, domain_id=domain)
+        self.node = Node("watcher", context=self.context)
+        self._executor = SingleThreadedExecutor(context=self.context)
+        self._executor.add_node(self.node)
+        self._changed = threading.Condition()
+        self.messages: dict[str, list[Any]] = defaultdict(list)
+        self.diagnostics: dict[str, tuple[int, str]] = {}
+        self.diagnostic_log: list[tuple[str, int, str]] = []
+        self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.reliable(100))
+        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._thread.start()
+
+    def _spin(self) -> None:
+        while self.context.ok():
+            self._executor.spin_once(timeout_sec=0.1)
+
+    def close(self) -> None:
+        rclpy.shutdown(context=self.context)
+        self._thread.join(5.0)
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        with self._changed:
+            for status in message.status:
+                entry = (int.from_bytes(status.level, "little"), status.message)
+                if self.diagnostics.get(status.name) != entry:
+                    self.diagnostic_log.append((status.name, *entry))
+                self.diagnostics[status.name] = entry
+            self._changed.notify_all()
+
+    def listen(self, kind: Any, topic: str, profile: Any = None) -> None:
+        """Keep every message of a topic in ``messages[topic]``."""
+
+        def keep(message: Any) -> None:
+            with self._changed:
+                self.messages[topic].append(message)
+                self._changed.notify_all()
+
+        self.node.create_subscription(kind, topic, keep, profile or qos.reliable(50))
+
+    def wait(self, condition: Callable[[], Any], what: str, timeout: float = 30.0) -> Any:
+        """Return the condition's first true value; fail with what was waited for and the diagnostics."""
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while not (value := condition()):
+                left = deadline - time.monotonic()
+                if left <= 0.0:
+                    lines = "\n".join(f"  {k}: {v}" for k, v in sorted(self.diagnostics.items()))
+                    raise AssertionError(f"not within {timeout:g} s: {what}\ndiagnostics:\n{lines}")
+                self._changed.wait(min(left, 0.1))
+        return value
+
+    def wait_diagnostic(self, name: str, text: str, timeout: float = 30.0) -> str:
+        """Wait until the status of this name holds this text; return its message."""
+        self.wait(
+            lambda: any(name in k and text in m for k, (_, m) in self.diagnostics.items()),
+            f"diagnostic {name!r} with {text!r}",
+            timeout,
+        )
+        return next(m for k, (_, m) in self.diagnostics.items() if name in k and text in m)
+
+    def call(self, service: str, timeout: float = 20.0) -> Trigger.Response:
+        """Call a Trigger service."""
+        client = self.node.create_client(Trigger, service)
+        assert client.wait_for_service(timeout_sec=timeout), f"no service {service}"
+        future = client.call_async(Trigger.Request())
+        self.wait(future.done, f"answer of {service}", timeout)
+        self.node.destroy_client(client)
+        return future.result()
+
+    def wait_new(self, topic: str, count: int = 1, timeout: float = 30.0) -> list[Any]:
+        """Wait for ``count`` more messages of a topic; return them."""
+        before = len(self.messages[topic])
+        self.wait(lambda: len(self.messages[topic]) >= before + count, f"{count} more on {topic}", timeout)
+        return self.messages[topic][before:]
+
+    def json(self, topic: str) -> list[dict[str, Any]]:
+        return [json.loads(m.data) for m in list(self.messages[topic])]
+
+
+class Cameras:
+    """Publishes moving pictures on every view; each view can be stopped or spoilt."""
+
+    def __init__(self, watcher: Watcher, views: tuple[str, ...], rate: float = 15.0) -> None:
+        self.watcher = watcher
+        self.stopped: set[str] = set()
+        self.spoil: Callable[[Image], Image] | None = None
+        self._publishers = {
+            view: watcher.node.create_publisher(Image, f"{view}/image_raw", qos.reliable(2)) for view in views
+        }
+        self._count = 0
+        rng = np.random.default_rng(1)
+        self._picture = rng.integers(0, 255, size=(*SIZE, 3), dtype=np.uint8)
+        watcher.node.create_timer(1.0 / rate, self._send)
+
+    def _send(self) -> None:
+        self._count += 1
+        stamp = self.watcher.node.get_clock().now().nanoseconds
+        picture = np.roll(self._picture, self._count, axis=1)
+        for view, publisher in self._publishers.items():
+            if view not in self.stopped:
+                message = image_message(picture, stamp_ns=stamp, frame_id=view)
+                publisher.publish(self.spoil(message) if self.spoil else message)
+
+
+class JointRelay:
+    """Passes the simulator's joint states on; can stop, spoil or freeze them."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self.stopped = False
+        self.spoil: Callable[[JointState], JointState] | None = None
+        self.received: list[JointState] = []
+        self._publisher = watcher.node.create_publisher(JointState, "joint_states", qos.reliable(10))
+        watcher.node.create_subscription(JointState, "sim/joint_states", self._pass, qos.reliable(10))
+
+    def _pass(self, message: JointState) -> None:
+        self.received.append(message)
+        if not self.stopped:
+            self._publisher.publish(self.spoil(message) if self.spoil else message)
+
+    def speed(self) -> float:
+        """Return the largest joint speed in the newest true state."""
+        return float(np.max(np.abs(self.received[-1].velocity)))
+
+
+@contextmanager
+def processes(extra: dict[str, str] | None = None) -> Iterator[tuple[Watcher, ProcessGroup, dict[str, str], list[str]]]:
+    """A watcher and an empty process group on one private domain; the output's lines are kept."""
+    lines: list[str] = []
+    with private_domain() as domain:
+        environment = {**child_environment(private_environment(domain)), **(extra or {})}
+        watcher = Watcher(domain)
+        try:
+            with ProcessGroup(lambda name, line: lines.append(f"[{name}] {line}")) as group:
+                yield watcher, group, environment, lines
+        finally:
+            watcher.close()
+
+
+__all__ = ["SIZE", "Cameras", "JointRelay", "String", "Watcher", "processes"]
