@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from cosmos_ros.guard.checks import freshness, intake
-from cosmos_ros.guard.checks.acceleration import Acceleration
-from cosmos_ros.guard.checks.base import Case, Check
-from cosmos_ros.guard.checks.end import Duration, EndVelocity
-from cosmos_ros.guard.checks.jerk import Jerk
-from cosmos_ros.guard.checks.mimic import Mimic
-from cosmos_ros.guard.checks.position import Position
-from cosmos_ros.guard.checks.start import StartDiscontinuity, commanded_at
-from cosmos_ros.guard.checks.velocity import Velocity
+from cosmos_ros.guard.checks.base import Case
+from cosmos_ros.guard.checks.start import commanded_at
 from cosmos_ros.guard.config import GuardConfig
 from cosmos_ros.guard.context import GuardContext
 from cosmos_ros.guard.motion import Knot, Motion, make_motion
+from cosmos_ros.guard.setup import joint_checks, model_checks
 from cosmos_ros.guard.table import LimitTable, limit_table
 from cosmos_ros.guard.verdict import Violation, by_time
+from cosmos_ros.kinematics import RobotModel
 from cosmos_ros.limits import RobotLimits
 from cosmos_ros.types import NANOSECONDS, JointTrajectory
 
@@ -37,24 +33,24 @@ class Findings:
     motion: Motion | None
 
 
-@dataclass
 class Checker:
     """Holds a robot's limits and runs the enabled checks.
 
-    Not safe to share between threads: robot models keep scratch memory.
+    Args:
+        limits: The robot's limits.
+        config: Switches, margins, tolerances.
+        model: The robot's kinematics; needed for what concerns the tool and the arm's own shape.
+
+    Raises:
+        GuardError: An enabled check needs a model and there is none.
     """
 
-    limits: RobotLimits
-    config: GuardConfig
-    extra: tuple[Check, ...] = ()
-    _tables: dict[tuple[str, ...], LimitTable] = field(default_factory=dict, repr=False)
-
-    def __post_init__(self) -> None:
-        every: tuple[Check, ...] = (
-            StartDiscontinuity(), Duration(), Position(), Velocity(), Acceleration(), Jerk(), Mimic(), EndVelocity(),
-            *self.extra,
-        )  # fmt: skip
-        self.checks = tuple(check for check in every if self.config.enabled(check.name))
+    def __init__(self, limits: RobotLimits, config: GuardConfig, model: RobotModel | None = None) -> None:
+        self.limits = limits
+        self.config = config
+        extra, self.sampler = model_checks(limits, config, model)
+        self.checks = tuple(check for check in (*joint_checks(), *extra) if config.enabled(check.name))
+        self._tables: dict[tuple[str, ...], LimitTable] = {}
 
     def table(self, names: tuple[str, ...]) -> LimitTable:
         """Return the limits in the order of known, distinct joint names."""
@@ -71,22 +67,25 @@ class Checker:
         found = found or intake.names(trajectory.joint_names, self.limits, config.groups)
         found = found or intake.lengths(trajectory)
         found = found or intake.finite(trajectory)
-        found = found or [v for v in freshness.present(trajectory, context) if v.limit == "nonfinite"]
+        absent = [] if found else freshness.present(trajectory, context)
+        found = found or [v for v in absent if v.limit == "nonfinite"]
         found = found or intake.timing(trajectory, config, bounded=config.enabled("stamp"))
         if not found and config.enabled("stale_state"):
-            found = freshness.state(trajectory, context, config)
+            found = freshness.state(context, config)
         if not found and config.enabled("stamp"):
             found = freshness.stamp(trajectory, context, config)
-        return found or freshness.present(trajectory, context)
+        return found or absent
 
     def check(self, trajectory: JointTrajectory, context: GuardContext) -> Findings:
         """Check one trajectory as the controller would run it from the given state."""
         terminal = self.terminal(trajectory, context)
-        if terminal:
-            return Findings(by_time(terminal), None)
+        return Findings(by_time(terminal), None) if terminal else self.examine(trajectory, context)
+
+    def examine(self, trajectory: JointTrajectory, context: GuardContext) -> Findings:
+        """Check a trajectory that is known to pass the terminal checks."""
         table = self.table(trajectory.joint_names)
         motion = make_motion(trajectory, table, self.start_knot(trajectory, table, context))
-        case = Case(motion, context, self.config)
+        case = Case(motion, context, self.config, self.sampler)
         found: list[Violation] = []
         for check in self.checks:
             found += check(case)

@@ -80,6 +80,7 @@ class Surroundings:
         keep_out: The origins stay outside these boxes.
         minimum_z: Height of the table plane; -inf for none.
         minimum_singular_value: Halt threshold of the smallest singular value of the tool's 6×n Jacobian (m, rad).
+        maximum_condition_number: Halt threshold of its condition number; inf for none.
         capsules: The arm's shape; none switches self-collision off.
         collision_pairs: Index pairs into ``capsules`` that are held apart.
     """
@@ -89,6 +90,7 @@ class Surroundings:
     keep_out: tuple[Box, ...] = ()
     minimum_z: float = -inf
     minimum_singular_value: float = 0.0
+    maximum_condition_number: float = inf
     capsules: tuple[Capsule, ...] = ()
     collision_pairs: tuple[tuple[int, int], ...] = ()
 

@@ -10,12 +10,12 @@ import numpy as np
 from cosmos_ros.guard import retime
 from cosmos_ros.guard.align import align
 from cosmos_ros.guard.checker import Checker, Findings
-from cosmos_ros.guard.checks.base import Check
 from cosmos_ros.guard.checks.start import commanded_at
 from cosmos_ros.guard.config import CURED_BY_STOPPING, CURED_BY_TIME, GuardConfig
 from cosmos_ros.guard.context import GuardContext
 from cosmos_ros.guard.motion import Motion, make_motion
 from cosmos_ros.guard.verdict import Response, Verdict, Violation, by_time
+from cosmos_ros.kinematics import RobotModel
 from cosmos_ros.limits import RobotLimits
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointTrajectory
 
@@ -29,13 +29,18 @@ class Guard:
     Args:
         limits: The robot's limits.
         config: Switches, margins, policies.
-        extra: Checks that need a robot model.
+        model: The robot's kinematics; needed for what concerns the tool and the arm's own shape.
+
+    Raises:
+        GuardError: An enabled check needs a model and there is none.
     """
 
-    def __init__(self, limits: RobotLimits, config: GuardConfig | None = None, extra: tuple[Check, ...] = ()) -> None:
+    def __init__(
+        self, limits: RobotLimits, config: GuardConfig | None = None, model: RobotModel | None = None
+    ) -> None:
         self.config = config or GuardConfig()
         self.limits = limits
-        self.checker = Checker(limits, self.config, extra)
+        self.checker = Checker(limits, self.config, model)
 
     def judge(self, trajectory: JointTrajectory, context: GuardContext) -> Verdict:
         """Return what may be sent in place of a trajectory, and why.
@@ -55,7 +60,7 @@ class Guard:
         start = self.checker.start_knot(trajectory, table, context)
         aligned, note = align(trajectory, context, start)
         notes = (note,) if note else ()
-        findings = self.checker.check(aligned, context)
+        findings = self.checker.examine(aligned, context)
         shift = (aligned.stamp_ns - (trajectory.stamp_ns or context.now_ns)) / NANOSECONDS
         violations = _in_terms_of(trajectory, findings.violations, shift)
         if not violations:
@@ -106,7 +111,7 @@ class Guard:
                     break
                 if _duration(sent) > self.config.max_time_scale * _duration(aligned):
                     return None
-                remaining = self.checker.check(sent, context).violations
+                remaining = self.checker.examine(sent, context).violations
                 if not remaining:
                     return sent, stop if response is Response.TRUNCATE else None
                 if not {v.limit for v in remaining} <= CURED_BY_TIME:
@@ -144,7 +149,7 @@ class Guard:
             velocities=np.concatenate((aligned.velocities, still)),
             accelerations=None if aligned.accelerations is None else np.concatenate((aligned.accelerations, still)),
         )
-        return None if self.checker.check(tail, context).violations else tail
+        return None if self.checker.examine(tail, context).violations else tail
 
     def brake(self, context: GuardContext) -> JointTrajectory | None:
         """Return the quickest legal stop from what is being executed, along its path; None when nothing moves.

@@ -117,11 +117,7 @@ class Motion:
 
     def last_safe_point(self, segment: int, *, includes_start: bool) -> int:
         """Return the last point before a violation in a segment, excluding its first knot when that is violated."""
-        return segment - self.offset - (1 if includes_start else 0)
-
-    def start_index(self) -> int:
-        """Return the segment index of the first trajectory point."""
-        return self.offset
+        return max(segment - self.offset - (1 if includes_start else 0), -1)
 
 
 def make_motion(trajectory: JointTrajectory, table: LimitTable, start: Knot | None) -> Motion:

@@ -1,23 +1,85 @@
-"""Make a guard's surroundings and model-based checks from an embodiment."""
+"""Choose the checks for a robot, and read its surroundings from an embodiment."""
 
 from __future__ import annotations
 
-from math import inf
+from math import inf, isfinite
 from typing import TYPE_CHECKING
 
+from cosmos_ros.errors import GuardError
+from cosmos_ros.guard.checks.acceleration import Acceleration
 from cosmos_ros.guard.checks.base import Check
+from cosmos_ros.guard.checks.end import Duration, EndVelocity
+from cosmos_ros.guard.checks.jerk import Jerk
+from cosmos_ros.guard.checks.mimic import Mimic
+from cosmos_ros.guard.checks.position import Position
+from cosmos_ros.guard.checks.region import KeepOut, Plane, Workspace
+from cosmos_ros.guard.checks.self_collision import SelfCollision
+from cosmos_ros.guard.checks.singularity import Singularity
+from cosmos_ros.guard.checks.start import StartDiscontinuity
+from cosmos_ros.guard.checks.tool_motion import CartesianAcceleration, CartesianSpeed, RotationalSpeed
+from cosmos_ros.guard.checks.units import Uncertainty, Units
+from cosmos_ros.guard.checks.velocity import Velocity
 from cosmos_ros.guard.config import Box, Capsule, GuardConfig, Surroundings
+from cosmos_ros.guard.kinematics import Sampler
+from cosmos_ros.kinematics import RobotModel
+from cosmos_ros.limits import RobotLimits
 
 if TYPE_CHECKING:
     from cosmos_ros.embodiment import Embodiment
 
 
-def surroundings_of(embodiment: Embodiment, *, minimum_singular_value: float = 0.0) -> Surroundings:
+def joint_checks() -> tuple[Check, ...]:
+    """Return the checks that need no robot model."""
+    return (
+        Uncertainty(), Units(), StartDiscontinuity(), Duration(), Position(), Velocity(), Acceleration(), Jerk(),
+        Mimic(), EndVelocity(),
+    )  # fmt: skip
+
+
+def model_checks(
+    limits: RobotLimits, config: GuardConfig, model: RobotModel | None
+) -> tuple[tuple[Check, ...], Sampler | None]:
+    """Return the checks that need the robot's kinematics, as far as there is something to check, and the sampler.
+
+    Raises:
+        GuardError: Something is to be checked that needs a model, and there is none.
+    """
+    around = config.surroundings
+    links = around.links or tuple(c.tool_link for c in limits.cartesian)
+    checks: list[Check] = []
+    if any(isfinite(c.linear_speed) for c in limits.cartesian):
+        checks.append(CartesianSpeed(limits.cartesian))
+    if any(isfinite(c.angular_speed) for c in limits.cartesian):
+        checks.append(RotationalSpeed(limits.cartesian))
+    if any(isfinite(c.linear_acceleration) or isfinite(c.angular_acceleration) for c in limits.cartesian):
+        checks.append(CartesianAcceleration(limits.cartesian))
+    if around.workspace is not None:
+        checks.append(Workspace(links, around.workspace))
+    if around.keep_out:
+        checks.append(KeepOut(links, around.keep_out))
+    if isfinite(around.minimum_z):
+        checks.append(Plane(links, around.minimum_z))
+    if around.minimum_singular_value > 0.0 or isfinite(around.maximum_condition_number):
+        checks += [Singularity(link, around.minimum_singular_value, around.maximum_condition_number) for link in links]
+    checks = [check for check in checks if config.enabled(check.name)]
+    collides = bool(around.collision_pairs) and config.enabled("self_collision")
+    if not checks and not collides:
+        return (), None
+    if model is None:
+        names = ", ".join(sorted({check.name for check in checks} | ({"self_collision"} if collides else set())))
+        raise GuardError(f"{names}: no robot model", hint="Give the guard the robot's URDF, or switch these off.")
+    if collides:
+        checks.append(SelfCollision(model, around.capsules, around.collision_pairs))
+    tools = [c.tool_link for c in limits.cartesian]
+    return tuple(checks), Sampler(model, [*tools, *links], links, around.capsules if collides else ())
+
+
+def surroundings_of(
+    embodiment: Embodiment, *, minimum_singular_value: float = 0.0, maximum_condition_number: float = inf
+) -> Surroundings:
     """Return box, table and capsules as the embodiment gives them."""
-    spec = embodiment.spec
-    workspace, collision = getattr(spec, "workspace", None), spec.collision
-    box = None if workspace is None or workspace.box is None else workspace.box
-    height = None if workspace is None else workspace.table_height
+    workspace, collision = embodiment.spec.workspace, embodiment.spec.collision
+    box, height = workspace.box, workspace.table_height
     capsules: tuple[Capsule, ...] = ()
     if collision is not None:
         capsules = tuple(
@@ -30,12 +92,7 @@ def surroundings_of(embodiment: Embodiment, *, minimum_singular_value: float = 0
         else Box((box.lower[0], box.lower[1], box.lower[2]), (box.upper[0], box.upper[1], box.upper[2])),
         minimum_z=-inf if height is None else float(height),
         minimum_singular_value=minimum_singular_value,
+        maximum_condition_number=maximum_condition_number,
         capsules=capsules,
         collision_pairs=tuple(embodiment.collision_pairs()),
     )
-
-
-def embodiment_checks(embodiment: Embodiment, config: GuardConfig) -> tuple[Check, ...]:
-    """Return the checks that need the robot's kinematics."""
-    del embodiment, config
-    return ()

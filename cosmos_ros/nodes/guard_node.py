@@ -24,7 +24,7 @@ from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.errors import ConfigError, InputError
 from cosmos_ros.guard import Guard, Response, Verdict
 from cosmos_ros.guard.checks.intake import RawPoint, RawTrajectory, assemble
-from cosmos_ros.guard.setup import embodiment_checks, surroundings_of
+from cosmos_ros.guard.setup import surroundings_of
 from cosmos_ros.guard.supervisor import Output, State, Supervisor
 from cosmos_ros.messages import (
     joint_state_from_message,
@@ -69,7 +69,7 @@ class GuardNode(Node):  # type: ignore[misc]
             tuple(joints for _, joints in self._controllers),
         )
         self._limits = embodiment.limits
-        guard = Guard(embodiment.limits, config, embodiment_checks(embodiment, config))
+        guard = Guard(embodiment.limits, config, embodiment.robot)
         self._supervisor = Supervisor(guard, supervisor_config(values))
         self._uncertainty: tuple[int, float] | None = None
 

@@ -13,8 +13,8 @@ from cosmos_ros.types import NANOSECONDS, JointTrajectory
 _FUTURE = 0.05
 
 
-def state(trajectory: JointTrajectory, context: GuardContext, config: GuardConfig) -> list[Violation]:
-    """Return why the joint state cannot be relied on: absent, old, from the future, or without a joint."""
+def state(context: GuardContext, config: GuardConfig) -> list[Violation]:
+    """Return why the joint state cannot be relied on: absent, old, or from the future."""
     name = "stale_state"
     measured, age = context.measured, context.state_age
     if measured is None or age is None:
@@ -23,7 +23,7 @@ def state(trajectory: JointTrajectory, context: GuardContext, config: GuardConfi
         return [Violation(name, time=0.0, value=age, bound=config.max_state_age, message="joint state too old")]
     if age < -_FUTURE:
         return [Violation(name, time=0.0, value=age, bound=-_FUTURE, message="joint state from the future")]
-    return present(trajectory, context)
+    return []
 
 
 def present(trajectory: JointTrajectory, context: GuardContext) -> list[Violation]:
@@ -31,16 +31,20 @@ def present(trajectory: JointTrajectory, context: GuardContext) -> list[Violatio
     measured = context.measured
     if measured is None:
         return []
-    found = []
-    for joint in trajectory.joint_names:
-        if joint not in measured.names:
-            found.append(Violation("stale_state", joint=joint, time=0.0, message="not in the joint state"))
-            continue
-        index = measured.names.index(joint)
-        velocity = 0.0 if measured.velocities is None else measured.velocities[index]
-        if not np.isfinite(measured.positions[index]) or not np.isfinite(velocity):
-            found.append(Violation("nonfinite", joint=joint, time=0.0, message="in the joint state"))
-    return found
+    index = {name: k for k, name in enumerate(measured.names)}
+    missing = [joint for joint in trajectory.joint_names if joint not in index]
+    if missing:
+        return [Violation("stale_state", joint=joint, time=0.0, message="not in the joint state") for joint in missing]
+    finite = np.isfinite(measured.positions)
+    if measured.velocities is not None:
+        finite &= np.isfinite(measured.velocities)
+    if finite.all():
+        return []
+    return [
+        Violation("nonfinite", joint=joint, time=0.0, message="in the joint state")
+        for joint in trajectory.joint_names
+        if not finite[index[joint]]
+    ]
 
 
 def stamp(trajectory: JointTrajectory, context: GuardContext, config: GuardConfig) -> list[Violation]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from cosmos_ros.guard.motion import Motion
 from cosmos_ros.guard.verdict import Violation
@@ -19,7 +20,7 @@ def outside(
     limit: str,
     slack: float,
     margin: FloatArray | None = None,
-    first_segment: FloatArray | None = None,
+    judged: npt.NDArray[np.bool_] | None = None,
 ) -> list[Violation]:
     """Return where the order-th derivative leaves [lower, upper], one violation a joint.
 
@@ -30,13 +31,13 @@ def outside(
         limit: Name for the violations.
         slack: Absolute tolerance.
         margin: ``float64 [J]`` what was taken off the robot's bound, for the report.
-        first_segment: ``int [J]`` segments before this one are not judged.
+        judged: ``bool [S, J]`` which segments count; None for all.
     """
     enclosure = motion.hull(order)
     # A NaN or an overflow compares False, hence the negated form.
     suspect = ~((enclosure.lower >= lower - slack) & (enclosure.upper <= upper + slack))
-    if first_segment is not None:
-        suspect &= np.arange(len(suspect))[:, None] >= first_segment
+    if judged is not None:
+        suspect &= judged
     if not suspect.any():
         return []
     segments, joints = np.nonzero(suspect)
@@ -54,7 +55,7 @@ def outside(
             # The extremum is beyond the bound by less than the root finder resolves: the segment's start is as good.
             is_high, u = bool(above[row]), 0.0
         else:
-            is_high = not high > low  # NaN where that side is never left
+            is_high = bool(np.isnan(low) or high <= low)  # NaN where that side is never left
             u = float(high if is_high else low)
         same = (joints == joint) & (above if is_high else below)
         worst = exact.upper[same].max() if is_high else exact.lower[same].min()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from cosmos_ros.guard.checks.base import Case
@@ -10,66 +12,39 @@ from cosmos_ros.guard.verdict import Violation
 
 
 class Position:
-    """Every joint stays inside its position bounds; a start outside may be left inwards only."""
+    """Every joint stays inside its position bounds; one that starts outside may move inwards only."""
 
     name = "position"
 
     def __call__(self, case: Case) -> list[Violation]:
         """See class."""
         motion, config = case.motion, case.config
-        table = motion.table
-        lower, upper = table.lower, table.upper
-        start = motion.positions[0]
+        lower, upper, slack = motion.table.lower, motion.table.upper, config.slack
         margin = np.full(len(lower), config.position_margin)
-        away = (start > upper + config.slack) | (start < lower - config.slack)
-        if config.recovery and away.any():
-            # Never further out than it already is; `Recovery` sees to the direction.
-            lower, upper = np.minimum(lower, start), np.maximum(upper, start)
-            return outside(
-                motion, 0, lower, upper, limit=self.name, slack=config.slack, margin=margin
-            ) + self._returning(case, away)
-        return outside(motion, 0, lower, upper, limit=self.name, slack=config.slack, margin=margin)
-
-    def _returning(self, case: Case, away: np.ndarray) -> list[Violation]:
-        motion, config = case.motion, case.config
-        found: list[Violation] = []
-        enclosures, speeds = motion.hull(0), motion.hull(1)
-        for joint in np.flatnonzero(away):
-            above = motion.positions[0, joint] > motion.table.upper[joint]
-            bound = motion.table.upper[joint] if above else motion.table.lower[joint]
-            inside = False
-            for segment in range(len(motion.durations)):
-                if inside:
-                    break
-                outward = speeds.upper[segment, joint] if above else -speeds.lower[segment, joint]
-                end = motion.positions[min(segment + 1, len(motion.positions) - 1), joint]
-                inside = end <= bound if above else end >= bound
-                if not outward <= config.slack:
-                    found.append(
-                        Violation(
-                            limit=self.name,
-                            joint=motion.names[joint],
-                            step=motion.step_of(segment),
-                            time=motion.time_at(segment, 0.0),
-                            value=float(motion.positions[segment, joint]),
-                            bound=float(bound),
-                            margin=config.position_margin,
-                            message="outside its bound, a joint may only move inwards",
-                            last_safe_point=motion.last_safe_point(segment, includes_start=False),
-                        )
-                    )
-                    break
-            else:
-                continue
-            if inside:
-                rest = slice(segment, None)
-                extreme = enclosures.upper[rest, joint].max() if above else -enclosures.lower[rest, joint].min()
-                limit = bound if above else -bound
-                if extreme > limit + config.slack and not found:
-                    later = np.full(len(away), len(motion.durations))
-                    later[joint] = segment
-                    found += outside(
-                        motion, 0, motion.table.lower, motion.table.upper,
-                        limit=self.name, slack=config.slack, first_segment=later,
-                    )  # fmt: skip
+        start = motion.positions[0]
+        above, below = start > upper + slack, start < lower - slack
+        if not config.recovery or not (above | below).any():
+            return outside(motion, 0, lower, upper, limit=self.name, slack=slack, margin=margin)
+        # Up to the segment at whose end a joint is back inside it must not move outwards; then its bounds hold.
+        ends = motion.positions[1:] if len(motion.positions) > 1 else motion.positions
+        back = (ends <= upper + slack) & (ends >= lower - slack)
+        returned = np.where(back.any(axis=0), np.argmax(back, axis=0), len(ends))
+        away = (np.arange(len(ends))[:, None] <= returned) & (above | below)
+        found = outside(motion, 0, lower, upper, limit=self.name, slack=slack, margin=margin, judged=~away)
+        outward = outside(
+            motion, 1, np.where(below, 0.0, -np.inf), np.where(above, 0.0, np.inf),
+            limit=self.name, slack=slack, margin=margin, judged=away,
+        )  # fmt: skip
+        for violation in outward:
+            column = motion.names.index(violation.joint or "")
+            bound = upper[column] if above[column] else lower[column]
+            found.append(
+                replace(
+                    violation,
+                    value=float(start[column]),
+                    bound=float(bound),
+                    message="it starts outside its bound and may only move inwards",
+                    last_safe_point=-1,
+                )
+            )
         return found

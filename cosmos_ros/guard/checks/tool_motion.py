@@ -1,0 +1,157 @@
+"""Speed and acceleration of the tool, linear and angular, in the base frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from cosmos_ros.guard.checks.base import Case
+from cosmos_ros.guard.kinematics import Points, Samples
+from cosmos_ros.guard.scan import scan
+from cosmos_ros.guard.verdict import Violation
+from cosmos_ros.limits import CartesianLimits
+from cosmos_ros.types import FloatArray
+
+# An excess below this, m/s, rad/s or a tenth of it a second, may stay unseen between two looks.
+RESOLUTION = 1e-3
+
+
+def exceeds(
+    case: Case,
+    samples: Samples,
+    link: str,
+    size: Callable[[Points], FloatArray],
+    rate: FloatArray,
+    ceiling: FloatArray,
+    bound: float,
+    *,
+    limit: str,
+    resolution: float = RESOLUTION,
+) -> list[Violation]:
+    """Return the first time at which a size ``[M]`` exceeds its bound.
+
+    Args:
+        case: What is judged.
+        samples: Kinematics along it.
+        link: The tool, for the report.
+        size: Quantity at points.
+        rate: ``[S]`` how fast it can change, per second.
+        ceiling: ``[S]`` what it is at most in each segment, known without looking.
+        bound: Its bound; infinite for none.
+        limit: Name for the violation.
+        resolution: See ``scan``.
+    """
+    slack, motion = case.config.slack, case.motion
+    if not np.isfinite(bound) or bool(np.all(ceiling <= bound + slack)):
+        return []
+    crossing = scan(
+        samples, lambda points: (bound - size(points))[:, None], rate[:, None], resolution=resolution, slack=slack
+    )
+    if crossing is None:
+        return []
+    at = Points(samples, np.array([crossing.segment]), np.array([crossing.u]), np.zeros(1))
+    return [
+        Violation(
+            limit=limit,
+            step=motion.step_of(crossing.segment),
+            time=motion.time_at(crossing.segment, crossing.u),
+            value=float(size(at)[0]),
+            bound=bound,
+            message=link,
+            last_safe_point=motion.last_safe_point(crossing.segment, includes_start=False),
+        )
+    ]
+
+
+class CartesianSpeed:
+    """The tool's origin is no faster than its linear speed bound."""
+
+    name = "cartesian_speed"
+
+    def __init__(self, limits: tuple[CartesianLimits, ...]) -> None:
+        self.limits = limits
+
+    def __call__(self, case: Case) -> list[Violation]:
+        """See class."""
+        samples = case.kinematics()
+        found = []
+        for limit in self.limits:
+            chain = samples.sampler.chains[limit.tool_link]
+            link = limit.tool_link
+
+            def size(points: Points, link: str = link) -> FloatArray:
+                result: FloatArray = np.linalg.norm(points.twist(link)[:, :3], axis=1)
+                return result
+
+            found += exceeds(
+                case, samples, link, size, samples.acceleration_bound(chain), samples.speed_bound(chain),
+                limit.linear_speed * case.config.cartesian_scale, limit=self.name,
+            )  # fmt: skip
+        return found
+
+
+class RotationalSpeed:
+    """The tool turns no faster than its angular speed bound."""
+
+    name = "rotational_speed"
+
+    def __init__(self, limits: tuple[CartesianLimits, ...]) -> None:
+        self.limits = limits
+
+    def __call__(self, case: Case) -> list[Violation]:
+        """See class."""
+        samples = case.kinematics()
+        found = []
+        for limit in self.limits:
+            chain = samples.sampler.chains[limit.tool_link]
+            link = limit.tool_link
+
+            def size(points: Points, link: str = link) -> FloatArray:
+                result: FloatArray = np.linalg.norm(points.twist(link)[:, 3:], axis=1)
+                return result
+
+            found += exceeds(
+                case, samples, link, size, samples.turning_bounds(chain)[0], samples.turning_speed(chain),
+                limit.angular_speed * case.config.cartesian_scale, limit=self.name,
+            )  # fmt: skip
+        return found
+
+
+class CartesianAcceleration:
+    """The tool accelerates no more than its linear and angular bounds; lines have no acceleration between knots."""
+
+    name = "cartesian_acceleration"
+
+    def __init__(self, limits: tuple[CartesianLimits, ...]) -> None:
+        self.limits = limits
+
+    def __call__(self, case: Case) -> list[Violation]:
+        """See class."""
+        if case.motion.degree == 1:
+            return []
+        samples = case.kinematics()
+        found = []
+        for limit in self.limits:
+            link = limit.tool_link
+            chain = samples.sampler.chains[link]
+            scale = case.config.cartesian_scale
+
+            def linear(points: Points, link: str = link) -> FloatArray:
+                result: FloatArray = np.linalg.norm(points.twist_rate(link)[:, :3], axis=1)
+                return result
+
+            def angular(points: Points, link: str = link) -> FloatArray:
+                result: FloatArray = np.linalg.norm(points.twist_rate(link)[:, 3:], axis=1)
+                return result
+
+            turning, turning_rate = samples.turning_bounds(chain)
+            for size, rate, ceiling, bound in (
+                (linear, samples.jerk_bound(chain), samples.acceleration_bound(chain), limit.linear_acceleration),
+                (angular, turning_rate, turning, limit.angular_acceleration),
+            ):
+                found += exceeds(
+                    case, samples, link, size, rate, ceiling, bound * scale,
+                    limit=self.name, resolution=0.01 * bound,
+                )  # fmt: skip
+        return found
