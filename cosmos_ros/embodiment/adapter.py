@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from cosmos_ros.embodiment.checks import check_decoded
 from cosmos_ros.embodiment.codec import check_rows, decode_motion
 from cosmos_ros.embodiment.encoder import EncodedActions, RecordedStates, encode_states
 from cosmos_ros.embodiment.layout import Layout
-from cosmos_ros.embodiment.loader import LoadedSpec, load_spec
+from cosmos_ros.embodiment.loader import LoadedSpec, list_embodiments, load_spec
 from cosmos_ros.embodiment.normaliser import Normaliser
 from cosmos_ros.embodiment.observed import gripper_openings, tool_poses
 from cosmos_ros.embodiment.request import RequestBuilder
@@ -77,7 +78,10 @@ class Embodiment:
         where = str(loaded.path)
         self.robot: RobotModel | None = load_robot(loaded.spec, urdf or loaded.urdf_path, where)
         self.limits: RobotLimits = robot_limits(loaded.spec, self.robot, where)
-        self.gripper_joints: dict[str, GripperJoint] = gripper_joints(loaded.spec)
+        self.gripper_joints: dict[str, GripperJoint] = {
+            name: replace(joint, max_velocity=min(joint.max_velocity, self.limits.joints[joint.joint].velocity))
+            for name, joint in gripper_joints(loaded.spec).items()
+        }
         self._builder = RequestBuilder(self)
 
     # What the file says, in the words of the other rooms.
@@ -165,16 +169,7 @@ class Embodiment:
 
     def collision_pairs(self) -> tuple[tuple[int, int], ...]:
         """Return index pairs into ``spec.collision.capsules`` that are to be kept apart."""
-        body = self.spec.collision
-        if body is None:
-            return ()
-        place = [body.chain.index(capsule.link) for capsule in body.capsules]
-        return tuple(
-            (i, j)
-            for i in range(len(place))
-            for j in range(i + 1, len(place))
-            if abs(place[i] - place[j]) >= body.ignore_closer_than
-        )
+        return () if self.spec.collision is None else self.spec.collision.pairs()
 
     def solver(self) -> InverseKinematics | None:
         """Return a new inverse-kinematics solver for the tool links; None without joints."""
@@ -282,12 +277,9 @@ class Embodiment:
             self.tool_poses(observation),
             space=rollout.action_space,
             stamp_ns=observation.stamp_ns,
+            thorough=False,
         )
-        if rollout.uncertainty is None:
-            return chunk
-        from dataclasses import replace
-
-        return replace(chunk, uncertainty=rollout.uncertainty)
+        return chunk if rollout.uncertainty is None else replace(chunk, uncertainty=rollout.uncertainty)
 
     def decode_actions(
         self,
@@ -297,6 +289,7 @@ class Embodiment:
         space: ActionSpace = ActionSpace.MODEL,
         physical: bool = False,
         stamp_ns: int = 0,
+        thorough: bool = True,
     ) -> ActionChunk:
         """Turn action rows into tool poses, grippers and times.
 
@@ -306,6 +299,8 @@ class Embodiment:
             space: ``joint`` for rows of joint positions and gripper openings.
             physical: The rows are physical numbers already, not the model's.
             stamp_ns: Stamp of the start.
+            thorough: Compare with the other embodiments' statistics at the slightest doubt, not only when the
+                rotations are far off; for recorded data, which is exact. Reads their files once.
 
         Raises:
             DecodeError, InputError: As ``decode``.
@@ -323,7 +318,8 @@ class Embodiment:
                 normalised,
                 warn=gates.warn,
                 reject=gates.reject,
-                others=self._other_normalisers,
+                others=lambda: self._other_normalisers,
+                thorough=thorough,
             )
             rows = rows if physical else self.normaliser.denormalise(rows)
         motion = decode_motion(layout, rows, start)
@@ -369,8 +365,6 @@ class Embodiment:
     @cached_property
     def _other_normalisers(self) -> dict[str, Normaliser]:
         """Normalisers of the shipped embodiments of the same width and other numbers, for the check in words."""
-        from cosmos_ros.embodiment.loader import list_embodiments
-
         found: dict[str, Normaliser] = {}
         for name in list_embodiments():
             spec = load_spec(name).spec

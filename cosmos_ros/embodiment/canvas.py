@@ -10,15 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from cosmos_ros.embodiment.resample import resize_bicubic, resize_bilinear, resize_pillow_bilinear
 from cosmos_ros.embodiment.spec import Camera
 from cosmos_ros.errors import ConfigError, InputError
-from cosmos_ros.types import Float32Array, FloatArray, UInt8Array
+from cosmos_ros.types import UInt8Array
 
 MAX_SIDE = 8192
 
@@ -86,12 +85,14 @@ def tier_size(height: int, width: int, tier: int) -> TierSize:
     )
 
 
-def fit_to_tier(image: UInt8Array, tier: int) -> tuple[UInt8Array, TierSize]:
+def fit_to_tier(image: UInt8Array, tier: int, multiple_of: int = 1) -> tuple[UInt8Array, TierSize]:
     """Return the padded canvas of a picture, and where the picture lies on it.
 
     Args:
         image: ``uint8 [H, W, 3]`` or a video ``uint8 [N, H, W, 3]``.
         tier: 256, 480, 704 or 720.
+        multiple_of: 16 squeezes the sides to multiples of 16 first, as diffusers does to every picture it is given
+            (540 rows become 528); 1 does not, as in training.
 
     Returns:
         ``uint8 [(N,) height, width, 3]`` and its sizes. Padding mirrors the picture (``reflect``), or repeats its
@@ -103,42 +104,29 @@ def fit_to_tier(image: UInt8Array, tier: int) -> tuple[UInt8Array, TierSize]:
     frames = image[None] if image.ndim == 3 else image
     for index, frame in enumerate(frames):
         check_image(frame, f"frame {index}")
-    size = tier_size(frames.shape[1], frames.shape[2], tier)
+    sides = [side - side % multiple_of for side in frames.shape[1:3]]
+    if 0 in sides:
+        raise InputError(f"a picture of {frames.shape[2]}x{frames.shape[1]} pixels is too small", where="image")
+    if sides != list(frames.shape[1:3]):
+        frames = np.stack([resize_pillow_bilinear(frame, sides[0], sides[1]) for frame in frames])
+    size = tier_size(sides[0], sides[1], tier)
     if (size.content_height, size.content_width) != frames.shape[1:3]:
-        frames = np.stack([resize_bicubic(frame, size.content_height, size.content_width) for frame in frames])
+        frames = np.stack([_downscale(frame, size) for frame in frames])
     down, right = size.height - size.content_height, size.width - size.content_width
     if down or right:
-        mode = "edge" if down >= size.content_height or right >= size.content_width else "reflect"
-        frames = np.pad(frames, ((0, 0), (0, down), (0, right), (0, 0)), mode=mode)  # type: ignore[call-overload]
+        frames = np.pad(
+            frames,
+            ((0, 0), (0, down), (0, right), (0, 0)),
+            mode="edge" if down >= size.content_height or right >= size.content_width else "reflect",
+        )
     return (frames[0] if image.ndim == 3 else frames), size
 
 
-def resize_bicubic(image: UInt8Array, height: int, width: int) -> UInt8Array:
-    """Downscale with the antialiased bicubic filter (a = -0.5, half-pixel centres), rounded to 8 bits."""
-    vertical = _bicubic_weights(image.shape[0], height)
-    horizontal = _bicubic_weights(image.shape[1], width)
-    source = image.astype(np.float64)
-    rows = np.tensordot(vertical, source, axes=(1, 0))  # [height, W, 3]
-    result = np.tensordot(horizontal, rows, axes=(1, 1)).transpose(1, 0, 2)
-    return np.clip(np.rint(result), 0, 255).astype(np.uint8)
-
-
-@lru_cache(maxsize=32)
-def _bicubic_weights(source: int, target: int) -> FloatArray:
-    """Return ``float64 [target, source]``: Keys' cubic stretched by the scale, each row summing to 1."""
-    scale = source / target
-    stretch = max(scale, 1.0)
-    centres = (np.arange(target) + 0.5) * scale
-    first = np.maximum((centres - 2.0 * stretch + 0.5).astype(np.int64), 0)
-    last = np.minimum((centres + 2.0 * stretch + 0.5).astype(np.int64), source)
-    columns = np.arange(source)
-    distance = np.abs((columns[None] - centres[:, None] + 0.5) / stretch)
-    near = (1.5 * distance - 2.5) * distance * distance + 1.0
-    far = ((-0.5 * distance + 2.5) * distance - 4.0) * distance + 2.0
-    weights = np.where(distance < 1.0, near, np.where(distance < 2.0, far, 0.0))
-    weights *= (columns[None] >= first[:, None]) & (columns[None] < last[:, None])
-    result: FloatArray = weights / weights.sum(axis=1, keepdims=True)
-    return result
+def _downscale(image: UInt8Array, size: TierSize) -> UInt8Array:
+    """Downscale in the model's range [-1, 1] as the reference does, and round back to 8 bits."""
+    scaled = np.float32(2.0) * (image.astype(np.float32) / np.float32(255.0)) - np.float32(1.0)
+    result = resize_bicubic(scaled, size.content_height, size.content_width)
+    return np.asarray(np.clip(np.rint((result * 0.5 + 0.5) * 255.0), 0, 255).astype(np.uint8))
 
 
 def compose(images: Mapping[str, UInt8Array], cameras: Mapping[str, Camera], rows: list[list[str]]) -> UInt8Array:
@@ -190,37 +178,6 @@ def compose(images: Mapping[str, UInt8Array], cameras: Mapping[str, Camera], row
             left += part.shape[1]
         top += row_parts[0].shape[0]
     return canvas
-
-
-def resize_bilinear(image: UInt8Array, height: int, width: int) -> UInt8Array:
-    """Resize bilinearly with half-pixel centres and no antialiasing, cut to 8 bits (the reference's order)."""
-    if image.shape[:2] == (height, width):
-        return image
-    if image.shape[:2] == (2 * height, 2 * width):
-        # Every new pixel is the mean of four; exact in integers.
-        wide = image.astype(np.uint16)
-        pairs = wide[0::2] + wide[1::2]
-        halves: UInt8Array = ((pairs[:, 0::2] + pairs[:, 1::2]) >> 2).astype(np.uint8)
-        return halves
-    row, row_next, row_weight = _bilinear(image.shape[0], height)
-    column, column_next, column_weight = _bilinear(image.shape[1], width)
-    source = image.astype(np.float32)
-    w1, h1 = column_weight[None, :, None], row_weight[:, None, None]
-    w0, h0 = np.float32(1.0) - w1, np.float32(1.0) - h1
-    upper, lower = source[row], source[row_next]
-    top = upper[:, column] * w0 + upper[:, column_next] * w1
-    bottom = lower[:, column] * w0 + lower[:, column_next] * w1
-    return np.asarray((top * h0 + bottom * h1).astype(np.uint8))
-
-
-@lru_cache(maxsize=32)
-def _bilinear(source: int, target: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Float32Array]:
-    """Return lower index, upper index and the upper one's weight for each target pixel."""
-    scale = np.float32(source) / np.float32(target)
-    place = scale * (np.arange(target, dtype=np.float32) + np.float32(0.5)) - np.float32(0.5)
-    place = np.maximum(place, np.float32(0.0)).astype(np.float32)
-    low = place.astype(np.int64)
-    return low, np.minimum(low + 1, source - 1), (place - low.astype(np.float32)).astype(np.float32)
 
 
 def shrink_to(image: UInt8Array, max_size: tuple[int, int] | None) -> UInt8Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,8 @@ from cosmos_ros.types import Finding, FloatArray
 
 # Recorded motion in float32 is orthonormal to 1e-6; a model's own answers to about 1e-3.
 EXACT = 1e-4
+# Data normalised to a range is this orthonormal only by chance.
+AS_IT_STANDS = 1e-5
 # Rotations smaller than this look the same in every scale.
 STILL = 2e-3
 
@@ -26,7 +28,8 @@ def check_decoded(
     *,
     warn: float,
     reject: float,
-    others: Mapping[str, Normaliser] | None = None,
+    others: Callable[[], Mapping[str, Normaliser]] = dict,
+    thorough: bool = True,
 ) -> tuple[Finding, ...]:
     """Check normalised rows ``[T, D]`` before they are decoded.
 
@@ -35,7 +38,8 @@ def check_decoded(
         normaliser: The embodiment's own.
         normalised: Rows in the model's numbers.
         warn, reject: Orthonormality gates.
-        others: Normalisers of other embodiments of the same width, by name.
+        others: Gives the normalisers of other embodiments of the same width, by name.
+        thorough: Ask for them at the slightest doubt, not only above ``warn``.
 
     Returns:
         Findings, worst first; empty for a clean chunk.
@@ -45,8 +49,8 @@ def check_decoded(
     """
     physical = normaliser.denormalise(normalised)
     own = residuals(layout, physical)
-    suspicion = explain(layout, normaliser, normalised, others or {})
     worst = float(own.max(initial=0.0))
+    suspicion = explain(layout, normaliser, normalised, others if thorough or worst > warn else dict)
     step = int(own.argmax()) if len(own) else 0
     if worst > reject:
         raise DecodeError(
@@ -63,7 +67,12 @@ def check_decoded(
     return tuple(findings)
 
 
-def explain(layout: Layout, normaliser: Normaliser, normalised: FloatArray, others: Mapping[str, Normaliser]) -> str:
+def explain(
+    layout: Layout,
+    normaliser: Normaliser,
+    normalised: FloatArray,
+    others: Callable[[], Mapping[str, Normaliser]] = dict,
+) -> str:
     """Return in words what is wrong with the numbers' scale, or an empty text.
 
     Orthonormality shows it: the rotation columns of motion are orthonormal in metres and nowhere else, so the scale
@@ -74,7 +83,7 @@ def explain(layout: Layout, normaliser: Normaliser, normalised: FloatArray, othe
     physical = normaliser.denormalise(normalised)
     own = float(residuals(layout, physical).max())
     as_it_stands = float(residuals(layout, normalised).max())
-    if as_it_stands < EXACT and _rotation(layout, normalised) > STILL and own < np.inf:
+    if as_it_stands < AS_IT_STANDS and _rotation(layout, normalised) > STILL and own < np.inf:
         return (
             f"looks not normalised at all: its rotation columns are orthonormal as they stand (to {as_it_stands:.1g}); "
             "give it as physical numbers, or normalise it first"
@@ -84,7 +93,7 @@ def explain(layout: Layout, normaliser: Normaliser, normalised: FloatArray, othe
     twice = float(residuals(layout, normaliser.denormalise(physical)).max())
     if twice < 0.01 and twice < own / 10.0:
         return f"looks normalised twice: denormalising it once more makes its rotations orthonormal (to {twice:.1g})"
-    fits = {name: float(residuals(layout, other.denormalise(normalised)).max()) for name, other in others.items()}
+    fits = {name: float(residuals(layout, other.denormalise(normalised)).max()) for name, other in others().items()}
     if fits:
         best = min(fits, key=lambda name: fits[name])
         if fits[best] < EXACT and fits[best] < own / 10.0:

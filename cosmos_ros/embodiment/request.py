@@ -105,6 +105,7 @@ class RequestBuilder:
             resolution_tier=spec.canvas.tier,
             seed=seed,
             settings=dict(settings or {}),
+            recommended_settings=embodiment.sampler_settings(mode),
             hold_action=self._hold_action(observation),
             layout=self._action_layout,
             observation=observation if needs_observation else None,

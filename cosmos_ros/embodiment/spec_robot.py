@@ -100,20 +100,34 @@ class Collision(Model):
     """Bodies for the self-collision check."""
 
     capsules: list[Capsule] = Field(min_length=2, max_length=64, description="Bodies.")
-    chain: list[Name] = Field(
-        min_length=2, max_length=64, description="Links in chain order, for counting how far two bodies are apart."
+    chains: list[Annotated[list[Name], Field(min_length=1, max_length=64)]] = Field(
+        min_length=1,
+        max_length=8,
+        description="Links of each arm in chain order. Bodies of two arms are always checked against each other.",
     )
     ignore_closer_than: int = Field(
-        default=3, ge=1, le=10, description="Pairs whose links are fewer than this many places apart are not checked."
+        default=3, ge=1, le=10, description="Pairs fewer than this many places apart in one chain are not checked."
     )
     source: str = Field(default="", description="Where the bodies are from.")
 
     @model_validator(mode="after")
     def _check(self) -> Collision:
+        links = [link for chain in self.chains for link in chain]
         for index, capsule in enumerate(self.capsules):
-            if capsule.link not in self.chain:
-                raise ValueError(f"capsules[{index}].link {capsule.link} is not in chain {self.chain}")
+            if links.count(capsule.link) != 1:
+                raise ValueError(f"capsules[{index}].link {capsule.link} must stand once in chains {self.chains}")
         return self
+
+    def pairs(self) -> tuple[tuple[int, int], ...]:
+        """Return index pairs into ``capsules`` that are to be kept apart."""
+        places = {link: (c, i) for c, chain in enumerate(self.chains) for i, link in enumerate(chain)}
+        found = []
+        for i, first in enumerate(self.capsules):
+            for j in range(i + 1, len(self.capsules)):
+                (chain, place), (other_chain, other_place) = places[first.link], places[self.capsules[j].link]
+                if chain != other_chain or abs(place - other_place) >= self.ignore_closer_than:
+                    found.append((i, j))
+        return tuple(found)
 
 
 class Box(Model):

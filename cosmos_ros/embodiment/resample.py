@@ -1,0 +1,152 @@
+"""Image scaling with the exact arithmetic of the libraries the reference builders call.
+
+A filter's formula fixes a picture only to the last bit of float32, and cutting or rounding to 8 bits turns that bit
+into a grey level. So the order of float32 operations follows torch's CPU kernels (bilinear, antialiased bicubic;
+compared bit by bit with torch 2.13), and the integer arithmetic follows Pillow's (bilinear with support).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import ceil
+
+import numpy as np
+import numpy.typing as npt
+
+from cosmos_ros.types import Float32Array, FloatArray, Int64Array, UInt8Array
+
+_F = np.float32
+
+
+def resize_bilinear(image: UInt8Array, height: int, width: int) -> UInt8Array:
+    """Resize ``uint8 [H, W, C]`` as torch's ``interpolate(mode="bilinear")``, then cut to 8 bits.
+
+    Half-pixel centres, no antialiasing. Cutting, not rounding, is what cosmos-framework's view composition does.
+    """
+    if image.shape[:2] == (height, width):
+        return image
+    if image.shape[:2] == (2 * height, 2 * width):
+        # Every new pixel is the mean of four; exact in integers.
+        wide = image.astype(np.uint16)
+        pairs = wide[0::2] + wide[1::2]
+        return np.asarray(((pairs[:, 0::2] + pairs[:, 1::2]) >> 2).astype(np.uint8))
+    top, bottom, down = _bilinear_taps(image.shape[0], height)
+    left, right, across = _bilinear_taps(image.shape[1], width)
+    h1, w1 = down[:, None, None], across[None, :, None]
+    h0, w0 = _F(1.0) - h1, _F(1.0) - w1
+    upper, lower = image[top], image[bottom]
+    result = (upper[:, right] * (h0 * w1)).astype(np.float32)
+    result = _multiply_add(upper[:, left], h0 * w0, result)
+    result = _multiply_add(lower[:, left], h1 * w0, result)
+    result = _multiply_add(lower[:, right], h1 * w1, result)
+    return np.asarray(result.astype(np.uint8))
+
+
+@lru_cache(maxsize=64)
+def _bilinear_taps(source: int, target: int) -> tuple[Int64Array, Int64Array, Float32Array]:
+    """Return lower index, upper index and the upper one's weight of each target pixel."""
+    scale = _F(source) / _F(target)
+    place = (float(scale) * (np.arange(target) + 0.5) - 0.5).astype(np.float32)
+    place = np.maximum(place, _F(0.0))
+    low = place.astype(np.int64)
+    return low, np.minimum(low + 1, source - 1), (place - low.astype(np.float32)).astype(np.float32)
+
+
+def resize_bicubic(image: Float32Array, height: int, width: int) -> Float32Array:
+    """Resize ``float32 [H, W, C]`` as torch's ``interpolate(mode="bicubic", antialias=True)``.
+
+    Keys' cubic with a = -0.5, stretched by the scale when downscaling. Columns first, then rows.
+    """
+    columns = _apply(image, *_bicubic_taps(image.shape[1], width), axis=1)
+    return _apply(columns, *_bicubic_taps(image.shape[0], height), axis=0)
+
+
+@lru_cache(maxsize=64)
+def _bicubic_taps(source: int, target: int) -> tuple[Int64Array, Int64Array, Float32Array]:
+    """Return first index, number of taps and weights ``float32 [target, taps]`` of each target pixel."""
+    scale = _F(source) / _F(target)
+    support = float(_F(2.0) * scale) if scale >= 1.0 else 2.0
+    inverse = float(_F(1.0 / float(scale))) if scale >= 1.0 else 1.0
+    centre = (float(scale) * (np.arange(target) + 0.5)).astype(np.float32)
+    first = np.maximum(((centre - _F(support)).astype(np.float64) + 0.5).astype(np.int64), 0)
+    last = np.minimum(((centre + _F(support)).astype(np.float64) + 0.5).astype(np.int64), source)
+    taps = ceil(support) * 2 + 1
+    count = np.clip(last - first, 0, taps)
+    place = (first[:, None] + np.arange(taps)).astype(np.float32) - centre[:, None]
+    x = np.abs(((place.astype(np.float64) + 0.5) * inverse).astype(np.float32)).astype(np.float64)
+    # Each line rounds to float32 where the compiled kernel does: once a fused multiply-add.
+    near = (1.5 * x - 2.5).astype(np.float32)
+    near = (near * x.astype(np.float32)).astype(np.float32)
+    near = (near * x + 1.0).astype(np.float32)
+    far = (-0.5 * x + 2.5).astype(np.float32)
+    far = (far * x - 4.0).astype(np.float32)
+    far = (far * x + 2.0).astype(np.float32)
+    weights = np.where(x < 1.0, near, np.where(x < 2.0, far, _F(0.0)))
+    weights = np.where(np.arange(taps) < count[:, None], weights, _F(0.0)).astype(np.float32)
+    total = np.zeros(target, dtype=np.float32)
+    for tap in range(taps):
+        total += weights[:, tap]
+    return first, count, (weights / total[:, None]).astype(np.float32)
+
+
+def _apply(image: Float32Array, first: Int64Array, count: Int64Array, weights: Float32Array, axis: int) -> Float32Array:
+    """Apply taps along one axis, in the order and with the rounding of the vectorised kernel."""
+    source = np.moveaxis(image, axis, 0)
+    lines = (-1,) + (1,) * (source.ndim - 1)
+    index = np.minimum(first[:, None] + np.arange(weights.shape[1]), len(source) - 1)
+    result = (source[index[:, 0]] * weights[:, 0].reshape(lines)).astype(np.float32)
+    # After the first, taps are taken four at a time with separate rounding; the rest are fused.
+    separate = 1 + (count - 1) // 4 * 4
+    for tap in range(1, weights.shape[1]):
+        values, weight = source[index[:, tap]], weights[:, tap].reshape(lines)
+        fused = _multiply_add(values, weight, result)
+        rounded = result + (values * weight).astype(np.float32)
+        step = np.where((tap < separate).reshape(lines), rounded, fused)
+        result = np.where((tap < count).reshape(lines), step, result)
+    return np.asarray(np.moveaxis(result, 0, axis))
+
+
+def _multiply_add(a: npt.NDArray[np.generic], b: Float32Array, c: Float32Array) -> Float32Array:
+    """Return ``a b + c`` rounded once to float32; products of two float32 are exact in float64."""
+    product: FloatArray = a.astype(np.float64) * b.astype(np.float64)
+    return np.asarray((product + c).astype(np.float32))
+
+
+def resize_pillow_bilinear(image: UInt8Array, height: int, width: int) -> UInt8Array:
+    """Resize ``uint8 [H, W, C]`` as Pillow's ``Image.resize(resample=BILINEAR)``: columns, then rows, in 8 bits.
+
+    Exact where one side changes, as with every camera width that is a multiple of 16. Where both do, Pillow 13 takes
+    some shapes rows first, and single pixels then differ by one.
+    """
+    if image.shape[1] != width:
+        image = _apply_fixed(image, _triangle_taps(image.shape[1], width), axis=1)
+    if image.shape[0] != height:
+        image = _apply_fixed(image, _triangle_taps(image.shape[0], height), axis=0)
+    return image
+
+
+_PRECISION_BITS = 32 - 8 - 2
+
+
+@lru_cache(maxsize=64)
+def _triangle_taps(source: int, target: int) -> npt.NDArray[np.int64]:
+    """Return fixed-point weights ``int64 [target, source]`` of the triangle filter."""
+    scale = source / target
+    support = max(scale, 1.0)
+    weights = np.zeros((target, source))
+    for line in range(target):
+        centre = (line + 0.5) * scale
+        first = max(int(centre - support + 0.5), 0)
+        last = min(int(centre + support + 0.5), source)
+        distance = np.abs((np.arange(first, last) - centre + 0.5) / support)
+        taps = np.maximum(1.0 - distance, 0.0)
+        weights[line, first:last] = taps / np.add.reduce(taps)
+    return np.floor(weights * (1 << _PRECISION_BITS) + 0.5).astype(np.int64)
+
+
+def _apply_fixed(image: UInt8Array, taps: npt.NDArray[np.int64], axis: int) -> UInt8Array:
+    source = np.moveaxis(image, axis, 0)
+    # Weights and pixels are below 2^31 together, so float64 sums them exactly, and much faster than integers.
+    total = np.tensordot(taps.astype(np.float64), source.astype(np.float64), axes=(1, 0))
+    shifted = np.floor((total + (1 << (_PRECISION_BITS - 1))) / (1 << _PRECISION_BITS))
+    return np.asarray(np.moveaxis(np.clip(shifted, 0, 255).astype(np.uint8), 0, axis))
