@@ -19,6 +19,7 @@ RUN scripts/image.sh system
 COPY package.xml setup.py setup.cfg ./
 COPY resource resource
 COPY scripts scripts
+COPY constraints constraints
 COPY cosmos_ros/__init__.py cosmos_ros/
 RUN scripts/image.sh python
 RUN GPU=${GPU} scripts/image.sh gpu

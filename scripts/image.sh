@@ -45,10 +45,8 @@ step_python() {
         . "/opt/ros/$ROS_DISTRO/setup.bash"
         set -u
         python3 -m venv --system-site-packages "$PREFIX/venv"
-        "$PREFIX/venv/bin/python" -m pip install --no-cache-dir -qq --no-deps .
         "$PREFIX/venv/bin/python" scripts/missing_requirements.py demo >"$PREFIX/requirements.txt"
         "$PREFIX/venv/bin/python" -m pip install --no-cache-dir -qq -r "$PREFIX/requirements.txt"
-        "$PREFIX/venv/bin/python" -m pip uninstall -q -y cosmos_ros # colcon installs it
     else
         local python
         python=$(find_python)
@@ -60,7 +58,11 @@ step_python() {
 step_gpu() {
     [ "${GPU:-0}" = 1 ] || { say "GPU=${GPU:-0}: without torch"; return; }
     "$PREFIX/venv/bin/python" scripts/missing_requirements.py cosmos3 >"$PREFIX/requirements-gpu.txt"
-    "$PREFIX/venv/bin/python" -m pip install --no-cache-dir -qq -r "$PREFIX/requirements-gpu.txt"
+    # The tested versions of the model's libraries; the rest follows the system.
+    grep -E '^(torch|diffusers|transformers|accelerate|safetensors|tokenizers|huggingface-hub)==' constraints/cosmos3.txt \
+        >"$PREFIX/constraints-gpu.txt"
+    "$PREFIX/venv/bin/python" -m pip install --no-cache-dir -qq -r "$PREFIX/requirements-gpu.txt" \
+        -c "$PREFIX/constraints-gpu.txt"
 }
 
 step_build() {

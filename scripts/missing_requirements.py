@@ -11,25 +11,35 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import re
+import runpy
 import sys
+from pathlib import Path
+from unittest import mock
 
 _DEMO = ("kinematics", "sim", "bags")
-EXTRAS = {"demo": _DEMO, "test": (*_DEMO, "lerobot", "network", "test", "dev"), "cosmos3": ("cosmos3",)}
+EXTRAS = {"demo": _DEMO, "test": (*_DEMO, "lerobot", "network", "test", "dev"), "cosmos3": ("cosmos3", "kinematics")}
+
+
+def requirements(set_name: str) -> list[str]:
+    """Return the requirements of a set as setup.py declares them."""
+    with mock.patch("setuptools.setup") as setup:
+        runpy.run_path(str(Path(__file__).resolve().parents[1] / "setup.py"))
+    declared = setup.call_args.kwargs
+    every = list(declared["install_requires"])
+    for extra in EXTRAS[set_name]:
+        every += declared["extras_require"][extra]
+    return list(dict.fromkeys(every))
 
 
 def main(set_name: str) -> int:
-    """Print the requirements of a set."""
-    for requirement in importlib.metadata.requires("cosmos_ros") or []:
-        text, _, marker = requirement.partition(";")
-        extra = re.search(r"""extra == ['"]([^'"]+)['"]""", marker)
-        if extra is not None and extra.group(1) not in EXTRAS[set_name]:
-            continue
-        name = re.split(r"[\[<>=!~ ]", text.strip(), maxsplit=1)[0]
+    """Print the requirements that are left to install."""
+    for requirement in requirements(set_name):
+        name = re.split(r"[\[<>=!~ ]", requirement, maxsplit=1)[0]
         if name == "opencv-python-headless" and importlib.util.find_spec("cv2") is not None:
             continue
         if name == "numpy":
-            text = f"numpy=={importlib.metadata.version('numpy')}"
-        print(text.strip())
+            requirement = f"numpy=={importlib.metadata.version('numpy')}"
+        print(requirement)
     return 0
 
 

@@ -85,9 +85,9 @@ pip_install() {  # installs quietly, with a line of progress now and then, and t
 : >"$log"
 if ros_is_sourced && [ "$set_name" != cosmos3 ]; then
     say "installing what the system lacks"
-    pip_install --no-deps -e .
     "$venv/bin/python" scripts/missing_requirements.py "$set_name" >"$venv/requirements.txt"
     pip_install -r "$venv/requirements.txt"
+    pip_install --no-deps -e .
 else
     [ "$set_name" = cosmos3 ] || [ "$(uname -sm)" = "Linux x86_64" ] ||
         die "ROS 2 wheels exist for Linux x86_64 only (this is $(uname -sm))" \
