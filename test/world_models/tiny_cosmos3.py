@@ -55,8 +55,12 @@ def tiny_components(seed: int = 0) -> dict:
         sound_gen=True,
         sound_dim=64,
     )
-    with torch.no_grad():  # as initialised, the zero embedding would hide a mix-up of the modalities
+    with torch.no_grad():
+        # As initialised, the zero embedding would hide a mix-up of the modalities, and the domains' weights (standard
+        # deviation 1) would send every action far out of range.
         transformer.action_modality_embed.normal_(std=0.5)
+        transformer.action_proj_in.fc.weight.normal_(std=0.05)
+        transformer.action_proj_out.fc.weight.normal_(std=0.05)
     vae = AutoencoderKLWan(
         base_dim=4,
         decoder_base_dim=4,
