@@ -194,7 +194,8 @@ class BagPlayer:
         self.report.loops += 1
 
     def _publish(self, message: BagMessage) -> None:
-        self._publish_clock(message.log_ns)
+        if message.log_ns > self._clock_ns:
+            self._publish_clock(message.log_ns)
         self._publishers[message.topic].publish(message.data)
         self.report.counts[message.topic] += 1
 

@@ -105,7 +105,7 @@ def decode_image(message: Any, *, topic: str = "image") -> UInt8Array:
             hint="Choose the camera's colour topic for this view.",
         )
     height, width = int(message.height), int(message.width)
-    pixels = _pixels(message, encoding)
+    pixels = _pixels(message, encoding, topic)
     if encoding.kind in _YUV_CODES:
         if width % 2 or (encoding.rows_numerator == 3 and height % 2):
             raise InputError(
@@ -151,7 +151,7 @@ def decode_depth_raw(message: Any, *, topic: str = "depth") -> AnyArray:
         )
     if encoding.depth == 8:
         raise InputError("eight-bit images carry no depth", where=f"{topic} encoding", hint="Use 16UC1 or 32FC1.")
-    pixels = _pixels(message, encoding)
+    pixels = _pixels(message, encoding, topic)
     return np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("="))
 
 
@@ -237,11 +237,11 @@ def as_bytes(data: Any, *, where: str) -> UInt8Array:
         raise InputError(f"data is not a sequence of bytes: {error}", where=where) from error
 
 
-def _pixels(message: Any, encoding: Encoding) -> AnyArray:
+def _pixels(message: Any, encoding: Encoding, topic: str) -> AnyArray:
     """The image's samples as ``[rows, W]`` or ``[rows, W, channels]`` in their own byte order, padding cut off."""
     height, width, step = int(message.height), int(message.width), int(message.step)
     rows = height * encoding.rows_numerator // 2
-    data = as_bytes(message.data, where="data")[: rows * step].reshape(rows, step)
+    data = as_bytes(message.data, where=f"{topic} data")[: rows * step].reshape(rows, step)
     data = data[:, : width * encoding.bytes_per_pixel]
     if encoding.depth != 8:
         order = ">" if message.is_bigendian else "<"
