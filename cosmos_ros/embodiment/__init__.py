@@ -5,12 +5,22 @@ from __future__ import annotations
 from cosmos_ros.embodiment.adapter import Embodiment, load_embodiment
 from cosmos_ros.embodiment.canvas import TierSize, fit_to_tier, tier_size
 from cosmos_ros.embodiment.encoder import EncodedActions, RecordedStates
+from cosmos_ros.embodiment.exchange import (
+    Columns,
+    chunk_to_dict,
+    encoded_to_dict,
+    parse_pose,
+    read_states,
+    recorded_openings,
+)
+from cosmos_ros.embodiment.files import read_actions
 from cosmos_ros.embodiment.loader import list_embodiments, load_spec
 from cosmos_ros.embodiment.normaliser import Normaliser
 from cosmos_ros.embodiment.prompt import build_prompt
-from cosmos_ros.embodiment.spec import EmbodimentSpec, json_schema
+from cosmos_ros.embodiment.spec import EmbodimentSpec, json_schema, schema_text
 
 __all__ = [
+    "Columns",
     "Embodiment",
     "EmbodimentSpec",
     "EncodedActions",
@@ -18,10 +28,17 @@ __all__ = [
     "RecordedStates",
     "TierSize",
     "build_prompt",
+    "chunk_to_dict",
+    "encoded_to_dict",
     "fit_to_tier",
     "json_schema",
     "list_embodiments",
     "load_embodiment",
     "load_spec",
+    "parse_pose",
+    "read_actions",
+    "read_states",
+    "recorded_openings",
+    "schema_text",
     "tier_size",
 ]

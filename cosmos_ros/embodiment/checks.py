@@ -14,9 +14,9 @@ from cosmos_ros.errors import DecodeError
 from cosmos_ros.types import Finding, FloatArray
 
 # Recorded motion in float32 is orthonormal to 1e-6; a model's own answers to about 1e-3.
-EXACT = 1e-4
-# Data normalised to a range is this orthonormal only by chance.
-AS_IT_STANDS = 1e-5
+EXACT = 1e-5
+# A range's numbers, read as rotations, are at least this far off once anything moves.
+FAR = 0.03
 # Rotations smaller than this look the same in every scale.
 STILL = 2e-3
 
@@ -81,25 +81,28 @@ def explain(
     if not layout.poses or _is_identity(normaliser):
         return ""
     physical = normaliser.denormalise(normalised)
-    own = float(residuals(layout, physical).max())
+    own = residuals(layout, physical)
     as_it_stands = float(residuals(layout, normalised).max())
-    if as_it_stands < AS_IT_STANDS and _rotation(layout, normalised) > STILL and own < np.inf:
+    if as_it_stands < EXACT and _rotation(layout, normalised) > STILL:
         return (
             f"looks not normalised at all: its rotation columns are orthonormal as they stand (to {as_it_stands:.1g}); "
             "give it as physical numbers, or normalise it first"
         )
-    if own <= EXACT:
+    # Medians, as clamped rows are a little off in any scale.
+    if float(np.median(own)) <= EXACT:
         return ""
-    twice = float(residuals(layout, normaliser.denormalise(physical)).max())
-    if twice < 0.01 and twice < own / 10.0:
+    twice = float(np.median(residuals(layout, normaliser.denormalise(physical))))
+    if own.max() > FAR and twice < 1e-3 and np.abs(physical).max() < 2.0:
         return f"looks normalised twice: denormalising it once more makes its rotations orthonormal (to {twice:.1g})"
-    fits = {name: float(residuals(layout, other.denormalise(normalised)).max()) for name, other in others().items()}
+    fits = {
+        name: float(np.median(residuals(layout, other.denormalise(normalised)))) for name, other in others().items()
+    }
     if fits:
         best = min(fits, key=lambda name: fits[name])
-        if fits[best] < EXACT and fits[best] < own / 10.0:
+        if fits[best] < EXACT:
             return (
                 f"looks normalised with the statistics of {best}: with them its rotations are orthonormal "
-                f"(to {fits[best]:.1g}), with these only to {own:.1g}"
+                f"(to {fits[best]:.1g}), with these only to {float(np.median(own)):.1g}"
             )
     return ""
 

@@ -6,6 +6,7 @@ fields there are, and their descriptions become the JSON schema for editors.
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -144,3 +145,8 @@ def json_schema() -> dict[str, Any]:
     schema["if"] = {"not": {"required": ["extends"]}}
     schema["then"] = {"required": required}
     return schema
+
+
+def schema_text() -> str:
+    """Return the JSON schema as the text of ``embodiments/schema.json``."""
+    return json.dumps(json_schema(), indent=2) + "\n"

@@ -1,0 +1,190 @@
+"""``cosmos-ros embodiments``: list, validate, show and the JSON schema."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cosmos_ros.embodiment import Embodiment
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the verb."""
+    parser = subparsers.add_parser("embodiments", help="list, validate and show embodiment files")
+    verbs = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listing = verbs.add_parser("list", help="names of the shipped embodiments")
+    listing.set_defaults(run=run_list)
+    validate = verbs.add_parser("validate", help="check files against the schema and their URDFs")
+    validate.add_argument("embodiments", nargs="+", metavar="NAME_OR_FILE")
+    validate.set_defaults(run=run_validate)
+    show = verbs.add_parser("show", help="one embodiment with its columns, frames and limits")
+    show.add_argument("embodiment", metavar="NAME_OR_FILE")
+    show.add_argument("--urdf", type=Path, help="another URDF for the same robot")
+    show.add_argument("--json", action="store_true", help="the resolved file as JSON")
+    show.set_defaults(run=run_show)
+    schema = verbs.add_parser("schema", help="JSON schema of embodiment files, for editors")
+    schema.add_argument("--out", type=Path, help="write it there instead of printing it")
+    schema.set_defaults(run=run_schema)
+    parser.set_defaults(run=run_list)
+
+
+def run_list(arguments: argparse.Namespace) -> int:
+    """Print one line for each shipped embodiment."""
+    from cosmos_ros.embodiment import list_embodiments, load_spec
+
+    del arguments
+    names = list_embodiments()
+    width = max(len(name) for name in names)
+    for name in names:
+        spec = load_spec(name).spec
+        domain = f"{spec.domain.name} ({spec.domain.id})"
+        print(f"{name:{width}}  {domain:26}  {spec.action.dimension:2} columns  {spec.fps:g} Hz  {spec.description}")
+    return 0
+
+
+def run_validate(arguments: argparse.Namespace) -> int:
+    """Load each file; print what is wrong with those that fail, and return 1 then."""
+    from cosmos_ros.embodiment import load_embodiment
+    from cosmos_ros.errors import CosmosRosError
+
+    failed = 0
+    for name in arguments.embodiments:
+        try:
+            embodiment = load_embodiment(name)
+            embodiment.solver()
+        except CosmosRosError as error:
+            failed += 1
+            print(f"wrong: {error}")
+        else:
+            print(f"valid: {embodiment.path} ({embodiment.config_hash[:16]})")
+    return 1 if failed else 0
+
+
+def run_schema(arguments: argparse.Namespace) -> int:
+    """Print the JSON schema, or write it to a file."""
+    from cosmos_ros.embodiment import schema_text
+
+    if arguments.out is None:
+        print(schema_text(), end="")
+    else:
+        arguments.out.write_text(schema_text(), encoding="utf-8")
+    return 0
+
+
+def run_show(arguments: argparse.Namespace) -> int:
+    """Print one embodiment."""
+    from cosmos_ros.embodiment import load_embodiment
+
+    embodiment = load_embodiment(arguments.embodiment, arguments.urdf)
+    if arguments.json:
+        print(json.dumps(embodiment.spec.model_dump(mode="json"), indent=2))
+        return 0
+    for title, lines in describe(embodiment):
+        print(title)
+        for line in lines:
+            print(f"  {line}")
+    return 0
+
+
+def describe(embodiment: Embodiment) -> list[tuple[str, list[str]]]:
+    """Return headed lines of text about one embodiment."""
+    from cosmos_ros.embodiment import tier_size
+
+    spec = embodiment.spec
+    sections = [
+        (
+            f"{embodiment.name}: {spec.description}",
+            [
+                f"file         {embodiment.path}",
+                f"config hash  {embodiment.config_hash}",
+                f"domain       {spec.domain.name} ({spec.domain.id}), {spec.fps:g} Hz, {spec.chunk_size} rows a chunk",
+                f"base frame   {embodiment.base_frame}",
+            ],
+        ),
+        ("columns", _columns(embodiment)),
+        ("grippers", _grippers(embodiment)),
+    ]
+    first = spec.cameras[embodiment.views[0]].max_size or (640, 480)
+    height = sum(first[1] // spec.cameras[row[0]].divide for row in spec.canvas.rows)
+    size = tier_size(height, first[0], spec.canvas.tier)
+    rows = " / ".join(" | ".join(row) for row in spec.canvas.rows)
+    canvas = [
+        f"{rows}: {first[0]}x{height} of {first[0]}x{first[1]} images, tier {spec.canvas.tier}: "
+        f"{size.content_width}x{size.content_height} on {size.width}x{size.height}",
+        f"view point {spec.prompt.view_point}",
+        *([spec.prompt.view_description] if spec.prompt.view_description else []),
+    ]
+    sections.append(("canvas", canvas))
+    if embodiment.robot is not None:
+        sections.append(("tool frames at home", _frames(embodiment)))
+        sections.append(("controllers", [f"{topic}: {', '.join(joints)}" for topic, joints in embodiment.controllers]))
+        sections.append(("joint limits", _limits(embodiment)))
+    sections.append(("notes", list(spec.notes)))
+    return [(title, lines) for title, lines in sections if lines]
+
+
+def _columns(embodiment: Embodiment) -> list[str]:
+    normaliser = embodiment.normaliser
+    low, high = normaliser.offset - normaliser.scale, normaliser.offset + normaliser.scale
+    unbounded = embodiment.spec.action.normaliser.kind != "quantile"
+    lines = [
+        f"{index:2}  {name:26}" + ("" if unbounded else f"  {low[index]: .6f} .. {high[index]: .6f}")
+        for index, name in enumerate(embodiment.layout.names)
+    ]
+    spec = embodiment.spec.action.normaliser
+    factor = f", scale {spec.scale:g}" if spec.kind == "translation_scale" else ""
+    lines.append(f"normaliser {spec.kind}{factor}{', clamped' if spec.clamp else ''} ({spec.source})")
+    frames = [f"tool frame of {b.link}: {b.tool_frame[:3].round(6).tolist()}" for b in embodiment.layout.poses]
+    return lines + frames
+
+
+def _grippers(embodiment: Embodiment) -> list[str]:
+    lines = []
+    for grip in embodiment.layout.grips:
+        scale = grip.scale
+        text = f"{grip.gripper}: column holds {scale.model.closed:g} closed to {scale.model.open:g} open"
+        text += f" ({scale.model_unit}) of row {'k+1' if grip.offset else 'k'}"
+        joint = embodiment.gripper_joints.get(grip.gripper)
+        text += "" if joint is None else f"; joint {joint.joint} {joint.closed:g} to {joint.open:g}"
+        text += "" if scale.width is None else f"; {scale.width.closed:g} to {scale.width.open:g} m"
+        lines.append(text)
+    return lines
+
+
+def _frames(embodiment: Embodiment) -> list[str]:
+    from cosmos_ros.se3 import quaternion_xyzw_from_matrix
+
+    assert embodiment.robot is not None
+    lines = []
+    for link in embodiment.tool_links:
+        pose = embodiment.robot.fk(embodiment.home, link)
+        position = ", ".join(f"{v:.4f}" for v in pose[:3, 3])
+        quaternion = ", ".join(f"{v:.4f}" for v in quaternion_xyzw_from_matrix(pose[:3, :3]))
+        lines.append(f"{link}: xyz ({position}) m, quaternion xyzw ({quaternion})")
+    return lines
+
+
+def _limits(embodiment: Embodiment) -> list[str]:
+    lines = []
+    sources: list[str] = []
+    for name, limit in embodiment.limits.joints.items():
+        if limit.source not in sources:
+            sources.append(limit.source)
+        mimic = "" if limit.mimic is None else f"  follows {limit.mimic.source}"
+        curve = "" if limit.position_dependent_velocity is None else "  velocity depends on position"
+        lines.append(
+            f"{name:32} {limit.lower: .4f} .. {limit.upper: .4f}  v {limit.velocity:g}  a {limit.acceleration:g}  "
+            f"j {limit.jerk:g}  effort {limit.effort:g}  [{sources.index(limit.source) + 1}]{mimic}{curve}"
+        )
+    for cartesian in embodiment.limits.cartesian:
+        if cartesian.source not in sources:
+            sources.append(cartesian.source)
+        lines.append(
+            f"{cartesian.tool_link:32} linear {cartesian.linear_speed:g} m/s, {cartesian.linear_acceleration:g} m/s²; "
+            f"angular {cartesian.angular_speed:g} rad/s, {cartesian.angular_acceleration:g} rad/s²  "
+            f"[{sources.index(cartesian.source) + 1}]"
+        )
+    return lines + [f"[{index}] {source}" for index, source in enumerate(sources, 1)]
