@@ -102,7 +102,7 @@ class Guard:
         for stop in stops:
             scale = 1.0
             for _ in range(_ATTEMPTS):
-                path = retime.make_path(motion, scale=scale)
+                path = self._path(motion, context, scale=scale)
                 if stop is None:
                     sent = retime.slow_down(path, aligned.stamp_ns)
                 else:
@@ -118,6 +118,15 @@ class Guard:
                     break
                 scale *= 0.9
         return None
+
+    def _path(
+        self, motion: Motion, context: GuardContext, *, scale: float, begin: float | None = None
+    ) -> retime.Path:
+        """Lay a motion on a grid with all limits on its run."""
+        sampler = self.checker.sampler
+        tools = self.limits.cartesian
+        samples = None if sampler is None or not tools else sampler.samples(motion, context.measured)
+        return retime.make_path(motion, self.config, begin=begin, scale=scale, tools=tools, samples=samples)
 
     def _stops(self, response: Response, motion: Motion, findings: Findings) -> list[float | None]:
         """Return where along the path to come to rest, best first; None runs it to its end."""
@@ -164,7 +173,7 @@ class Guard:
             if at is not None and executing.velocities is not None and not _still(at[1]):
                 motion = make_motion(executing, self.checker.table(executing.joint_names), None)
                 begin = (context.now_ns - executing.stamp_ns) / NANOSECONDS
-                path = retime.make_path(motion, begin=begin, scale=self.config.brake_scale)
+                path = self._path(motion, context, scale=self.config.brake_scale, begin=begin)
                 stop = retime.brake(path, context.now_ns)
                 if stop is not None:
                     return stop

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from cosmos_ros.guard.config import Capsule
 from cosmos_ros.guard.motion import Motion
@@ -34,6 +35,8 @@ class Chain:
             (a bound on the distance from the axis), 1 for sliding ones.
         turns: ``float64 [C]`` 1 for turning joints, 0 for sliding ones.
         joints: Names of the chain joints, root first.
+        frames: Link that each joint moves; its frame is the joint's.
+        axes: ``float64 [C, 3]`` joint axes in these frames.
     """
 
     link: str
@@ -41,6 +44,8 @@ class Chain:
     reach: FloatArray
     turns: FloatArray
     joints: tuple[str, ...]
+    frames: tuple[str, ...]
+    axes: FloatArray
 
 
 def make_chain(model: RobotModel, link: str, extent: float = 0.0) -> Chain:
@@ -56,6 +61,8 @@ def make_chain(model: RobotModel, link: str, extent: float = 0.0) -> Chain:
     gains: list[FloatArray] = []
     turns: list[float] = []
     names: list[str] = []
+    frames: list[str] = []
+    axes: list[FloatArray] = []
     distance = extent
     current = link
     while current in parents:
@@ -70,6 +77,8 @@ def make_chain(model: RobotModel, link: str, extent: float = 0.0) -> Chain:
             turns.append(0.0 if slides else 1.0)
             reach.append(1.0 if slides else distance)
             names.append(joint.name)
+            frames.append(joint.child)
+            axes.append(joint.axis)
             if slides:
                 distance += max(abs(joint.limit.lower), abs(joint.limit.upper))
         distance += float(np.linalg.norm(joint.origin[:3, 3]))
@@ -80,7 +89,35 @@ def make_chain(model: RobotModel, link: str, extent: float = 0.0) -> Chain:
         reach=np.array(reach[::-1]),
         turns=np.array(turns[::-1]),
         joints=tuple(names[::-1]),
+        frames=tuple(frames[::-1]),
+        axes=np.array(axes[::-1]).reshape(-1, 3),
     )
+
+
+def cross(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Return a × b of vectors ``[..., 3]``; several times faster than numpy's on short arrays."""
+    result = np.empty(np.broadcast_shapes(a.shape, b.shape))
+    result[..., 0] = a[..., 1] * b[..., 2] - a[..., 2] * b[..., 1]
+    result[..., 1] = a[..., 2] * b[..., 0] - a[..., 0] * b[..., 2]
+    result[..., 2] = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+    return result
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The joints under a point, in the root's axes.
+
+    Attributes:
+        axis, origin: ``float64 [M, C, 3]`` joint axes and origins.
+        arm: ``float64 [M, C, 3]`` from the joint origins to the point.
+        linear, angular: ``float64 [M, C, 3]`` the columns of the geometric Jacobian.
+    """
+
+    axis: FloatArray
+    origin: FloatArray
+    arm: FloatArray
+    linear: FloatArray
+    angular: FloatArray
 
 
 class Sampler:
@@ -103,8 +140,10 @@ class Sampler:
         self.model = model
         self.tools = tuple(dict.fromkeys(tools))
         shapes = tuple(dict.fromkeys(capsule.link for capsule in capsules))
-        self.links = tuple(dict.fromkeys((*links, *shapes)))
-        self.chains = {link: make_chain(model, link) for link in dict.fromkeys((*self.tools, *self.links))}
+        self.chains = {link: make_chain(model, link) for link in dict.fromkeys((*self.tools, *links, *shapes))}
+        frames = [frame for tool in self.tools for frame in self.chains[tool].frames]
+        # Everything whose pose is needed, computed in one go.
+        self.links = tuple(dict.fromkeys((*self.chains, *frames)))
 
     def samples(self, motion: Motion, measured: JointState | None) -> Samples:
         """Return the kinematics along one motion."""
@@ -175,12 +214,14 @@ class Samples:
     def jerk_bound(self, chain: Chain) -> FloatArray:
         """Return a bound on the third derivative of the chain's point in each segment, m/s³, ``[S]``.
 
-        Coarser than the others: every derivative of p of order n is at most the longest reach.
+        As for the acceleration: a derivative by several joints is at most the reach from the last of them.
         """
         speed, acceleration, jerk = self.chain_rates(chain)
-        longest = float(chain.reach.max(initial=0.0))
-        total, change = speed.sum(axis=1), acceleration.sum(axis=1)
-        result: FloatArray = jerk @ chain.reach + longest * (3.0 * total * change + total**3)
+        reach = chain.reach
+        total, change = np.cumsum(speed, axis=1), np.cumsum(acceleration, axis=1)
+        mixed = np.diff(total * change, axis=1, prepend=0.0)
+        cubed = np.diff(total**3, axis=1, prepend=0.0)
+        result: FloatArray = jerk @ reach + 3.0 * mixed @ reach + cubed @ reach
         return result
 
     def turning_speed(self, chain: Chain) -> FloatArray:
@@ -237,11 +278,23 @@ class Points:
         self.u = u
         self.half = half
         self._columns: dict[int, FloatArray] = {}
-        self._jacobians: dict[str, tuple[FloatArray, FloatArray]] = {}
+        self._tools: dict[str, Columns] = {}
+        self._twists: dict[str, FloatArray] = {}
         self._poses: dict[str, FloatArray] | None = None
 
     def __len__(self) -> int:
         return len(self.u)
+
+    def only(self, index: int) -> Points:
+        """Return one of the points."""
+        rows = slice(index, index + 1)
+        return Points(self.samples, self.segment[rows], self.u[rows], self.half[rows])
+
+    def halves(self, chosen: npt.NDArray[np.bool_]) -> Points:
+        """Return the midpoints of both halves of the chosen intervals, in order of time."""
+        half = 0.5 * self.half[chosen]
+        u = np.stack((self.u[chosen] - half, self.u[chosen] + half), axis=1).ravel()
+        return Points(self.samples, np.repeat(self.segment[chosen], 2), u, np.repeat(half, 2))
 
     @property
     def half_seconds(self) -> FloatArray:
@@ -260,35 +313,61 @@ class Points:
             self._columns[order] = self.samples.fill(values, self.samples.rest if order == 0 else 0.0)
         return self._columns[order]
 
-    def tool(self, link: str) -> tuple[FloatArray, FloatArray]:
-        """Return the pose ``[M, 4, 4]`` and Jacobian ``[M, 6, Jm]`` of a tool link."""
-        if link not in self._jacobians:
-            self._jacobians[link] = self.samples.sampler.model.poses_and_jacobians_batch(self.joints(0), link)
-        return self._jacobians[link]
-
     def pose(self, link: str) -> FloatArray:
         """Return the pose of a link, ``[M, 4, 4]``."""
-        if link in self._jacobians:
-            return self._jacobians[link][0]
         if self._poses is None:
             sampler = self.samples.sampler
             self._poses = sampler.model.fk_batch_links(self.joints(0), sampler.links)
         return self._poses[link]
 
-    def twist(self, link: str) -> FloatArray:
-        """Return the tool's linear and angular velocity, ``[M, 6]``."""
-        result: FloatArray = np.einsum("mij,mj->mi", self.tool(link)[1], self.joints(1))
+    def columns(self, tool: str) -> Columns:
+        """Return the joints under a tool link."""
+        if tool not in self._tools:
+            chain = self.samples.sampler.chains[tool]
+            frames = np.stack([self.pose(frame) for frame in chain.frames], axis=1)
+            axis = (frames[..., :3, :3] @ chain.axes[:, :, None])[..., 0]
+            origin = frames[..., :3, 3]
+            arm = self.pose(tool)[:, None, :3, 3] - origin
+            turns = chain.turns[:, None]
+            linear = turns * cross(axis, arm) + (1.0 - turns) * axis
+            self._tools[tool] = Columns(axis, origin, arm, linear, turns * axis)
+        return self._tools[tool]
+
+    def jacobian(self, tool: str) -> FloatArray:
+        """Return the geometric Jacobian of a tool link over the model's joints, ``[M, 6, Jm]``."""
+        columns = self.columns(tool)
+        whole = np.concatenate((columns.linear, columns.angular), axis=2)
+        result: FloatArray = np.swapaxes(whole, 1, 2) @ self.samples.sampler.chains[tool].gains
         return result
 
-    def twist_rate(self, link: str) -> FloatArray:
+    def twist(self, tool: str) -> FloatArray:
+        """Return the tool's linear and angular velocity, ``[M, 6]``."""
+        if tool not in self._twists:
+            columns = self.columns(tool)
+            speed = self.joints(1) @ self.samples.sampler.chains[tool].gains.T
+            whole = np.concatenate((columns.linear, columns.angular), axis=2)
+            self._twists[tool] = np.einsum("mci,mc->mi", whole, speed)
+        return self._twists[tool]
+
+    def twist_rate(self, tool: str) -> FloatArray:
         """Return the tool's linear and angular acceleration, ``[M, 6]``: ``J q̈ + J̇ q̇``.
 
-        J̇ is the derivative of J along q̇, by central differences of analytic Jacobians (error about 1e-9).
+        The axis of a joint turns with what carries it, its origin moves: ``ż_k = ω_k × z_k`` with ω_k the sum over
+        the joints before, ``ȯ_k = ω_k × o_k + Σ_{j<k} (ȯ offset)``, and ``d(z×r) = ż×r + z×ṙ``.
         """
-        q, speed = self.joints(0), self.joints(1)
-        step = 1e-5
-        model = self.samples.sampler.model
-        ahead, behind = model.jacobian_batch(q + step * speed, link), model.jacobian_batch(q - step * speed, link)
-        change = np.einsum("mij,mj->mi", ahead - behind, speed) / (2.0 * step)
-        result: FloatArray = np.einsum("mij,mj->mi", self.tool(link)[1], self.joints(2)) + change
+        chain, columns = self.samples.sampler.chains[tool], self.columns(tool)
+        speed, change = self.joints(1) @ chain.gains.T, self.joints(2) @ chain.gains.T
+        turns = chain.turns[:, None]
+        spin = speed[..., None] * columns.angular
+        before = np.cumsum(spin, axis=1) - spin
+        # Velocity of a joint's origin: every joint before turns it about its own origin, or slides it.
+        shift = turns * cross(spin, columns.origin) - (1.0 - turns) * speed[..., None] * columns.axis
+        origin_speed = cross(before, columns.origin) - (np.cumsum(shift, axis=1) - shift)
+        arm_speed = self.twist(tool)[:, None, :3] - origin_speed
+        axis_rate = cross(before, columns.axis)
+        linear_rate = turns * (cross(axis_rate, columns.arm) + cross(columns.axis, arm_speed))
+        linear_rate += (1.0 - turns) * axis_rate
+        rate = np.concatenate((linear_rate, turns * axis_rate), axis=2)
+        whole = np.concatenate((columns.linear, columns.angular), axis=2)
+        result: FloatArray = np.einsum("mci,mc->mi", whole, change) + np.einsum("mci,mc->mi", rate, speed)
         return result

@@ -21,11 +21,14 @@ _TINY = 1e-12
 class PathLimits:
     """A path on a grid with what bounds its run.
 
+    Every bound on an acceleration is a row ``|bend·x + tangent·a| ≤ limit``; for a joint these are q'', q' and the
+    bound on q̈.
+
     Attributes:
         grid: ``float64 [N]`` path parameter (seconds of the commanded timing), strictly increasing.
-        tangent_left, tangent_right: ``float64 [N-1, J]`` q' at both ends of each interval.
-        bend_left, bend_right: ``float64 [N-1, J]`` q'' at both ends of each interval, taken inside it.
-        acceleration: ``float64 [J]`` bounds on q̈.
+        tangent_left, tangent_right: ``float64 [N-1, R]`` at both ends of each interval.
+        bend_left, bend_right: ``float64 [N-1, R]`` at both ends of each interval, taken inside it.
+        limit: ``float64 [R]``, infinite for none.
         ceiling: ``float64 [N]`` largest x from every bound on a speed, at most 1.
     """
 
@@ -34,48 +37,58 @@ class PathLimits:
     tangent_right: FloatArray
     bend_left: FloatArray
     bend_right: FloatArray
-    acceleration: FloatArray
+    limit: FloatArray
     ceiling: FloatArray
+
+    def until(self, count: int) -> PathLimits:
+        """Return the first ``count`` grid points."""
+        n = count - 1
+        return PathLimits(
+            self.grid[:count], self.tangent_left[:n], self.tangent_right[:n], self.bend_left[:n], self.bend_right[:n],
+            self.limit, self.ceiling[:count],
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class _Lines:
-    """Bounds on a of every interval as lines in x: ``low + low_slope·x ≤ a ≤ high + high_slope·x``, ``[N-1, K]``."""
+class Lines:
+    """Bounds on a in every interval as lines in x: ``slope·x - reach ≤ a ≤ slope·x + reach``, ``[N-1, K]``.
 
-    high: FloatArray
-    high_slope: FloatArray
-    low: FloatArray
-    low_slope: FloatArray
+    ``ceiling [N-1]`` is where upper and lower lines have met.
+    """
+
+    slope: FloatArray
+    reach: FloatArray
     ceiling: FloatArray
 
+    def until(self, count: int) -> Lines:
+        """Return the lines of the first ``count`` grid points."""
+        return Lines(self.slope[: count - 1], self.reach[: count - 1], self.ceiling[: count - 1])
 
-def _lines(path: PathLimits) -> _Lines:
-    """Collect the constraints |q''·x + q'·a| ≤ A at both ends of every interval."""
+
+def make_lines(path: PathLimits) -> Lines:
+    """Collect the rows at both ends of every interval."""
+    usable = np.isfinite(path.limit)
     step = np.diff(path.grid)[:, None]
-    count = len(step)
-    bound = np.broadcast_to(path.acceleration, path.tangent_left.shape)
-    # At the right end x is x + 2·a·Δu, which adds 2·q''·Δu to the factor of a.
-    factor = np.concatenate((path.tangent_left, path.tangent_right + 2.0 * path.bend_right * step), axis=1)
-    slope = np.concatenate((path.bend_left, path.bend_right), axis=1)
-    limit = np.concatenate((bound, bound), axis=1)
-    usable = np.isfinite(limit)
-    limit = np.where(usable, limit, 1e30)
-    # A joint that hardly moves bounds x alone; its line in a would be vertical.
+    left, right = path.tangent_left[:, usable], path.tangent_right[:, usable]
+    bend_left, bend_right = path.bend_left[:, usable], path.bend_right[:, usable]
+    # At the right end x is x + 2·a·Δu, which adds 2·bend·Δu to the factor of a.
+    factor = np.concatenate((left, right + 2.0 * bend_right * step), axis=1)
+    bend = np.concatenate((bend_left, bend_right), axis=1)
+    limit = np.concatenate((path.limit[usable], path.limit[usable]))
+    # A row that a hardly enters bounds x alone; its line would be vertical.
     flat = np.abs(factor) < 1e-9
-    ceiling = np.where(flat & (np.abs(slope) > _TINY), limit / np.maximum(np.abs(slope), _TINY), np.inf).min(axis=1)
-    safe = np.where(flat, 1.0, factor)
-    centre = -slope / safe
-    reach = limit / np.abs(safe)
-    wide = np.full_like(reach, 1e30)
-    high, low = np.where(flat, wide, reach), np.where(flat, -wide, -reach)
-    centre = np.where(flat, 0.0, centre)
-    # Where a joint's upper and another's lower line cross, x ends.
-    gap = high[:, :, None] - low[:, None, :]
-    closing = centre[:, None, :] - centre[:, :, None]
     with np.errstate(all="ignore"):
-        crossing = np.where(closing > _TINY, gap / closing, np.inf)
-    ceiling = np.minimum(ceiling, crossing.reshape(count, -1).min(axis=1))
-    return _Lines(high, centre, low, centre, ceiling)
+        alone = np.where(flat & (np.abs(bend) > _TINY), limit / np.abs(bend), np.inf)
+        slope = np.where(flat, 0.0, -bend / factor)
+        reach = np.where(flat, 1e30, limit / np.abs(factor))
+    ceiling = alone.min(axis=1, initial=np.inf)
+    # Where one row's upper and another's lower line meet, x ends.
+    for k in range(slope.shape[1]):
+        closing = slope - slope[:, k : k + 1]
+        with np.errstate(all="ignore"):
+            meeting = np.where(closing > _TINY, (reach + reach[:, k : k + 1]) / closing, np.inf)
+        ceiling = np.minimum(ceiling, meeting.min(axis=1))
+    return Lines(slope, reach, ceiling)
 
 
 @dataclass(frozen=True)
@@ -91,56 +104,50 @@ class Profile:
     times: FloatArray
 
 
-def controllable(path: PathLimits, *, end: float) -> FloatArray:
+def controllable(path: PathLimits, lines: Lines, *, end: float) -> FloatArray:
     """Return the largest x at each grid point from which the end can be reached at ``x ≤ end``, ``float64 [N]``.
 
     Every smaller x is controllable too, since standing still always is.
     """
-    lines = _lines(path)
-    step = np.diff(path.grid)
+    width = 2.0 * np.diff(path.grid)
+    ceiling = np.minimum(path.ceiling[:-1], lines.ceiling)
     result = np.empty(len(path.grid))
     result[-1] = min(path.ceiling[-1], end)
-    for i in range(len(step) - 1, -1, -1):
-        best = min(path.ceiling[i], lines.ceiling[i])
-        # The next x = x + 2·a·Δu may not exceed the next controllable one: a ≤ (next - x) / 2Δu …
-        reach, slope = result[i + 1] / (2.0 * step[i]), -1.0 / (2.0 * step[i])
-        closing = lines.low_slope[i] - slope
-        gap = reach - lines.low[i]
-        hit = closing > _TINY
-        if hit.any():
-            best = min(best, float((gap[hit] / closing[hit]).min()))
-        # … and not fall below zero: a ≥ -x / 2Δu against every upper line.
-        closing = slope - lines.high_slope[i]
-        hit = closing > _TINY
-        if hit.any():
-            best = min(best, float((lines.high[i][hit] / closing[hit]).min()))
-        result[i] = max(best, 0.0)
+    # The next x = x + 2·a·Δu may not fall below zero: a ≥ -x / 2Δu against every upper line …
+    inverse = 1.0 / width[:, None]
+    with np.errstate(all="ignore"):
+        closing = -inverse - lines.slope
+        ceiling = np.minimum(ceiling, np.where(closing > _TINY, lines.reach / closing, np.inf).min(axis=1, initial=np.inf))
+        # … nor exceed the next controllable one: a ≤ (next - x) / 2Δu against every lower line.
+        closing = lines.slope + inverse
+        gain = np.where(closing > _TINY, 1.0 / closing, np.inf)
+    for i in range(len(width) - 1, -1, -1):
+        room = ((result[i + 1] / width[i] + lines.reach[i]) * gain[i]).min(initial=np.inf)
+        result[i] = max(min(ceiling[i], room), 0.0)
     return result
 
 
-def fastest(path: PathLimits, *, start: float | None, end: float | None) -> Profile | None:
+def fastest(path: PathLimits, lines: Lines, *, start: float | None, end: float | None) -> Profile | None:
     """Return the fastest admissible run, or None when there is none.
 
     Args:
         path: The path.
+        lines: Its rows, from ``make_lines``.
         start: x at the first grid point; None: free, as where the path itself is at rest there.
         end: Largest x at the last grid point; None: free.
     """
-    lines = _lines(path)
-    reachable = controllable(path, end=np.inf if end is None else end)
+    reachable = controllable(path, lines, end=np.inf if end is None else end)
     if start is not None and reachable[0] < start - 1e-9:
         return None
-    step = np.diff(path.grid)
+    width = 2.0 * np.diff(path.grid)
     x = np.empty(len(path.grid))
-    x[0] = reachable[0] if start is None else min(start, max(reachable[0], 0.0))
-    for i in range(len(step)):
-        highest = float((lines.high[i] + lines.high_slope[i] * x[i]).min())
-        lowest = float((lines.low[i] + lines.low_slope[i] * x[i]).max())
-        a = min(highest, (reachable[i + 1] - x[i]) / (2.0 * step[i]))
-        a = max(a, min(lowest, highest))
-        x[i + 1] = min(max(x[i] + 2.0 * a * step[i], 0.0), max(reachable[i + 1], 0.0))
+    x[0] = reachable[0] if start is None else min(start, reachable[0])
+    for i in range(len(width)):
+        centre = lines.slope[i] * x[i]
+        highest = float((centre + lines.reach[i]).min(initial=np.inf))
+        step = min(highest * width[i], reachable[i + 1] - x[i])
+        x[i + 1] = min(max(x[i] + step, 0.0), reachable[i + 1])
     pace = np.sqrt(x[:-1]) + np.sqrt(x[1:])
     if not (pace > 1e-6).all():
         return None
-    times = np.concatenate(([0.0], np.cumsum(2.0 * step / pace)))
-    return Profile(x, times)
+    return Profile(x, np.concatenate(([0.0], np.cumsum(width / pace))))

@@ -7,14 +7,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from cosmos_ros.guard.checks.position_dependent import upper_bound
+from cosmos_ros.guard.config import GuardConfig
+from cosmos_ros.guard.kinematics import Points, Samples
 from cosmos_ros.guard.motion import Motion
-from cosmos_ros.guard.profile import PathLimits, Profile, controllable, fastest
+from cosmos_ros.guard.profile import Lines, PathLimits, Profile, controllable, fastest, make_lines
+from cosmos_ros.limits import CartesianLimits
+from cosmos_ros.trajectory.extrema import evaluate
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointTrajectory
 
-# Longest grid interval. The cubic through both ends of one stays within micrometres of the path.
+# Longest grid interval, s. The cubic through both ends of one stays within micrometres of the path.
 GRID_STEP = 0.01
 # Speeds and accelerations aim this far inside their bounds; the result is checked against the bounds themselves.
 AIM = 0.995
+# Edges of the polygon that stands for a circle of accelerations, from straight ahead to sideways.
+_EDGES = np.deg2rad(np.array([11.25, 33.75, 56.25, 78.75]))
+_APOTHEM = float(np.cos(np.deg2rad(11.25)))
 
 
 @dataclass(frozen=True)
@@ -22,35 +29,42 @@ class Path:
     """A motion's path on a grid, with the limits on its run; made once, run in several ways."""
 
     limits: PathLimits
+    lines: Lines
     positions: FloatArray
+    tangents: FloatArray
     motion: Motion
 
     def until(self, count: int) -> Path:
         """Return the path up to grid point ``count - 1``."""
-        p = self.limits
         return Path(
-            PathLimits(
-                p.grid[:count], p.tangent_left[: count - 1], p.tangent_right[: count - 1], p.bend_left[: count - 1],
-                p.bend_right[: count - 1], p.acceleration, p.ceiling[:count],
-            ),
-            self.positions[:count],
-            self.motion,
-        )  # fmt: skip
+            self.limits.until(count), self.lines.until(count), self.positions[:count], self.tangents[:count], self.motion
+        )
+
+    @property
+    def starts_at_rest(self) -> bool:
+        """Whether the path itself stands still at its first point."""
+        return bool(np.all(np.abs(self.tangents[0]) <= 1e-6))
 
 
 def make_path(
-    motion: Motion, *, begin: float | None = None, scale: float = 1.0, tool_ceiling: FloatArray | None = None
+    motion: Motion,
+    config: GuardConfig,
+    *,
+    begin: float | None = None,
+    scale: float = 1.0,
+    tools: tuple[CartesianLimits, ...] = (),
+    samples: Samples | None = None,
 ) -> Path:
     """Lay a motion on a grid.
 
     Args:
         motion: Cubic or quintic, two knots or more.
+        config: Which bounds are checked.
         begin: Path parameter to start at; None: the first knot.
-        scale: Part of the acceleration bound that may be used.
-        tool_ceiling: Not used yet.
+        scale: Part of the bounds on accelerations that may be used.
+        tools: Bounds on the tools' speeds and accelerations.
+        samples: Kinematics along the motion, for these.
     """
-    del tool_ceiling
-    table = motion.table
     times = motion.times
     first = times[0] if begin is None else max(begin, float(times[0]))
     knots = np.concatenate(([first], times[times > first + 1e-6]))
@@ -61,76 +75,129 @@ def make_path(
     )
     segment = np.clip(np.searchsorted(times, 0.5 * (grid[:-1] + grid[1:]), side="right") - 1, 0, len(times) - 2)
     # Both ends of an interval are evaluated in its own segment: q'' jumps at the knots of a cubic.
-    coefficients = motion.coefficients[segment]
-    left, right = grid[:-1] - times[segment], grid[1:] - times[segment]
+    durations = motion.durations[segment]
+    left, right = (grid[:-1] - times[segment]) / durations, (grid[1:] - times[segment]) / durations
 
-    def at(order: int, local: FloatArray) -> FloatArray:
-        c = coefficients
-        for _ in range(order):
-            c = c[..., 1:] * np.arange(1, c.shape[-1])
-        powers = local[:, None] ** np.arange(c.shape[-1])
-        result: FloatArray = np.einsum("njp,np->nj", c, powers)
-        return result
+    def at(order: int, u: FloatArray) -> FloatArray:
+        return evaluate(motion.unit(order)[segment], u[:, None, None])[..., 0]
 
     tangent_left, tangent_right = at(1, left), at(1, right)
-    speed = np.empty((len(grid), tangent_left.shape[1]))
-    speed[:-1], speed[-1] = tangent_left, tangent_right[-1]
-    positions = np.empty_like(speed)
-    positions[:-1], positions[-1] = at(0, left), at(0, right)[-1]
-    limits = PathLimits(
+    positions = np.concatenate((at(0, left), at(0, right)[-1:]))
+    tangents = np.concatenate((tangent_left, tangent_right[-1:]))
+    rows = [(tangent_left, tangent_right, at(2, left), at(2, right))]
+    bounds = [np.where(config.enabled("acceleration"), motion.table.acceleration, np.inf)]
+    ceiling = np.minimum(1.0, _joint_ceiling(motion, positions, tangents, config))
+    if samples is not None:
+        inside = Points(samples, segment, left, np.zeros(len(left)))
+        last = Points(samples, segment[-1:], right[-1:], np.zeros(1))
+        ends = Points(samples, segment, right, np.zeros(len(right)))
+        for tool in tools:
+            both = np.concatenate((inside.twist(tool.tool_link), last.twist(tool.tool_link)))
+            ceiling = np.minimum(ceiling, _tool_ceiling(both, tool, config))
+            more, limits = _tool_rows(inside, ends, tool, config)
+            rows += more
+            bounds += limits
+    limits_of_path = PathLimits(
         grid=grid,
-        tangent_left=tangent_left,
-        tangent_right=tangent_right,
-        bend_left=at(2, left),
-        bend_right=at(2, right),
-        acceleration=table.acceleration * scale * AIM,
-        ceiling=np.minimum(1.0, _speed_ceiling(motion, positions, speed)),
+        tangent_left=np.concatenate([r[0] for r in rows], axis=1),
+        tangent_right=np.concatenate([r[1] for r in rows], axis=1),
+        bend_left=np.concatenate([r[2] for r in rows], axis=1),
+        bend_right=np.concatenate([r[3] for r in rows], axis=1),
+        limit=np.concatenate(bounds) * scale * AIM,
+        ceiling=ceiling,
     )
-    return Path(limits, positions, motion)
+    return Path(limits_of_path, make_lines(limits_of_path), positions, tangents, motion)
 
 
-def _speed_ceiling(motion: Motion, positions: FloatArray, speed: FloatArray) -> FloatArray:
+def _joint_ceiling(motion: Motion, positions: FloatArray, tangents: FloatArray, config: GuardConfig) -> FloatArray:
     """Return the largest squared path speed that the joint velocity bounds allow, ``[N]``."""
-    bound = np.broadcast_to(motion.table.velocity, speed.shape).copy()
+    if not config.enabled("velocity"):
+        return np.full(len(tangents), np.inf)
+    bound = np.broadcast_to(motion.table.velocity, tangents.shape).copy()
+    scale = config.velocity_scale
     for column, law in motion.table.position_dependent:
-        q, vmax = positions[:, column], motion.table.velocity[column]
+        q, vmax = positions[:, column], motion.table.velocity[column] / scale
         up = upper_bound(q, law.upper_offset, law.upper_gain, law.upper_position, vmax)
         down = upper_bound(-q, law.lower_offset, law.lower_gain, -law.lower_position, vmax)
-        bound[:, column] = np.where(speed[:, column] > 0.0, up, down)
+        bound[:, column] = scale * np.where(tangents[:, column] > 0.0, up, down)
+    return _ceiling(np.abs(tangents), bound).min(axis=1)
+
+
+def _ceiling(speed: FloatArray, bound: FloatArray | float) -> FloatArray:
+    """Return the largest x for speeds along the path; what is within its bound already is left alone."""
     with np.errstate(all="ignore"):
-        # A declared speed within the bound is left alone; only what exceeds it is aimed inside.
-        ratio = np.where(np.abs(speed) > bound, AIM * bound / np.abs(speed), np.inf)
-    result: FloatArray = ratio.min(axis=1) ** 2
+        ratio = np.where(speed > bound, AIM * bound / speed, np.inf)
+    result: FloatArray = ratio**2
     return result
+
+
+def _tool_ceiling(twist: FloatArray, tool: CartesianLimits, config: GuardConfig) -> FloatArray:
+    ceiling = np.full(len(twist), np.inf)
+    for name, part, bound in (
+        ("cartesian_speed", slice(0, 3), tool.linear_speed),
+        ("rotational_speed", slice(3, 6), tool.angular_speed),
+    ):
+        if config.enabled(name) and np.isfinite(bound):
+            speed = np.linalg.norm(twist[:, part], axis=1)
+            ceiling = np.minimum(ceiling, _ceiling(speed, bound * config.cartesian_scale))
+    return ceiling
+
+
+def _tool_rows(
+    left: Points, right: Points, tool: CartesianLimits, config: GuardConfig
+) -> tuple[list[tuple[FloatArray, FloatArray, FloatArray, FloatArray]], list[FloatArray]]:
+    """Return rows for |p̈| ≤ A with p̈ = p''·x + p'·a, the circle of accelerations cut to a polygon inside it.
+
+    Ahead along p' the acceleration is α = (p''·e)·x + |p'|·a, sideways it is β = |p''⊥|·x ≥ 0; each edge is
+    ``±α·cos φ + β·sin φ ≤ A·cos 11.25°``.
+    """
+    rows: list[tuple[FloatArray, FloatArray, FloatArray, FloatArray]] = []
+    bounds: list[FloatArray] = []
+    if not config.enabled("cartesian_acceleration"):
+        return rows, bounds
+    for part, bound in ((slice(0, 3), tool.linear_acceleration), (slice(3, 6), tool.angular_acceleration)):
+        if not np.isfinite(bound):
+            continue
+        ends = []
+        for points in (left, right):
+            tangent, bend = points.twist(tool.tool_link)[:, part], points.twist_rate(tool.tool_link)[:, part]
+            length = np.linalg.norm(tangent, axis=1)
+            ahead = tangent / np.maximum(length, 1e-12)[:, None]
+            along = np.einsum("ni,ni->n", bend, ahead)
+            sideways = np.linalg.norm(bend - along[:, None] * ahead, axis=1)
+            ends.append((length, along, sideways))
+        for sign in (1.0, -1.0):
+            factor = [sign * np.cos(_EDGES) * length[:, None] for length, _, _ in ends]
+            slope = [
+                sign * np.cos(_EDGES) * along[:, None] + np.sin(_EDGES) * sideways[:, None]
+                for _, along, sideways in ends
+            ]
+            rows.append((factor[0], factor[1], slope[0], slope[1]))
+            bounds.append(np.full(len(_EDGES), bound * config.cartesian_scale * _APOTHEM))
+    return rows, bounds
 
 
 def run(path: Path, profile: Profile, stamp_ns: int) -> JointTrajectory:
     """Return the cubic trajectory that runs through the path with a speed profile."""
     sigma = np.sqrt(profile.squared_speed)[:, None]
-    tangent = np.concatenate((path.limits.tangent_left, path.limits.tangent_right[-1:]))
     times = np.round(profile.times * NANOSECONDS).astype(np.int64)
-    return JointTrajectory(path.motion.names, stamp_ns, times, path.positions, tangent * sigma)
+    return JointTrajectory(path.motion.names, stamp_ns, times, path.positions, path.tangents * sigma)
 
 
-def at_rest(path: Path, tolerance: float) -> bool:
-    """Whether the path itself stands still at its first point."""
-    return bool(np.all(np.abs(path.limits.tangent_left[0]) <= tolerance))
-
-
-def slow_down(path: Path, stamp_ns: int, *, rest_tolerance: float = 1e-6) -> JointTrajectory | None:
+def slow_down(path: Path, stamp_ns: int) -> JointTrajectory | None:
     """Return the fastest legal run of the whole path, from its speed at the start; None when there is none."""
-    start = None if at_rest(path, rest_tolerance) else 1.0
-    profile = fastest(path.limits, start=start, end=None)
+    start = None if path.starts_at_rest else 1.0
+    profile = fastest(path.limits, path.lines, start=start, end=None)
     return None if profile is None else run(path, profile, stamp_ns)
 
 
-def stop_by(path: Path, stamp_ns: int, limit: float, *, rest_tolerance: float = 1e-6) -> JointTrajectory | None:
+def stop_by(path: Path, stamp_ns: int, limit: float) -> JointTrajectory | None:
     """Return the fastest legal run that comes to rest at the last grid point at or before path parameter ``limit``."""
     count = int(np.searchsorted(path.limits.grid, limit + 1e-9, side="right"))
     if count < 2:
         return None
     part = path.until(count)
-    profile = fastest(part.limits, start=None if at_rest(part, rest_tolerance) else 1.0, end=0.0)
+    profile = fastest(part.limits, part.lines, start=None if part.starts_at_rest else 1.0, end=0.0)
     return None if profile is None else run(part, profile, stamp_ns)
 
 
@@ -139,7 +206,8 @@ def brake(path: Path, stamp_ns: int) -> JointTrajectory | None:
     low, high = 2, len(path.limits.grid)
 
     def possible(count: int) -> bool:
-        return bool(controllable(path.until(count).limits, end=0.0)[0] >= 1.0 - 1e-9)
+        part = path.until(count)
+        return bool(controllable(part.limits, part.lines, end=0.0)[0] >= 1.0 - 1e-9)
 
     if high < 2 or not possible(high):
         return None
@@ -150,5 +218,5 @@ def brake(path: Path, stamp_ns: int) -> JointTrajectory | None:
         else:
             low = middle + 1
     part = path.until(high)
-    profile = fastest(part.limits, start=1.0, end=0.0)
+    profile = fastest(part.limits, part.lines, start=1.0, end=0.0)
     return None if profile is None else run(part, profile, stamp_ns)

@@ -17,6 +17,8 @@ from cosmos_ros.types import FloatArray
 
 # Intervals looked at in one motion before giving up; what is then left undecided counts as a violation.
 MAX_INTERVALS = 20_000
+_SECTIONS = 12
+_TIME_RESOLUTION = 1e-8
 
 
 @dataclass(frozen=True)
@@ -65,67 +67,48 @@ def scan(
 def _scan(
     samples: Samples, clearance: Callable[[Points], FloatArray], rate: FloatArray, resolution: float, slack: float
 ) -> Crossing | None:
-    points = samples.grid
+    points: Points | None = samples.grid
     seen = 0
-    # The earliest point known to be violated, as (segment, u).
-    known: tuple[int, float] | None = None
-    undecided: list[Points] = [points]
-    first_bad: Points | None = None
-    while undecided:
-        points = undecided.pop()
+    # The earliest violated point known, and the interval it stands for.
+    known: Points | None = None
+    while points is not None and len(points):
         seen += len(points)
         value = clearance(points)
         allowance = rate[points.segment] * points.half_seconds[:, None]
         # Negated, so that NaN counts as a violation.
         broken = ~(value >= -slack).all(axis=1)
-        certain = ((value - allowance >= -slack) | (allowance <= resolution)).all(axis=1) & ~broken
+        undecided = ~((value - allowance >= -slack) | (allowance <= resolution)).all(axis=1) & ~broken
         if broken.any():
-            k = int(np.argmax(broken))
-            place = (int(points.segment[k]), float(points.u[k]))
-            if known is None or place < known:
-                known = place
-                first_bad = Points(samples, points.segment[k : k + 1], points.u[k : k + 1], points.half[k : k + 1])
-        rest = ~certain
+            known = points.only(int(np.argmax(broken)))
         if known is not None:
-            # Only what begins before the earliest violation can hold an earlier one.
-            start = points.u - points.half
-            rest &= (points.segment < known[0]) | ((points.segment == known[0]) & (start < known[1]))
-            rest &= ~((points.segment == known[0]) & (points.u == known[1]) & (points.half < 1e-7))
-            rest &= ~(broken & (points.half_seconds < 1e-6))
-        if not rest.any():
-            continue
+            # Only what lies before the earliest violation can hold an earlier one.
+            undecided &= (points.segment < known.segment[0]) | (
+                (points.segment == known.segment[0]) & (points.u < known.u[0])
+            )
+        if not undecided.any():
+            break
         if seen > MAX_INTERVALS:
-            k = int(np.argmax(rest))
-            return Crossing(int(points.segment[k]), float(points.u[k]), int(np.argmin(value[k])))
-        half = 0.5 * points.half[rest]
-        left = points.u[rest] - half
-        u = np.stack((left, left + 2.0 * half), axis=1).ravel()
-        undecided.append(Points(samples, np.repeat(points.segment[rest], 2), u, np.repeat(half, 2)))
-    if first_bad is None:
-        return None
-    return _refine(samples, clearance, first_bad, slack)
+            known = points.only(int(np.argmax(undecided)))
+            break
+        points = points.halves(undecided)
+    return None if known is None else _refine(samples, clearance, known, slack)
 
 
 def _refine(
     samples: Samples, clearance: Callable[[Points], FloatArray], bad: Points, slack: float
 ) -> Crossing:
-    """Bisect from the start of the last interval to the violated midpoint."""
+    """Narrow down the crossing between the start of an interval and its violated midpoint."""
     segment, high = int(bad.segment[0]), float(bad.u[0])
     low = max(high - float(bad.half[0]), 0.0)
-
-    def value(u: float) -> FloatArray:
-        at = Points(samples, np.array([segment]), np.array([u]), np.zeros(1))
-        return clearance(at)[0]
-
-    at_low = value(low)
-    if not (at_low >= -slack).all():
-        return Crossing(segment, low, int(np.argmin(at_low)))
-    for _ in range(40):
-        middle = 0.5 * (low + high)
-        if (value(middle) >= -slack).all():
-            low = middle
-        else:
-            high = middle
-        if (high - low) * samples.motion.durations[segment] < 1e-9:
-            break
-    return Crossing(segment, high, int(np.argmin(value(high))))
+    duration = float(samples.motion.durations[segment])
+    u = np.linspace(low, high, _SECTIONS + 1)
+    column = 0
+    while True:
+        value = clearance(Points(samples, np.full(len(u), segment), u, np.zeros(len(u))))
+        broken = ~(value >= -slack).all(axis=1)
+        broken[-1] = True
+        k = int(np.argmax(broken))
+        column = int(np.argmin(value[k]))
+        if k == 0 or (u[k] - u[k - 1]) * duration < _TIME_RESOLUTION or u[k] == u[k - 1]:
+            return Crossing(segment, float(u[k]), column)
+        u = np.linspace(u[k - 1], u[k], _SECTIONS + 1)

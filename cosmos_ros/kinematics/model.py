@@ -183,10 +183,6 @@ class RobotModel:
         """Return Jacobians ``[N, 6, J]`` of ``link`` at ``q [N, J]``."""
         return self._numpy.poses_and_jacobians_batch(self._matrix(q, (link,)), (link,))[0][1]
 
-    def poses_and_jacobians_batch(self, q: npt.ArrayLike, link: str) -> tuple[FloatArray, FloatArray]:
-        """Return poses ``[N, 4, 4]`` and Jacobians ``[N, 6, J]`` of ``link`` at ``q [N, J]``, at one go."""
-        return self._numpy.poses_and_jacobians_batch(self._matrix(q, (link,)), (link,))[0]
-
     def vector(self, q: Configuration, links: Sequence[str] | None = None) -> FloatArray:
         """Return ``q`` as ``float64 [J]``.
 

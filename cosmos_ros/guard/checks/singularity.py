@@ -28,7 +28,7 @@ class Singularity:
         self.link, self.minimum, self.condition = link, minimum, condition
 
     def _clearance(self, points: Points) -> FloatArray:
-        least, most = singular_values(points.tool(self.link)[1])
+        least, most = singular_values(points.jacobian(self.link))
         columns = [least - self.minimum]
         if np.isfinite(self.condition):
             # Changes no faster than the singular values themselves.
@@ -37,7 +37,7 @@ class Singularity:
 
     def _certain(self, points: Points, allowance: FloatArray) -> bool:
         """Whether J·Jᵀ - c² is positive definite at every point: cheaper than its eigenvalues."""
-        jacobian = points.tool(self.link)[1]
+        jacobian = points.jacobian(self.link)
         square = jacobian @ np.swapaxes(jacobian, 1, 2)
         square[:, range(6), range(6)] -= ((self.minimum + allowance) ** 2)[:, None]
         try:
@@ -61,7 +61,7 @@ class Singularity:
         if crossing is None:
             return []
         at = Points(samples, np.array([crossing.segment]), np.array([crossing.u]), np.zeros(1))
-        least, most = (float(v[0]) for v in singular_values(at.tool(self.link)[1]))
+        least, most = (float(v[0]) for v in singular_values(at.jacobian(self.link)))
         by_condition = crossing.column == 1
         return [
             Violation(

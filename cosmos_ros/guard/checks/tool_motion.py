@@ -13,8 +13,9 @@ from cosmos_ros.guard.verdict import Violation
 from cosmos_ros.limits import CartesianLimits
 from cosmos_ros.types import FloatArray
 
-# An excess below this, m/s, rad/s or a tenth of it a second, may stay unseen between two looks.
+# An excess below this, m/s or rad/s, may stay unseen between two looks; of an acceleration, this part of its bound.
 RESOLUTION = 1e-3
+ACCELERATION_RESOLUTION = 0.05
 
 
 def exceeds(
@@ -152,6 +153,6 @@ class CartesianAcceleration:
             ):
                 found += exceeds(
                     case, samples, link, size, rate, ceiling, bound * scale,
-                    limit=self.name, resolution=0.01 * bound,
+                    limit=self.name, resolution=ACCELERATION_RESOLUTION * bound,
                 )  # fmt: skip
         return found
