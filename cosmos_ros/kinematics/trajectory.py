@@ -248,6 +248,9 @@ def _gripper_column(
     return joint.joint, positions, velocities
 
 
+_SHORTEST_BRAKE_NS = 20_000_000
+
+
 def _brought_to_rest(trajectory: JointTrajectory, limits: Mapping[str, JointLimit]) -> JointTrajectory:
     """Return the trajectory with a last point at rest."""
     positions, velocities = trajectory.positions, trajectory.velocities
@@ -258,7 +261,10 @@ def _brought_to_rest(trajectory: JointTrajectory, limits: Mapping[str, JointLimi
     decelerations = _BRAKING_SHARE * np.where(np.isfinite(available), available, _BRAKING_DEFAULT)
     lower, upper = _bounds(trajectory.joint_names, limits)
     duration_ns = round(braking_time(positions[-1], last, decelerations, lower, upper) * NANOSECONDS)
-    if duration_ns <= 0:
+    if duration_ns > 0:
+        # Points closer than this are nothing a controller can follow, and guards refuse them.
+        duration_ns = max(duration_ns, _SHORTEST_BRAKE_NS)
+    else:
         return replace(trajectory, velocities=np.vstack([velocities[:-1], np.zeros_like(last)]))
     duration = duration_ns / NANOSECONDS
     rest = np.clip(

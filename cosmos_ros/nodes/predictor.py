@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
@@ -125,7 +126,9 @@ class Predictor(LifecycleNode):  # type: ignore[misc]
         self._synchroniser = self._make_synchroniser(self._embodiment)
         for view, topic in self._topics.items():
             self._cameras.append(CameraInput(self, view, topic, self._parameters["image_transport"], self._on_image))
-        self._subscribe(String, "instruction", self._on_instruction, qos.latched())
+        # A plain publisher (ros2 topic pub) meets the first, the last word of a latched one the second.
+        self._subscribe(String, "instruction", self._on_instruction, qos.reliable())
+        self._subscribe(String, "instruction", self._on_instruction, qos.latched(), warn=False)
         if self._embodiment.has_joints:
             self._subscribe(JointState, "joint_states", self._on_joint_state, qos.sensor(20))
         for topic, _ in self._embodiment.controllers:
@@ -208,8 +211,12 @@ class Predictor(LifecycleNode):  # type: ignore[misc]
             ),
         )
 
-    def _subscribe(self, kind: Any, topic: str, callback: Callable[[Any], None], profile: Any) -> None:
-        self._owned.append((self.destroy_subscription, self.create_subscription(kind, topic, callback, profile)))
+    def _subscribe(
+        self, kind: Any, topic: str, callback: Callable[[Any], None], profile: Any, *, warn: bool = True
+    ) -> None:
+        events = SubscriptionEventCallbacks(use_default_callbacks=warn)
+        subscription = self.create_subscription(kind, topic, callback, profile, event_callbacks=events)
+        self._owned.append((self.destroy_subscription, subscription))
 
     # -- inputs: only kept ----------------------------------------------------------------------------------------
 

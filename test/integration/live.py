@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import json
 import threading
 import time
@@ -14,7 +16,7 @@ import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import String
@@ -46,8 +48,9 @@ class Watcher:
         self._thread.start()
 
     def _spin(self) -> None:
-        while self.context.ok():
-            self._executor.spin_once(timeout_sec=0.1)
+        with contextlib.suppress(ExternalShutdownException):
+            while self.context.ok():
+                self._executor.spin_once(timeout_sec=0.1)
 
     def close(self) -> None:
         rclpy.shutdown(context=self.context)
@@ -60,6 +63,7 @@ class Watcher:
                 if self.diagnostics.get(status.name) != entry:
                     self.diagnostic_log.append((status.name, *entry))
                 self.diagnostics[status.name] = entry
+            self.messages["/diagnostics"].append(message)
             self._changed.notify_all()
 
     def listen(self, kind: Any, topic: str, profile: Any = None) -> None:
@@ -93,14 +97,21 @@ class Watcher:
         )
         return next(m for k, (_, m) in self.diagnostics.items() if name in k and text in m)
 
-    def call(self, service: str, timeout: float = 20.0) -> Trigger.Response:
-        """Call a Trigger service."""
+    def call(self, service: str, timeout: float = 30.0) -> Trigger.Response:
+        """Call a Trigger service; asks again, for a server that was killed may seem to be there for a while."""
         client = self.node.create_client(Trigger, service)
-        assert client.wait_for_service(timeout_sec=timeout), f"no service {service}"
-        future = client.call_async(Trigger.Request())
-        self.wait(future.done, f"answer of {service}", timeout)
-        self.node.destroy_client(client)
-        return future.result()
+        deadline = time.monotonic() + timeout
+        try:
+            while time.monotonic() < deadline:
+                if not client.wait_for_service(timeout_sec=1.0):
+                    continue
+                future = client.call_async(Trigger.Request())
+                with contextlib.suppress(AssertionError):
+                    self.wait(future.done, f"answer of {service}", 2.0)
+                    return future.result()
+            raise AssertionError(f"no answer of {service} within {timeout:g} s")
+        finally:
+            self.node.destroy_client(client)
 
     def wait_new(self, topic: str, count: int = 1, timeout: float = 30.0) -> list[Any]:
         """Wait for ``count`` more messages of a topic; return them."""
@@ -150,7 +161,7 @@ class JointRelay:
     def _pass(self, message: JointState) -> None:
         self.received.append(message)
         if not self.stopped:
-            self._publisher.publish(self.spoil(message) if self.spoil else message)
+            self._publisher.publish(self.spoil(copy.deepcopy(message)) if self.spoil else message)
 
     def speed(self) -> float:
         """Return the largest joint speed in the newest true state."""

@@ -19,6 +19,7 @@ from cosmos_ros.bringup.graph import NodeSpec, predict_nodes, resolve
 from cosmos_ros.bringup.graph import predict_arguments as arguments
 from cosmos_ros.bringup.processes import ProcessGroup
 from cosmos_ros.embodiment import load_embodiment
+from cosmos_ros.nodes import qos
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
@@ -74,7 +75,7 @@ class Rig:
         self.watcher, self.group, self.environment, self.specs = watcher, group, environment, specs
         self.cameras = Cameras(watcher, load_embodiment("franka").views)
         self.joints = JointRelay(watcher)
-        self.instruction = watcher.node.create_publisher(String, "instruction", 1)
+        self.instruction = watcher.node.create_publisher(String, "instruction", qos.reliable())
         for topic in ("guard/verdict_json", "predictor/provenance"):
             watcher.listen(String, topic)
         watcher.listen(JointTrajectory, "joint_trajectory")
@@ -86,10 +87,13 @@ class Rig:
         self.group.start_nodes([self.specs[name]], {}, self.environment)
 
     def arm(self) -> None:
-        def armed() -> bool:
-            return bool(self.watcher.call("guard/arm").success)
-
-        self.watcher.wait(armed, "the guard to arm", 40.0)
+        answers = []
+        for _ in range(40):
+            answers.append(self.watcher.call("guard/arm", 40.0))
+            if answers[-1].success:
+                return
+            self.watcher.wait_new("/diagnostics")  # at least one is published every second
+        raise AssertionError(f"the guard did not arm: {[a.message for a in answers]}")
 
     def moving(self) -> None:
         """Wait until the arm really moves."""
@@ -154,6 +158,7 @@ def rig(tmp_path_factory) -> Iterator[Rig]:
             yield rig
         finally:
             print("\n".join(lines[-60:]))
+            print("rejected:", *[v["summary"] for v in watcher.json("guard/verdict_json") if v["response"] == "reject"])
 
 
 @pytest.fixture
