@@ -38,7 +38,7 @@ test-nightly:  ## The tests that run many more cases
 
 test-cosmos3:  ## The tests that need torch and diffusers, in an environment of their own
 	@VENV=$(VENV_COSMOS3) scripts/venv.sh cosmos3
-	@$(VENV_COSMOS3)/bin/python -m pytest -m cosmos3 $(ARGS)
+	@BIN=$(VENV_COSMOS3)/bin scripts/run_tests.sh cosmos3 1 $$(grep -rl --include='test_*.py' mark.cosmos3 test) $(ARGS)
 
 coverage:  ## Line and branch coverage of the tests of CI; report in htmlcov/
 	@scripts/venv.sh test
