@@ -7,7 +7,7 @@ be from each joint's axis, which the robot's dimensions bound.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,8 +20,8 @@ from cosmos_ros.kinematics import RobotModel
 from cosmos_ros.trajectory.extrema import evaluate
 from cosmos_ros.types import FloatArray, JointState
 
-# Longest interval of the first look; most motions are certified at this step.
-FIRST_STEP = 1.0 / 28.0
+# Longest interval of the first look, s; it is shared by all checks, and certifies most motions.
+FIRST_STEP = 1.0 / 14.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,11 @@ class Chain:
     joints: tuple[str, ...]
     frames: tuple[str, ...]
     axes: FloatArray
+
+    @cached_property
+    def slides(self) -> npt.NDArray[np.intp]:
+        """Indices of the sliding joints."""
+        return np.flatnonzero(self.turns == 0.0)
 
 
 def make_chain(model: RobotModel, link: str, extent: float = 0.0) -> Chain:
@@ -110,14 +115,104 @@ class Columns:
     Attributes:
         axis, origin: ``float64 [M, C, 3]`` joint axes and origins.
         arm: ``float64 [M, C, 3]`` from the joint origins to the point.
-        linear, angular: ``float64 [M, C, 3]`` the columns of the geometric Jacobian.
+        jacobian: ``float64 [M, C, 6]`` the columns of the geometric Jacobian, linear part first.
     """
 
     axis: FloatArray
     origin: FloatArray
     arm: FloatArray
-    linear: FloatArray
-    angular: FloatArray
+    jacobian: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Rates:
+    """Bounds on how fast a chain's point and link can move, a row a segment or interval; computed when asked for.
+
+    ``p̈ = Σ_k J_k q̈_k + Σ_jk ∂²p/∂q_j∂q_k q̇_j q̇_k``, and so on for higher orders; a derivative of p by several joints
+    is at most the reach from the last of them, since the joints before only turn it.
+
+    Attributes:
+        chain: The chain.
+        joint_speed, joint_acceleration, joint_jerk: ``[R, C]`` bounds on its joints.
+        reach: ``[C]`` or ``[R, C]``, see ``Chain``.
+    """
+
+    chain: Chain
+    joint_speed: FloatArray
+    joint_acceleration: FloatArray
+    joint_jerk: FloatArray
+    reach: FloatArray
+
+    @cached_property
+    def speed(self) -> FloatArray:
+        """Speed of the point, m/s."""
+        return _sum(self.joint_speed * self.reach)
+
+    @cached_property
+    def acceleration(self) -> FloatArray:
+        """Acceleration of the point, m/s²."""
+        return _sum((self.joint_acceleration + _steps(self._total**2)) * self.reach)
+
+    @cached_property
+    def jerk(self) -> FloatArray:
+        """Third derivative of the point, m/s³."""
+        mixed = _steps(self._total * np.cumsum(self.joint_acceleration, axis=1))
+        return _sum((self.joint_jerk + 3.0 * mixed + _steps(self._total**3)) * self.reach)
+
+    @cached_property
+    def spin(self) -> FloatArray:
+        """Angular speed of the link, rad/s."""
+        return _sum(self._turning)
+
+    @cached_property
+    def spin_rate(self) -> FloatArray:
+        """Angular acceleration of the link, rad/s²."""
+        # Every pair of joints turns the later one's axis: (Σw)² counts each pair twice, and the squares besides.
+        pairs = 0.5 * (self.spin**2 - _sum(self._turning**2))
+        return _sum(self.joint_acceleration * self.chain.turns) + pairs
+
+    @cached_property
+    def spin_jerk(self) -> FloatArray:
+        """Second derivative of the link's angular velocity, rad/s³."""
+        change = _sum(self.joint_acceleration * self.chain.turns)
+        return _sum(self.joint_jerk * self.chain.turns) + 3.0 * self.spin * change + self.spin**3
+
+    @cached_property
+    def jacobian(self) -> FloatArray:
+        """Singular values of the Jacobian, 1/s: no faster than the Frobenius norm of dJ/dt.
+
+        The first joint turns the whole arm, which leaves them alone.
+        """
+        speed = self.joint_speed
+        if not speed.shape[1]:
+            return np.zeros(len(speed))
+        # Column j is turned by the joints up to it, and its arm moved by those after it.
+        moved = speed * self.reach
+        moved[:, 0] = 0.0
+        early = self._total - speed[:, :1]
+        linear = early * self.reach + _sum(moved)[:, None] - np.cumsum(moved, axis=1)
+        angular = early * self.chain.turns
+        return np.sqrt(_sum(linear**2 + angular**2))
+
+    @cached_property
+    def _total(self) -> FloatArray:
+        return np.cumsum(self.joint_speed, axis=1)
+
+    @cached_property
+    def _turning(self) -> FloatArray:
+        return self.joint_speed * self.chain.turns
+
+
+def _sum(values: FloatArray) -> FloatArray:
+    result: FloatArray = np.add.reduce(values, axis=1)
+    return result
+
+
+def _steps(cumulated: FloatArray) -> FloatArray:
+    """Return the differences of neighbouring columns, the first against 0."""
+    result = cumulated.copy()
+    result[:, 1:] -= cumulated[:, :-1]
+    return result
 
 
 class Sampler:
@@ -193,70 +288,9 @@ class Samples:
             self._rates[chain.link] = (speed @ gains, acceleration @ gains, jerk @ gains)
         return self._rates[chain.link]
 
-    def speed_bound(self, chain: Chain) -> FloatArray:
-        """Return a bound on the speed of the chain's point in each segment, m/s, ``[S]``."""
-        speed = self.chain_rates(chain)[0]
-        result: FloatArray = speed @ chain.reach
-        return result
-
-    def acceleration_bound(self, chain: Chain) -> FloatArray:
-        """Return a bound on the acceleration of the chain's point in each segment, m/s², ``[S]``.
-
-        ``p̈ = Σ_k J_k q̈_k + Σ_jk ∂²p/∂q_j∂q_k q̇_j q̇_k``, and the second derivative by joints j ≤ k is at most the
-        reach from joint k.
-        """
-        speed, acceleration, _ = self.chain_rates(chain)
-        turning = speed * chain.turns
-        before = np.cumsum(turning, axis=1) - turning
-        result: FloatArray = acceleration @ chain.reach + (speed * (turning + 2.0 * before)) @ chain.reach
-        return result
-
-    def jerk_bound(self, chain: Chain) -> FloatArray:
-        """Return a bound on the third derivative of the chain's point in each segment, m/s³, ``[S]``.
-
-        As for the acceleration: a derivative by several joints is at most the reach from the last of them.
-        """
-        speed, acceleration, jerk = self.chain_rates(chain)
-        reach = chain.reach
-        total, change = np.cumsum(speed, axis=1), np.cumsum(acceleration, axis=1)
-        mixed = np.diff(total * change, axis=1, prepend=0.0)
-        cubed = np.diff(total**3, axis=1, prepend=0.0)
-        result: FloatArray = jerk @ reach + 3.0 * mixed @ reach + cubed @ reach
-        return result
-
-    def turning_speed(self, chain: Chain) -> FloatArray:
-        """Return a bound on the angular speed of the chain's link in each segment, rad/s, ``[S]``."""
-        result: FloatArray = self.chain_rates(chain)[0] @ chain.turns
-        return result
-
-    def turning_bounds(self, chain: Chain) -> tuple[FloatArray, FloatArray]:
-        """Return bounds on angular acceleration and its derivative in each segment, rad/s² and rad/s³, ``[S]``."""
-        speed, acceleration, jerk = self.chain_rates(chain)
-        speed, acceleration, jerk = speed * chain.turns, acceleration * chain.turns, jerk * chain.turns
-        before = np.cumsum(speed, axis=1) - speed
-        total, change = speed.sum(axis=1), acceleration.sum(axis=1)
-        return acceleration.sum(axis=1) + (speed * before).sum(axis=1), jerk.sum(axis=1) + 3.0 * total * change + total**3
-
-    def jacobian_rate(self, chain: Chain) -> FloatArray:
-        """Return a bound on how fast the Jacobian's singular values change in each segment, 1/s, ``[S]``.
-
-        The spectral norm of dJ/dt is at most its Frobenius norm. The first joint turns the whole arm, which leaves
-        singular values alone.
-        """
-        speed = self.chain_rates(chain)[0]
-        if not speed.shape[1]:
-            return np.zeros(len(speed))
-        speed = speed.copy()
-        speed[:, 0] = 0.0
-        count = speed.shape[1]
-        order = np.arange(count)
-        # |∂J_j/∂q_k| ≤ reach of the later of the two joints.
-        later = np.maximum(order[:, None], order[None, :])
-        linear = speed @ chain.reach[later].T
-        turning = speed * chain.turns
-        angular = (np.cumsum(turning, axis=1) - turning) * chain.turns
-        result: FloatArray = np.sqrt((linear**2 + angular**2).sum(axis=1))
-        return result
+    def ceilings(self, chain: Chain) -> Rates:
+        """Return bounds that hold anywhere in a segment, ``[S]`` each, from the dimensions of the robot alone."""
+        return Rates(chain, *self.chain_rates(chain), chain.reach)
 
     @cached_property
     def grid(self) -> Points:
@@ -267,6 +301,16 @@ class Samples:
         within = np.arange(len(segment)) - np.repeat(np.cumsum(counts) - counts, counts)
         u = (within + 0.5) / counts[segment]
         return Points(self, segment, u, 0.5 / counts[segment])
+
+    @cached_property
+    def second_grid(self) -> Points:
+        """The second look at the whole motion, shared as well: what one check needs finer, another mostly does too."""
+        return self.grid.halves(np.ones(len(self.grid), dtype=bool))
+
+    def looks(self) -> Iterator[Points]:
+        """Yield the shared looks, the coarse one first."""
+        yield self.grid
+        yield self.second_grid
 
 
 class Points:
@@ -279,6 +323,7 @@ class Points:
         self.half = half
         self._columns: dict[int, FloatArray] = {}
         self._tools: dict[str, Columns] = {}
+        self._rates: dict[str, Rates] = {}
         self._twists: dict[str, FloatArray] = {}
         self._poses: dict[str, FloatArray] | None = None
 
@@ -325,28 +370,49 @@ class Points:
         if tool not in self._tools:
             chain = self.samples.sampler.chains[tool]
             frames = np.stack([self.pose(frame) for frame in chain.frames], axis=1)
-            axis = (frames[..., :3, :3] @ chain.axes[:, :, None])[..., 0]
+            axis = np.einsum("mcij,cj->mci", frames[..., :3, :3], chain.axes)
             origin = frames[..., :3, 3]
             arm = self.pose(tool)[:, None, :3, 3] - origin
-            turns = chain.turns[:, None]
-            linear = turns * cross(axis, arm) + (1.0 - turns) * axis
-            self._tools[tool] = Columns(axis, origin, arm, linear, turns * axis)
+            jacobian = np.empty((*axis.shape[:2], 6))
+            jacobian[..., :3] = cross(axis, arm)
+            jacobian[..., 3:] = axis
+            if chain.slides.size:
+                jacobian[:, chain.slides, :3] = axis[:, chain.slides]
+                jacobian[:, chain.slides, 3:] = 0.0
+            self._tools[tool] = Columns(axis, origin, arm, jacobian)
         return self._tools[tool]
+
+    def rates(self, link: str) -> Rates:
+        """Return bounds that hold over the interval each point stands for, ``[M]`` each.
+
+        A joint reaches as far as its column of the Jacobian says here, and farther by what the joints after it can
+        move the point meanwhile.
+        """
+        if link not in self._rates:
+            samples = self.samples
+            chain = samples.sampler.chains[link]
+            bounds = [bound[self.segment] for bound in samples.chain_rates(chain)]
+            reach = chain.reach
+            if link in samples.sampler.tools:
+                moved = bounds[0] * reach
+                after = _sum(moved)[:, None] - np.cumsum(moved, axis=1)
+                columns = self.columns(link).jacobian[..., :3]
+                here = np.sqrt(np.einsum("mci,mci->mc", columns, columns))
+                reach = np.minimum(reach, here + after * self.half_seconds[:, None])
+            self._rates[link] = Rates(chain, bounds[0], bounds[1], bounds[2], reach)
+        return self._rates[link]
 
     def jacobian(self, tool: str) -> FloatArray:
         """Return the geometric Jacobian of a tool link over the model's joints, ``[M, 6, Jm]``."""
-        columns = self.columns(tool)
-        whole = np.concatenate((columns.linear, columns.angular), axis=2)
-        result: FloatArray = np.swapaxes(whole, 1, 2) @ self.samples.sampler.chains[tool].gains
+        columns = np.swapaxes(self.columns(tool).jacobian, 1, 2)
+        result: FloatArray = columns @ self.samples.sampler.chains[tool].gains
         return result
 
     def twist(self, tool: str) -> FloatArray:
         """Return the tool's linear and angular velocity, ``[M, 6]``."""
         if tool not in self._twists:
-            columns = self.columns(tool)
             speed = self.joints(1) @ self.samples.sampler.chains[tool].gains.T
-            whole = np.concatenate((columns.linear, columns.angular), axis=2)
-            self._twists[tool] = np.einsum("mci,mc->mi", whole, speed)
+            self._twists[tool] = (speed[:, None] @ self.columns(tool).jacobian)[:, 0]
         return self._twists[tool]
 
     def twist_rate(self, tool: str) -> FloatArray:
@@ -358,7 +424,7 @@ class Points:
         chain, columns = self.samples.sampler.chains[tool], self.columns(tool)
         speed, change = self.joints(1) @ chain.gains.T, self.joints(2) @ chain.gains.T
         turns = chain.turns[:, None]
-        spin = speed[..., None] * columns.angular
+        spin = speed[..., None] * columns.jacobian[..., 3:]
         before = np.cumsum(spin, axis=1) - spin
         # Velocity of a joint's origin: every joint before turns it about its own origin, or slides it.
         shift = turns * cross(spin, columns.origin) - (1.0 - turns) * speed[..., None] * columns.axis
@@ -368,6 +434,5 @@ class Points:
         linear_rate = turns * (cross(axis_rate, columns.arm) + cross(columns.axis, arm_speed))
         linear_rate += (1.0 - turns) * axis_rate
         rate = np.concatenate((linear_rate, turns * axis_rate), axis=2)
-        whole = np.concatenate((columns.linear, columns.angular), axis=2)
-        result: FloatArray = np.einsum("mci,mc->mi", whole, change) + np.einsum("mci,mc->mi", rate, speed)
+        result: FloatArray = (change[:, None] @ columns.jacobian + speed[:, None] @ rate)[:, 0]
         return result

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
 from cosmos_ros.guard.table import LimitTable
-from cosmos_ros.trajectory.extrema import Extrema, hull, unit_coefficients
+from cosmos_ros.trajectory.extrema import Extrema, control_points, hull, unit_coefficients
 from cosmos_ros.trajectory.piecewise import (
     Interpolation,
     PiecewisePolynomial,
@@ -18,6 +18,18 @@ from cosmos_ros.trajectory.piecewise import (
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointTrajectory
 
 DEGREES: dict[Interpolation, int] = {"linear": 1, "cubic": 3, "quintic": 5}
+
+
+@lru_cache(maxsize=8)
+def _all_control_points(degree: int) -> tuple[FloatArray, tuple[int, ...]]:
+    """Return the matrix from unit-time coefficients to the control points of position to jerk, and rows of each."""
+    rows, widths = [], []
+    coefficients = np.eye(degree + 1)
+    for _ in range(min(degree, 3) + 1):
+        rows.append(control_points(coefficients).T)
+        widths.append(coefficients.shape[1])
+        coefficients = coefficients[:, 1:] * np.arange(1, coefficients.shape[1])
+    return np.concatenate(rows), tuple(widths)
 
 
 @dataclass(frozen=True)
@@ -50,7 +62,6 @@ class Motion:
     accelerations: FloatArray | None
     offset: int
     _cache: dict[int, FloatArray] = field(default_factory=dict, repr=False)
-    _hulls: dict[int, Extrema] = field(default_factory=dict, repr=False)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -101,11 +112,31 @@ class Motion:
                 self._cache[order] = unit_coefficients(coefficients, self.durations, self.degree - order)
         return self._cache[order]
 
+    @cached_property
+    def _enclosures(self) -> tuple[Extrema, ...]:
+        """Bounds of position and its derivatives up to jerk, from the Bernstein control points of all at once."""
+        unit = self.unit(0)
+        matrix, widths = _all_control_points(self.degree)
+        with np.errstate(all="ignore"):
+            control = (matrix @ unit.reshape(-1, unit.shape[-1]).T).reshape(-1, *unit.shape[:2])
+            result = []
+            begin = 0
+            scale = np.ones((len(self.durations), 1))
+            for order, width in enumerate(widths):
+                part = control[begin : begin + width]
+                begin += width
+                lower, upper = np.minimum.reduce(part), np.maximum.reduce(part)
+                if order:
+                    scale = scale / self.durations[:, None]
+                    lower, upper = lower * scale, upper * scale
+                result.append(Extrema(lower, upper))
+        return tuple(result)
+
     def hull(self, order: int) -> Extrema:
         """Return bounds of the order-th derivative a segment, ``[S, J]``; never too narrow."""
-        if order not in self._hulls:
-            self._hulls[order] = hull(self.unit(order))
-        return self._hulls[order]
+        if len(self.times) == 1:  # one point: its declared derivatives
+            return hull(self.unit(order))
+        return self._enclosures[order]
 
     def time_at(self, segment: int, u: float) -> float:
         """Return seconds of time_from_start at unit time u of a segment."""

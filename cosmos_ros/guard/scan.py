@@ -38,7 +38,7 @@ class Crossing:
 def scan(
     samples: Samples,
     clearance: Callable[[Points], FloatArray],
-    rate: FloatArray,
+    rate: Callable[[Points], FloatArray],
     *,
     resolution: float,
     slack: float,
@@ -49,7 +49,7 @@ def scan(
     Args:
         samples: Kinematics along the motion.
         clearance: Distance to violation at points, ``[M, K]``, negative when violated.
-        rate: ``[S, K]`` Lipschitz bound of each clearance in each segment, per second.
+        rate: Lipschitz bound of each clearance over the interval each point stands for, ``[M, K]``, per second.
         resolution: A dip below zero of this depth may stay unseen.
         slack: Clearances down to ``-slack`` are not violations.
         recovery: A clearance that is negative at the start may stay so, but never get worse than it was.
@@ -65,7 +65,7 @@ def scan(
 
 
 def _scan(
-    samples: Samples, clearance: Callable[[Points], FloatArray], rate: FloatArray, resolution: float, slack: float
+    samples: Samples, clearance: Callable[[Points], FloatArray], rate: Callable[[Points], FloatArray], resolution: float, slack: float
 ) -> Crossing | None:
     points: Points | None = samples.grid
     seen = 0
@@ -74,7 +74,7 @@ def _scan(
     while points is not None and len(points):
         seen += len(points)
         value = clearance(points)
-        allowance = rate[points.segment] * points.half_seconds[:, None]
+        allowance = rate(points) * points.half_seconds[:, None]
         # Negated, so that NaN counts as a violation.
         broken = ~(value >= -slack).all(axis=1)
         undecided = ~((value - allowance >= -slack) | (allowance <= resolution)).all(axis=1) & ~broken
@@ -90,7 +90,7 @@ def _scan(
         if seen > MAX_INTERVALS:
             known = points.only(int(np.argmax(undecided)))
             break
-        points = points.halves(undecided)
+        points = samples.second_grid if points is samples.grid and known is None else points.halves(undecided)
     return None if known is None else _refine(samples, clearance, known, slack)
 
 

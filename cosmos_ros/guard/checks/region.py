@@ -31,7 +31,9 @@ def leaves(
     def every(points: Points) -> FloatArray:
         return np.stack([clearance(points.pose(link)[:, :3, 3]) for link in links], axis=1)
 
-    rate = np.stack([samples.speed_bound(samples.sampler.chains[link]) for link in links], axis=1)
+    def rate(points: Points) -> FloatArray:
+        return np.stack([points.rates(link).speed for link in links], axis=1)
+
     crossing = scan(
         samples, every, rate, resolution=RESOLUTION, slack=case.config.slack, recovery=case.config.recovery
     )

@@ -87,7 +87,7 @@ class SelfCollision:
         samples, motion, margin = case.kinematics(), case.motion, case.config.collision_margin
         rate = samples.bounds[0] @ self._gains.T
         crossing = scan(
-            samples, lambda points: self.distances(points) - margin, rate,
+            samples, lambda points: self.distances(points) - margin, lambda points: rate[points.segment],
             resolution=RESOLUTION, slack=case.config.slack, recovery=case.config.recovery,
         )  # fmt: skip
         if crossing is None:

@@ -49,13 +49,14 @@ class Singularity:
     def __call__(self, case: Case) -> list[Violation]:
         """See class."""
         samples, motion = case.kinematics(), case.motion
-        rate = samples.jacobian_rate(samples.sampler.chains[self.link])
-        grid = samples.grid
-        if not np.isfinite(self.condition) and self._certain(grid, rate[grid.segment] * grid.half_seconds):
-            return []
+        if not np.isfinite(self.condition):
+            for grid in samples.looks():
+                if self._certain(grid, grid.rates(self.link).jacobian * grid.half_seconds):
+                    return []
         columns = 2 if np.isfinite(self.condition) else 1
         crossing = scan(
-            samples, self._clearance, np.repeat(rate[:, None], columns, axis=1),
+            samples, self._clearance,
+            lambda points: np.repeat(points.rates(self.link).jacobian[:, None], columns, axis=1),
             resolution=RESOLUTION, slack=case.config.slack, recovery=case.config.recovery,
         )  # fmt: skip
         if crossing is None:

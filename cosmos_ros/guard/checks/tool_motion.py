@@ -23,7 +23,7 @@ def exceeds(
     samples: Samples,
     link: str,
     size: Callable[[Points], FloatArray],
-    rate: FloatArray,
+    rate: Callable[[Points], FloatArray],
     ceiling: FloatArray,
     bound: float,
     *,
@@ -37,7 +37,7 @@ def exceeds(
         samples: Kinematics along it.
         link: The tool, for the report.
         size: Quantity at points.
-        rate: ``[S]`` how fast it can change, per second.
+        rate: How fast it can change over the interval of each point, per second, ``[M]``.
         ceiling: ``[S]`` what it is at most in each segment, known without looking.
         bound: Its bound; infinite for none.
         limit: Name for the violation.
@@ -47,8 +47,9 @@ def exceeds(
     if not np.isfinite(bound) or bool(np.all(ceiling <= bound + slack)):
         return []
     crossing = scan(
-        samples, lambda points: (bound - size(points))[:, None], rate[:, None], resolution=resolution, slack=slack
-    )
+        samples, lambda points: (bound - size(points))[:, None], lambda points: rate(points)[:, None],
+        resolution=resolution, slack=slack,
+    )  # fmt: skip
     if crossing is None:
         return []
     at = Points(samples, np.array([crossing.segment]), np.array([crossing.u]), np.zeros(1))
@@ -78,15 +79,15 @@ class CartesianSpeed:
         samples = case.kinematics()
         found = []
         for limit in self.limits:
-            chain = samples.sampler.chains[limit.tool_link]
             link = limit.tool_link
+            ceilings = samples.ceilings(samples.sampler.chains[link])
 
             def size(points: Points, link: str = link) -> FloatArray:
                 result: FloatArray = np.linalg.norm(points.twist(link)[:, :3], axis=1)
                 return result
 
             found += exceeds(
-                case, samples, link, size, samples.acceleration_bound(chain), samples.speed_bound(chain),
+                case, samples, link, size, lambda points, link=link: points.rates(link).acceleration, ceilings.speed,  # type: ignore[misc]
                 limit.linear_speed * case.config.cartesian_scale, limit=self.name,
             )  # fmt: skip
         return found
@@ -105,15 +106,15 @@ class RotationalSpeed:
         samples = case.kinematics()
         found = []
         for limit in self.limits:
-            chain = samples.sampler.chains[limit.tool_link]
             link = limit.tool_link
+            ceilings = samples.ceilings(samples.sampler.chains[link])
 
             def size(points: Points, link: str = link) -> FloatArray:
                 result: FloatArray = np.linalg.norm(points.twist(link)[:, 3:], axis=1)
                 return result
 
             found += exceeds(
-                case, samples, link, size, samples.turning_bounds(chain)[0], samples.turning_speed(chain),
+                case, samples, link, size, lambda points, link=link: points.rates(link).spin_rate, ceilings.spin,  # type: ignore[misc]
                 limit.angular_speed * case.config.cartesian_scale, limit=self.name,
             )  # fmt: skip
         return found
@@ -135,7 +136,7 @@ class CartesianAcceleration:
         found = []
         for limit in self.limits:
             link = limit.tool_link
-            chain = samples.sampler.chains[link]
+            ceilings = samples.ceilings(samples.sampler.chains[link])
             scale = case.config.cartesian_scale
 
             def linear(points: Points, link: str = link) -> FloatArray:
@@ -146,10 +147,15 @@ class CartesianAcceleration:
                 result: FloatArray = np.linalg.norm(points.twist_rate(link)[:, 3:], axis=1)
                 return result
 
-            turning, turning_rate = samples.turning_bounds(chain)
+            def linear_rate(points: Points, link: str = link) -> FloatArray:
+                return points.rates(link).jerk
+
+            def angular_rate(points: Points, link: str = link) -> FloatArray:
+                return points.rates(link).spin_jerk
+
             for size, rate, ceiling, bound in (
-                (linear, samples.jerk_bound(chain), samples.acceleration_bound(chain), limit.linear_acceleration),
-                (angular, turning_rate, turning, limit.angular_acceleration),
+                (linear, linear_rate, ceilings.acceleration, limit.linear_acceleration),
+                (angular, angular_rate, ceilings.spin_rate, limit.angular_acceleration),
             ):
                 found += exceeds(
                     case, samples, link, size, rate, ceiling, bound * scale,
