@@ -40,7 +40,8 @@ RECORDED = (
 
 def run_demo(options: DemoOptions) -> int:
     """Run it; return 0 only if the arm moved, no limit was broken and no deadline was missed."""
-    console = Console(highlight=False)
+    # Where nobody looks (a log, a pipe) nothing must be folded at 80 columns.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     bringup = BRINGUPS["demo"]
     given = {"world_model": options.world_model, "seed": str(options.seed), **(options.launch or {})}
     values = resolve(bringup.arguments(), given)

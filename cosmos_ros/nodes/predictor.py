@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-import numpy as np
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
 from sensor_msgs.msg import JointState
@@ -29,15 +29,16 @@ from cosmos_ros.messages import action_poses_message, joint_trajectory_from_mess
 from cosmos_ros.nodes import qos
 from cosmos_ros.nodes.camera_input import CameraInput
 from cosmos_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics
+from cosmos_ros.nodes.input_report import input_values
 from cosmos_ros.nodes.parameters import declare
 from cosmos_ros.nodes.predictor_parameters import parameters, parse_cameras, sampler_settings
 from cosmos_ros.nodes.rollout_publisher import RolloutPublisher
 from cosmos_ros.nodes.runner import run
 from cosmos_ros.observation import Snapshot, Synchroniser, SynchroniserSettings
 from cosmos_ros.pipeline import Pipeline, PipelineSettings, Prediction
-from cosmos_ros.trajectory.executing import ExecutingMotion
-from cosmos_ros.trajectory.splice import splice
-from cosmos_ros.types import NANOSECONDS, FloatArray
+from cosmos_ros.trajectory.joiner import Joined, Joiner, JoinSettings
+from cosmos_ros.types import NANOSECONDS
+from cosmos_ros.types import JointTrajectory as TrajectoryRecord
 from cosmos_ros.world_models import create_world_model
 
 
@@ -45,7 +46,7 @@ def _ns(seconds: float) -> int:
     return round(seconds * NANOSECONDS)
 
 
-class Predictor(LifecycleNode):  # type: ignore[misc]
+class Predictor(LifecycleNode):
     """Lifecycle node around the pipeline. Configure loads the model, activate subscribes and predicts."""
 
     def __init__(self) -> None:
@@ -60,17 +61,15 @@ class Predictor(LifecycleNode):  # type: ignore[misc]
         self._synchroniser: Synchroniser | None = None
         self._cameras: list[CameraInput] = []
         self._owned: list[tuple[Callable[[Any], Any], Any]] = []
-        self._executing = ExecutingMotion()
+        self._joiner: Joiner | None = None
         self._log: TextIO | None = None
         self._predictions = 0
         self._failures = 0
         self._starved = 0
         self._epoch = 0
         self._wake = self.create_guard_condition(self._on_done)
-        if self._parameters["autostart"]:
-            self.trigger_configure()
-            if self._pipeline is not None:
-                self.trigger_activate()
+        if self._parameters["autostart"] and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
 
     # -- lifecycle ------------------------------------------------------------------------------------------------
 
@@ -105,6 +104,7 @@ class Predictor(LifecycleNode):  # type: ignore[misc]
         )
         model.load()
         self._embodiment, self._pipeline = embodiment, pipeline
+        self._joiner = Joiner(embodiment.limits.joints, [g.joint for g in embodiment.gripper_joints.values()])
         if values["prediction_log"]:
             self._log = Path(values["prediction_log"]).open("a", encoding="utf-8")  # noqa: SIM115 - closed on cleanup
         self._candidate = self.create_publisher(JointTrajectory, "~/action_trajectory", qos.reliable())
@@ -121,8 +121,8 @@ class Predictor(LifecycleNode):  # type: ignore[misc]
         """Subscribe and start the worker."""
         assert self._embodiment is not None
         assert self._pipeline is not None
-        self._engine = Engine(lambda snapshot: self._predict(snapshot), self._wake.trigger, "world_model")
-        self._pictures = Engine(self._rollout.publish, lambda: None, "pictures")
+        self._engine = Engine(self._predict, self._wake.trigger, "world_model")
+        self._pictures = Engine(self._rollout.publish, _nobody, "pictures")
         self._synchroniser = self._make_synchroniser(self._embodiment)
         for view, topic in self._topics.items():
             self._cameras.append(CameraInput(self, view, topic, self._parameters["image_transport"], self._on_image))
@@ -132,9 +132,7 @@ class Predictor(LifecycleNode):  # type: ignore[misc]
         if self._embodiment.has_joints:
             self._subscribe(JointState, "joint_states", self._on_joint_state, qos.sensor(20))
         for topic, _ in self._embodiment.controllers:
-            self._subscribe(
-                JointTrajectory, topic, lambda message, name=topic: self._on_commanded(name, message), qos.reliable(5)
-            )
+            self._subscribe(JointTrajectory, topic, partial(self._on_commanded, topic), qos.reliable(5))
         if self._pipeline.world_model.capabilities.needs_scene:
             self._subscribe(MarkerArray, "scene", self._on_scene, qos.sensor())
         service = self.create_service(Trigger, "~/reset", self._on_reset)
@@ -178,7 +176,11 @@ class Predictor(LifecycleNode):  # type: ignore[misc]
             if engine is not None and not engine.stop():
                 self.get_logger().warning("the world model is still running; its answer will be ignored")
         self._engine = self._pictures = self._synchroniser = None
-        self._executing.clear()
+        self._forget_motion()
+
+    def _forget_motion(self) -> None:
+        if self._joiner is not None:
+            self._joiner.executing.clear()
 
     def _release(self) -> None:
         self._stop()
@@ -244,8 +246,10 @@ class Predictor(LifecycleNode):  # type: ignore[misc]
             self._synchroniser.add_scene(message, received_ns=self._now())
 
     def _on_commanded(self, controller: str, message: JointTrajectory) -> None:
+        if self._joiner is None:
+            return
         try:
-            self._executing.update(controller, joint_trajectory_from_message(message, topic=controller))
+            self._joiner.executing.update(controller, joint_trajectory_from_message(message, topic=controller))
         except InputError as error:
             self._diagnostics.set("commands", WARN, str(error))
 
@@ -253,7 +257,7 @@ class Predictor(LifecycleNode):  # type: ignore[misc]
         if self._embodiment is not None and self._engine is not None:
             self._engine.cancel_pending()
             self._synchroniser = self._make_synchroniser(self._embodiment)
-            self._executing.clear()
+            self._forget_motion()
             self._predictions = self._failures = self._starved = 0
         response.success, response.message = True, "buffers and counters are empty"
         return response
@@ -303,13 +307,17 @@ class Predictor(LifecycleNode):  # type: ignore[misc]
 
     def _publish(self, prediction: Prediction, done: Done[Snapshot, Prediction]) -> None:
         self._predictions += 1
-        joined: dict[str, Any] = {}
+        joined = Joined(None, {})
         if prediction.trajectory is not None:
-            joined = self._publish_trajectory(prediction)
+            joined = self._join(prediction.trajectory)
+            if joined.trajectory is not None:
+                self._candidate.publish(joint_trajectory_message(joined.trajectory))
+            else:
+                self._starved += 1
         record = dict(prediction.provenance)
         record["published_ns"] = self._now()
         record["received_ns"] = done.job.received_ns
-        record["join"] = joined
+        record["join"] = joined.record
         line = json.dumps(record)
         self._provenance.publish(String(data=line))
         if self._log is not None:
@@ -319,44 +327,24 @@ class Predictor(LifecycleNode):  # type: ignore[misc]
             self._poses.publish(action_poses_message(prediction.chunk, frame_id=self._embodiment.base_frame))
         if self._pictures is not None and self._rollout.wanted:
             self._pictures.submit(prediction)
-        if joined.get("held"):
-            self._diagnostics.set("prediction", WARN, f"holding: {joined['held']}", self._counters())
+        if joined.held:
+            self._diagnostics.set("prediction", WARN, f"holding: {joined.held}", self._counters())
         else:
             values = {**self._counters(), **{f"{k} [ms]": f"{v:.1f}" for k, v in prediction.latencies_ms.items()}}
             scripted = " (SCRIPTED)" if prediction.provenance.get("scripted") else ""
             self._diagnostics.set("prediction", OK, f"predicting{scripted}", values)
 
-    def _publish_trajectory(self, prediction: Prediction) -> dict[str, Any]:
-        """Join the trajectory to what is being executed and publish it; return what that took."""
-        assert prediction.trajectory is not None
-        measured = None if self._synchroniser is None else self._synchroniser.newest_joint_state()
-        if measured is None:
-            return {"held": "there is no joint state to join"}
-        join = self._now() + _ns(self._parameters["join_lead"])
-        current, followed = self._executing.at(join, measured, self._parameters["tracking_tolerance"])
-        result = splice(
-            prediction.trajectory,
-            current,
-            join,
-            _ns(self._parameters["blend_time"]),
-            self._blend_accelerations(prediction.trajectory.joint_names),
+    def _join(self, trajectory: TrajectoryRecord) -> Joined:
+        values = self._parameters
+        assert self._joiner is not None
+        assert self._synchroniser is not None
+        settings = JoinSettings(
+            lead_ns=_ns(values["join_lead"]),
+            blend_ns=_ns(values["blend_time"]),
+            acceleration_share=values["blend_acceleration"],
+            tracking_tolerance=values["tracking_tolerance"],
         )
-        if result is None:
-            self._starved += 1
-            late = (join - prediction.stamp_ns) / NANOSECONDS
-            return {"held": f"the prediction came {late:.2f} s after its observation, past its last step"}
-        self._candidate.publish(joint_trajectory_message(result.trajectory))
-        return {
-            "stamp_ns": join,
-            "dropped_steps": result.dropped_steps,
-            "error": result.join_error,
-            "follows": list(followed),
-        }
-
-    def _blend_accelerations(self, names: Sequence[str]) -> FloatArray:
-        assert self._embodiment is not None
-        limits = self._embodiment.limits.joints
-        return self._parameters["blend_acceleration"] * np.array([limits[name].acceleration for name in names])
+        return self._joiner.join(trajectory, self._now(), self._synchroniser.newest_joint_state(), settings)
 
     # -- telling --------------------------------------------------------------------------------------------------
 
@@ -376,21 +364,13 @@ class Predictor(LifecycleNode):  # type: ignore[misc]
         now = self._now()
         for camera in self._cameras:
             problem = camera.update()
-            values = {"transport": camera.transport, "topic": camera.topic}
-            self._diagnostics.set(f"camera {camera.view}", WARN if problem else OK, problem or "connected", values)
-        values: dict[str, Any] = {}
-        for stream in synchroniser.health(now):
-            values[f"{stream.name} rate [Hz]"] = f"{stream.rate_hz:.1f}"
-            values[f"{stream.name} age [ms]"] = "never" if stream.age_ns is None else f"{stream.age_ns / 1e6:.0f}"
-            values[f"{stream.name} received"] = stream.received
-            if stream.invalid or stream.late or stream.duplicates:
-                dropped = f"{stream.invalid} invalid, {stream.late} late, {stream.duplicates} duplicate"
-                values[f"{stream.name} dropped"] = f"{dropped}; {stream.last_error}"
-        values |= {"used": synchroniser.references, "unsynchronised": synchroniser.unsynchronised}
+            how = {"transport": camera.transport, "topic": camera.topic}
+            self._diagnostics.set(f"camera {camera.view}", WARN if problem else OK, problem or "connected", how)
+        values = input_values(synchroniser, now)
         problems = synchroniser.problems(now)
         if synchroniser.epoch != self._epoch:
             self._epoch = synchroniser.epoch
-            self._executing.clear()
+            self._forget_motion()
             engine.cancel_pending()
             self._diagnostics.set("clock", WARN, f"holding: {synchroniser.last_reset}; buffers were emptied")
         if problems:
@@ -402,6 +382,10 @@ class Predictor(LifecycleNode):  # type: ignore[misc]
             limit = self._parameters["model_timeout"]
             self._diagnostics.set("prediction", ERROR, f"holding: no answer from the world model for over {limit:g} s")
         self._diagnostics.set("state", OK, f"active: {self._model_text}")
+
+
+def _nobody() -> None:
+    """Wake nobody: pictures are published by the thread that made them."""
 
 
 def _steady_clock() -> Any:

@@ -6,11 +6,13 @@ is somewhere on the previous trajectory. The new one must start exactly there, w
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 
 from cosmos_ros.errors import InputError
+from cosmos_ros.kinematics.knots import monotone_velocities
 from cosmos_ros.trajectory.piecewise import piecewise
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointState, JointTrajectory
 
@@ -100,6 +102,7 @@ def splice(
     join_ns: int,
     blend_ns: int,
     accelerations: FloatArray | None = None,
+    monotone: Collection[str] = (),
 ) -> Splice | None:
     """Join ``new`` to ``current`` at ``join_ns``; return None when all of it has passed.
 
@@ -113,6 +116,8 @@ def splice(
         join_ns: Absolute time of the first point of the result.
         blend_ns: Shortest time the difference may take to decay.
         accelerations: ``float64 [J]`` in the order of ``new``: the decay takes longer where it would need more.
+        monotone: Joints that go in steps between bounds (grippers): between knots they must not overshoot, so they
+            fade from the executed position to the new one, which no sum of cubics could promise.
 
     Raises:
         InputError: A joint of ``new`` is not in ``current``, or ``new`` has no velocities.
@@ -134,12 +139,14 @@ def splice(
     positions, velocities = spline(at), rate(at)
     if join_ns < absolute[0]:
         velocities[0] = 0.0  # before its first point the new trajectory stands still there
+    target, velocities_now = positions, current.velocities[order]
+    steps = np.array([name in monotone for name in new.joint_names])
     error = current.positions[order] - positions[0]
-    error_rate = current.velocities[order] - velocities[0]
+    error_rate = velocities_now - velocities[0]
     elapsed = at - at[0]
     shortest = blend_ns / NANOSECONDS
     if accelerations is not None:
-        shortest = max(shortest, blend_seconds(error, error_rate, accelerations))
+        shortest = max(shortest, blend_seconds(error[~steps], error_rate[~steps], accelerations[~steps]))
     beyond = np.flatnonzero(elapsed >= max(shortest, elapsed[1]))
     blend = elapsed[beyond[0] if beyond.size else -1]
     u = np.clip(elapsed / blend, 0.0, 1.0)[:, None]
@@ -148,8 +155,15 @@ def splice(
     dh0, dh1 = (-6.0 * u + 6.0 * u**2) / blend, 1.0 - 4.0 * u + 3.0 * u**2
     positions = positions + h0 * error + h1 * error_rate
     velocities = velocities + np.where(u < 1.0, dh0 * error + dh1 * error_rate, 0.0)
+    for column, name in enumerate(new.joint_names):
+        if name in monotone:
+            fading = 1.0 - h0[:, 0]
+            start = current.positions[order[column]]
+            positions[:, column] = start + fading * (target[:, column] - start)
+            velocities[:, column] = _monotone(elapsed, positions[:, column], float(velocities_now[column]))
     # Exactly the executed motion at the join, free of the rounding of subtracting and adding.
-    positions[0], velocities[0] = current.positions[order], current.velocities[order]
+    positions[0] = current.positions[order]
+    velocities[0, ~steps] = velocities_now[~steps]
     trajectory = JointTrajectory(
         joint_names=new.joint_names,
         stamp_ns=join_ns,
@@ -159,3 +173,12 @@ def splice(
     )
     first_step = int(np.searchsorted(absolute, join_ns, side="right"))
     return Splice(trajectory, dropped_steps=max(0, first_step - 1), join_error=float(np.max(np.abs(error))))
+
+
+def _monotone(times: FloatArray, positions: FloatArray, velocity: float) -> FloatArray:
+    """Return slopes ``[N]`` of a monotone cubic that starts as nearly as it may with ``velocity``."""
+    velocities: FloatArray = monotone_velocities(times, positions[:, None])[:, 0]
+    # Up to three times the secant a cubic stays monotone (Fritsch and Carlson 1980); half of that leaves room.
+    steepest = 1.5 * (positions[1] - positions[0]) / (times[1] - times[0])
+    velocities[0] = np.clip(velocity, min(0.0, steepest), max(0.0, steepest))
+    return velocities

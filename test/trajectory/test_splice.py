@@ -129,3 +129,26 @@ def test_a_large_difference_takes_longer_to_take_over():
     peak = [np.max(np.abs(piecewise(s.trajectory).derivative(2)(np.linspace(0, 1, 500)))) for s in (quick, gentle)]
     assert peak[0] > 10.0
     assert peak[1] <= 2.0 + 1e-9
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    delay=st.integers(0, 14 * STEP),
+    blend=st.integers(0, 20 * STEP),
+    start=st.floats(0.0, 0.04),
+    speed=st.floats(-0.1, 0.1),
+)
+def test_a_gripper_never_overshoots_its_bounds(seed, delay, blend, start, speed):
+    new = chunk(seed)
+    rng = np.random.default_rng(seed)
+    opening = np.repeat(rng.choice([0.0, 0.02, 0.04], size=5), 4)[:17]
+    positions = np.column_stack([opening, new.positions[:, 1]])
+    new = JointTrajectory(NAMES, new.stamp_ns, new.times_ns, positions, np.zeros_like(positions))
+    current = Motion(NAMES, np.array([start, 0.0]), np.array([speed, 0.0]))
+    result = splice(new, current, new.stamp_ns + delay, blend, monotone=("a",))
+    assert result is not None
+    values = piecewise(result.trajectory)(np.linspace(0.0, 1.2, 400))[:, 0]
+    assert values.min() >= -1e-12
+    assert values.max() <= 0.04 + 1e-12
+    assert result.trajectory.positions[0, 0] == start
+    assert result.trajectory.positions[-1, 0] == pytest.approx(opening[-1], abs=1e-12)
