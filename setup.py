@@ -26,6 +26,8 @@ EXTRAS: dict[str, list[str]] = {
         "transformers>=4.57",
         "accelerate>=1.0",
         "safetensors>=0.4",
+        "huggingface-hub>=0.30",
+        "pillow>=10",
     ],
     # colcon test looks for pytest in the extra of this name. launch_testing's plugin breaks pytest 9.
     "test": [

@@ -19,8 +19,8 @@ LONGEST = {"cosmos_ros": 440, "launch": 440, "scripts": 440, "benchmarks": 440, 
 # path -> why it may be longer
 LONGER_ALLOWED: dict[str, str] = {}
 
-# Folders of a person's or a build machine, which mean nothing anywhere else.
-LOCAL_PATH = re.compile(r"""(?<![\w.~$}/:-])/(?:home|root|work|Users|mnt|media)/[\w.-]""")
+# Folders of a person's or a build machine, which mean nothing anywhere else; /home/cosmos is the image's own.
+LOCAL_PATH = re.compile(r"""(?<![\w.~$}/:-])/(?!home/cosmos\b)(?:home|root|work|Users|mnt|media)/[\w.-]""")
 TEXT_SUFFIXES = {
     ".py",
     ".md",
