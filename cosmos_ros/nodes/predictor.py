@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
@@ -34,12 +35,15 @@ from cosmos_ros.nodes.parameters import declare
 from cosmos_ros.nodes.predictor_parameters import parameters, parse_cameras, sampler_settings
 from cosmos_ros.nodes.rollout_publisher import RolloutPublisher
 from cosmos_ros.nodes.runner import run
-from cosmos_ros.observation import Snapshot, Synchroniser, SynchroniserSettings
+from cosmos_ros.observation import Snapshot, Synchroniser
+from cosmos_ros.observation.setup import Timing, synchroniser_for
 from cosmos_ros.pipeline import Pipeline, PipelineSettings, Prediction
 from cosmos_ros.trajectory.joiner import Joined, Joiner, JoinSettings
 from cosmos_ros.types import NANOSECONDS
 from cosmos_ros.types import JointTrajectory as TrajectoryRecord
 from cosmos_ros.world_models import create_world_model
+
+_TIMING = tuple(entry.name for entry in fields(Timing))
 
 
 def _ns(seconds: float) -> int:
@@ -194,23 +198,13 @@ class Predictor(LifecycleNode):
             self._log = None
 
     def _make_synchroniser(self, embodiment: Embodiment) -> Synchroniser:
-        values = self._parameters
         assert self._pipeline is not None
-        return Synchroniser(
-            list(self._topics),
-            joints=embodiment.all_joints if embodiment.has_joints else (),
+        return synchroniser_for(
+            embodiment,
+            self._topics,
+            Timing(**{name: self._parameters[name] for name in _TIMING}),
             scene=self._pipeline.world_model.capabilities.needs_scene,
-            instruction=values["instruction"],
-            names={f"image:{view}": f"camera {view} ({topic})" for view, topic in self._topics.items()},
-            settings=SynchroniserSettings(
-                image_tolerance_ns=_ns(values["image_tolerance"]),
-                joint_tolerance_ns=_ns(values["joint_tolerance"]),
-                image_max_age_ns=_ns(values["max_image_age"]),
-                joint_max_age_ns=_ns(values["max_joint_age"]),
-                wait_ns=_ns(values["sync_wait"]),
-                period_ns=_ns(1.0 / values["prediction_rate"]),
-                step_ns=_ns(1.0 / embodiment.fps),
-            ),
+            instruction=self._parameters["instruction"],
         )
 
     def _subscribe(
