@@ -217,9 +217,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def _describe(error: ErrorDetails) -> str:
     """Return one validation error as ``field.path: what is wrong``, with what is allowed."""
-    place = ".".join(
-        str(part) for part in error["loc"] if part not in ("pose", "grip", "joints") or part == error["loc"][-1]
-    )
+    parts = error["loc"]
+    # A layout block's kind stands in the location as if it were a field.
+    shown_parts = [part for i, part in enumerate(parts) if not (i > 1 and parts[i - 2] == "layout")]
+    place = ".".join(str(part) for part in shown_parts)
     message = error["msg"].removeprefix("Value error, ")
     kind = error["type"]
     if kind == "extra_forbidden":

@@ -116,6 +116,9 @@ class EmbodimentSpec(Model):
                 raise ValueError("action.layout has a joints block, so robot must be given")
             if self.limits is not None and self.limits.joints:
                 raise ValueError("limits.joints is given, so robot must be given")
+            for name, gripper in self.grippers.items():
+                if gripper.joint is not None:
+                    raise ValueError(f"grippers.{name}.joint is given, so robot must be given")
             return
         arm = self.robot.joints
         if model_joints and sorted(model_joints) != sorted(arm):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ NAMES = list_embodiments()
 POSE_NAMES = [name for name in NAMES if name != "franka_joint"]
 
 
-@lru_cache(maxsize=None)
+@cache
 def embodiment(name: str) -> Embodiment:
     return load_embodiment(name)
 
@@ -86,7 +86,7 @@ def observation(robot: Embodiment, stamp_ns: int = 0, seed: int = 0, previous=No
     return Observation(
         stamp_ns=stamp_ns,
         images=pictures,
-        image_stamps_ns={view: stamp_ns for view in pictures},
+        image_stamps_ns=dict.fromkeys(pictures, stamp_ns),
         joints=joint_state(robot, stamp_ns, **changes) if robot.has_joints else None,
         instruction="pick up the red cube",
         previous=previous,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def test_recorded_bridge_states_give_the_reference_actions():
     recorded = [slow.euler_pose(0.3 + 0.01 * k, 0.02 * k, 0.2, 0.1 * k, -0.1, 0.05 * k) for k in range(4)]
     flange = [slow.product(slow.product(pose, turn), shift) for pose in recorded]
     action_frame = [slow.product(pose, slow.pose_matrix(slow.BRIDGE)) for pose in flange]
-    deltas = [slow.product(slow.inverse(a), b) for a, b in zip(action_frame, action_frame[1:], strict=False)]
+    deltas = [slow.product(slow.inverse(a), b) for a, b in itertools.pairwise(action_frame)]
     expected = [[d[0][3], d[1][3], d[2][3], d[0][0], d[1][0], d[2][0], d[0][1], d[1][1], d[2][1]] for d in deltas]
     states = RecordedStates(
         tool_poses={"ee_gripper_link": np.array([slow.product(pose, turn) for pose in recorded])},

@@ -30,9 +30,9 @@ DUAL = (
     "right side."
 )
 AGIBOT = (
-    f"{CONCAT} The top row shows the head-mounted camera view looking down at the workspace. The bottom row contains two "
-    "horizontally concatenated wrist-mounted camera views: the left hand camera on the left and the right hand camera on "
-    "the right."
+    f"{CONCAT} The top row shows the head-mounted camera view looking down at the workspace. The bottom row contains "
+    "two horizontally concatenated wrist-mounted camera views: the left hand camera on the left and the right hand "
+    "camera on the right."
 )
 
 # framing, end of the action, duration, fps, height, width, aspect: worked out by hand from T, the rate and the tier.
@@ -55,7 +55,8 @@ EXPECTED = {
 # Image sizes of the training data where they are not 640x480.
 SIZES = {
     "franka": (360, 640), "franka_fr3": (360, 640), "franka_joint": (360, 640), "franka_exterior": (360, 640),
-    "widowx250s": (256, 320), "google_robot": (256, 320), "umi": (256, 256), "av": (720, 1280), "camera_pose": (720, 1280),
+    "widowx250s": (256, 320), "google_robot": (256, 320), "umi": (256, 256), "av": (720, 1280),
+    "camera_pose": (720, 1280),
 }  # fmt: skip
 
 
@@ -123,7 +124,7 @@ def test_idle_frames_are_told_when_known():
 
 
 def test_unknown_view_points_and_sizes_are_refused():
-    with pytest.raises(ConfigError, match="side_view.*ego_view"):
+    with pytest.raises(ConfigError, match=r"side_view.*ego_view"):
         build_prompt("go", view_point="side_view", frames=17, fps=10.0, height=544, width=736)
     with pytest.raises(ConfigError, match="positive"):
         caption(fps=0.0)
