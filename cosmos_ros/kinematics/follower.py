@@ -88,6 +88,7 @@ class Follower:
         poses: FloatArray,
         turns: FloatArray,
         guide: FloatArray | None = None,
+        first_step: FloatArray | None = None,
     ) -> Path:
         """Follow the poses one by one, each from the configuration before it.
 
@@ -97,21 +98,24 @@ class Follower:
             poses: ``[T, K, 4, 4]``.
             turns: ``[T, J]`` largest change of each joint on the way to each pose.
             guide: ``[T, J]`` configurations to stay near in the null space, in place of start and nominal posture.
+            first_step: ``[J]`` what the joints would go until the first pose at their start velocity.
         """
         options = self.options
         count, q = len(poses), start
+        before = start if first_step is None else start - first_step
         positions = np.empty((count, len(q)))
         residuals = np.empty((count, len(self.targets), 2))
         solves = np.empty(count, dtype=np.int64)
         has_nominal = ~np.isnan(self._nominal)
         for step in range(count):
             if guide is None:
-                pull = options.pull_to_start * (start - q)
+                pull = options.pull_to_start * (start - q) + options.carry_on * (q - before)
                 pull += np.where(has_nominal, options.pull_to_nominal * (self._nominal - q), 0.0)
             else:
                 pull = guide[step] - q
             lower = np.minimum(np.maximum(q - turns[step], self.lower), self.upper)
             upper = np.minimum(np.maximum(q + turns[step], self.lower), self.upper)
+            before = q
             q, residuals[step], solves[step] = self._step(whole, q, poses[step], lower, upper, pull)
             positions[step] = q
         return Path(positions, residuals, solves)

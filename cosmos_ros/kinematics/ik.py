@@ -94,7 +94,11 @@ class InverseKinematics:
         ]
 
     def solve(
-        self, poses: Mapping[str, npt.ArrayLike], start: Start, times_ns: npt.ArrayLike | None = None
+        self,
+        poses: Mapping[str, npt.ArrayLike],
+        start: Start,
+        times_ns: npt.ArrayLike | None = None,
+        start_velocity: npt.ArrayLike | None = None,
     ) -> IkSolution:
         """Follow the poses from the start configuration.
 
@@ -103,6 +107,8 @@ class InverseKinematics:
             start: Measured configuration before the first pose, unwrapped as the robot reports it: a mapping, or
                 ``[J]`` in the order of :attr:`joint_names`.
             times_ns: ``int64 [T]`` time of each pose after the start; turns the velocity bound on.
+            start_velocity: ``[J]`` measured joint velocities, NaN where unknown; used with times only, to let the
+                self-motion of a redundant arm run out instead of stopping it at once.
 
         Raises:
             InputError: A pose that is malformed or not finite, a missing target, times that do not increase.
@@ -112,6 +118,7 @@ class InverseKinematics:
         count = len(next(iter(wanted.values())))
         values = self._start(start)
         steps = _durations(times_ns, count)
+        first_step = self._first_step(start_velocity, steps)
         positions = np.empty((count, len(self.joint_names)))
         residuals = np.empty((count, len(self.targets), 2))
         solves = np.zeros(count, dtype=np.int64)
@@ -120,8 +127,9 @@ class InverseKinematics:
             whole = np.array([values.get(name, 0.0) for name in follower.model.joint_names])
             first = np.array([values[name] for name in follower.joint_names])
             stacked = np.stack([wanted[link] for link in follower.targets], axis=1)
-            path = follow_with_search(follower, whole, first, stacked, turns)
-            positions[:, [self.joint_names.index(name) for name in follower.joint_names]] = path.positions
+            columns = [self.joint_names.index(name) for name in follower.joint_names]
+            path = follow_with_search(follower, whole, first, stacked, turns, first_step[columns])
+            positions[:, columns] = path.positions
             residuals[:, [self.targets.index(link) for link in follower.targets]] = path.residuals
             solves += path.solves
         return self._solution(positions, residuals, solves)
@@ -189,6 +197,17 @@ class InverseKinematics:
             if not math.isfinite(known[name]):
                 raise KinematicsError(f"joint '{name}' is {known[name]}", where="start state")
         return known
+
+    def _first_step(self, velocity: npt.ArrayLike | None, steps: FloatArray | None) -> FloatArray:
+        """Return what the joints would go until the first pose at their start velocity: ``[J]``."""
+        size = len(self.joint_names)
+        if velocity is None or steps is None or len(steps) == 0:
+            return np.zeros(size)
+        values = np.asarray(velocity, dtype=np.float64)
+        if values.shape != (size,):
+            raise InputError(f"shape {values.shape}, expected [{size}]", where="start velocity")
+        travel: FloatArray = np.where(np.isfinite(values), values, 0.0) * steps[0]
+        return travel
 
     def _turns(self, follower: Follower, steps: FloatArray | None, count: int) -> FloatArray:
         """Return how far each joint of the follower may go from pose to pose: ``[T, J]``."""

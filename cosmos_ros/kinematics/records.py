@@ -68,6 +68,7 @@ class IkOptions:
         damping: λ² = damping · |error|² + 1e-10: strong far away, gone at the solution (Sugihara 2011).
         pull_to_start, pull_to_nominal: Share of the way to the start and to the nominal posture that a redundant
             arm goes in the null space each step.
+        carry_on: Share of the last step's motion in the null space that the next step keeps.
         max_joint_step: Largest change of one joint in one linear solve, rad or m.
         max_turn: Largest change of one joint from one pose to the next where no times are given, rad or m.
         velocity_scale: Bound of the change from one pose to the next in units of velocity limit · time, where
@@ -88,6 +89,7 @@ class IkOptions:
     damping: float = 0.1
     pull_to_start: float = 0.02
     pull_to_nominal: float = 0.005
+    carry_on: float = 0.8
     max_joint_step: float = 0.5
     max_turn: float = 1.0
     velocity_scale: float = 2.0

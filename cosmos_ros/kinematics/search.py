@@ -18,13 +18,18 @@ _SAME = 0.15
 
 
 def follow_with_search(
-    follower: Follower, whole: FloatArray, start: FloatArray, poses: FloatArray, turns: FloatArray
+    follower: Follower,
+    whole: FloatArray,
+    start: FloatArray,
+    poses: FloatArray,
+    turns: FloatArray,
+    first_step: FloatArray | None = None,
 ) -> Path:
     """Return the plain pass where it reaches all poses, else the best of the passes guided from the end.
 
     Arguments as of :meth:`Follower.follow`. Deterministic: the seeds are the same each time.
     """
-    best = follower.follow(whole, start, poses, turns)
+    best = follower.follow(whole, start, poses, turns, first_step=first_step)
     if follower.options.search_seeds == 0 or len(poses) < 2 or follower.converged(best.residuals):
         return best
     for end in _ends(follower, whole, start, best.positions[-1], poses[-1:]):

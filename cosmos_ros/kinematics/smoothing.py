@@ -12,6 +12,7 @@ from cosmos_ros.types import FloatArray
 
 _FIRST_WEIGHT = 1e-3
 _GROWTH = 3.0
+_SMALLEST_GROWTH = 1.2
 _ROUNDS = 24
 
 
@@ -35,20 +36,23 @@ def smooth(
         accelerations: ``[J]`` limits; ``inf`` where none is known.
         accept: Judges candidate positions ``[N, J]``, e.g. by the residuals of the tool.
     """
-    weights = np.zeros(positions.shape[1])
+    weights, growth = np.zeros(positions.shape[1]), _GROWTH
     best = positions
     for _ in range(_ROUNDS):
         peaks = peak_accelerations(times, best, spline_velocities(times, best, start_velocity))
         over = peaks > accelerations
         if not over.any():
             break
-        weights = np.where(over, np.maximum(weights * _GROWTH, _FIRST_WEIGHT), weights)
+        heavier = np.where(over, np.maximum(weights * growth, _FIRST_WEIGHT), weights)
         trial = best.copy()
         for joint in np.flatnonzero(over):
-            trial[1:, joint] = _whittaker(times, positions[:, joint], float(start_velocity[joint]), weights[joint])
-        if not accept(trial):
+            trial[1:, joint] = _whittaker(times, positions[:, joint], float(start_velocity[joint]), heavier[joint])
+        if accept(trial):
+            best, weights = trial, heavier
+        elif growth < _SMALLEST_GROWTH:
             break
-        best = trial
+        else:
+            growth = growth**0.5
     return best
 
 

@@ -71,18 +71,19 @@ def chunk_to_trajectory(
     solution: IkSolution | None = None
     if chunk.joint_positions is not None:
         names, positions = chunk.joint_names, _joint_rows(chunk)
+        first, first_velocity = _start(start, names)
     elif solver is None:
         raise KinematicsError(
-            "the chunk holds tool poses and there is no inverse kinematics for them",
+            "the chunk holds tool poses and there is no inverse kinematics for them.",
             hint="Give the embodiment a URDF and joints, or publish poses only.",
         )
     else:
         names = solver.joint_names
+        first, first_velocity = _start(start, names)
         initial = dict(zip(start.names, start.positions.tolist(), strict=True))
-        solution = solver.solve(chunk.poses, initial, times_ns)
+        solution = solver.solve(chunk.poses, initial, times_ns, first_velocity)
         _check_gate(solution, gate, known)
         positions = solution.positions
-    first, first_velocity = _start(start, names)
     knots_ns = np.concatenate([[0], times_ns]).astype(np.int64)
     times = knots_ns / NANOSECONDS
     lower, upper = _bounds(names, known)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.linalg import expm
 from scipy.spatial.transform import Rotation
 
 from cosmos_ros.kinematics import RobotModel
@@ -123,10 +122,9 @@ def test_widowx_250s() -> None:
 
     def exponential(screw: tuple[float, ...], angle: float) -> np.ndarray:
         x, y, z, *v = screw
-        twist = np.zeros((4, 4))
-        twist[:3, :3] = [[0, -z, y], [z, 0, -x], [-y, x, 0]]
-        twist[:3, 3] = v
-        return expm(twist * angle)
+        k = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+        shift = np.eye(3) * angle + (1 - np.cos(angle)) * k + (angle - np.sin(angle)) * k @ k
+        return transform(np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * k @ k, list(shift @ v))
 
     def gripper(q: np.ndarray) -> np.ndarray:
         pose = np.eye(4)
