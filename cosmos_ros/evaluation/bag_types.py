@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,12 @@ _IDL_RULE = "=" * 80 + "\nIDL: "
 _DEFAULT_TIME = QosTime(0, 0)
 
 
+@lru_cache(maxsize=1)
 def default_typestore() -> Typestore:
-    """Return the types of ROS 2 Kilted; those this package uses are the same in Jazzy and Humble."""
+    """Return the types of ROS 2 Kilted; those this package uses are the same in Jazzy and Humble.
+
+    One store for the process, because it generates its code on first use; nothing may be registered in it.
+    """
     return get_typestore(Stores.ROS2_KILTED)
 
 

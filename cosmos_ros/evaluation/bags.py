@@ -183,6 +183,7 @@ class BagReader:
             if not wanted:
                 continue
             stream = reader.messages(wanted, start=start_ns, stop=end_ns)
+            before = self._read
             while True:
                 with self._guarded(f"is damaged after {self._read} messages"):
                     entry = next(stream, None)
@@ -196,6 +197,13 @@ class BagReader:
                 last_ns = log_ns
                 self._read += 1
                 yield BagMessage(connection.topic, connection.msgtype, log_ns, bytes(data))
+            promised = sum(connection.msgcount for connection in wanted)
+            if start_ns is None and end_ns is None and self._read - before < promised:
+                raise InputError(
+                    f"the recording is damaged: it holds {self._read - before} of {promised} messages",
+                    where=str(self.path),
+                    hint="Try `mcap recover` (mcap) or `ros2 bag reindex` (a missing or wrong metadata.yaml).",
+                )
 
     def decode(self, message: BagMessage) -> Any:
         """Return a message's object; numeric sequences are numpy arrays, ``data`` of images is ``uint8``.
@@ -269,9 +277,9 @@ class BagReader:
             yield
         except InputError:
             raise
-        except (KeyboardInterrupt, MemoryError):
-            raise
-        except Exception as error:  # damaged bytes surface as struct, type, zstd, sqlite and rosbags errors alike
+        except Exception as error:
+            # Damaged bytes surface as struct, type, zstd, sqlite and rosbags errors alike, and an absurd length as a
+            # MemoryError.
             raise InputError(
                 f"the recording {what}: {str(error) or type(error).__name__}",
                 where=str(self.path),
