@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -36,6 +37,9 @@ def run(make_node: Callable[[], Any], args: Sequence[str] | None = None) -> int:
         print(f"{error.__class__.__name__}: {error}", file=sys.stderr, flush=True)
         return 2
     finally:
+        # Ctrl-C on `ros2 launch` reaches a node twice, from the terminal and from launch; the second must not cut
+        # the clean-up short.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         if node is not None:
             node.destroy_node()
         if rclpy.ok():
