@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -49,16 +50,24 @@ class Snapshot:
         """Node clock at the arrival of the last of the images."""
         return max(item.received_ns for item in self.images.values())
 
-    def build(self) -> Observation:
+    def build(self, *, previous_images: bool = True, pool: Executor | None = None) -> Observation:
         """Decode the images and return the observation.
+
+        Args:
+            previous_images: Decode those of ``previous`` too; without, it has none, only the state.
+            pool: Decodes images at the same time (decoders give up the GIL); None decodes one after another.
 
         Raises:
             InputError: An image cannot be decoded; names the view.
         """
+        if pool is not None:
+            wanted = [(item, view) for view, item in self.images.items() if item.decoded is None]
+            list(pool.map(lambda pair: decode_item(*pair), wanted))
         previous: Observation | None = None
         if self.previous is not None:
+            earlier = self.previous if previous_images else replace(self.previous, images={}, previous=None)
             try:
-                previous = self.previous.build()
+                previous = earlier.build(previous_images=previous_images, pool=pool)
             except InputError as error:
                 # The present does not depend on it, and it was reported when it was the reference itself.
                 self.notes.append(f"previous observation left out: {error}")

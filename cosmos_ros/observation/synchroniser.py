@@ -191,13 +191,14 @@ class Synchroniser:
         """Whether ``take`` would give a snapshot now."""
         return self._choose(now_ns, commit=False) is not None
 
-    def take(self, now_ns: int) -> Snapshot | None:
+    def take(self, now_ns: int, *, ended: bool = False) -> Snapshot | None:
         """Return the snapshot that is due, each reference at most once; None when none is, or an input is stale.
 
         Args:
             now_ns: Node clock.
+            ended: Nothing more will come, so nothing is waited for; at the end of a recording.
         """
-        snapshot = self._choose(now_ns, commit=True)
+        snapshot = self._choose(now_ns, commit=True, ended=ended)
         if snapshot is not None:
             self._last_reference_ns = snapshot.stamp_ns
             self._discarded_in_a_row = 0
@@ -341,13 +342,13 @@ class Synchroniser:
     def _assembler(self) -> Assembler:
         return Assembler(self.streams, self.settings, self._counters, self._buffers, self._instruction_at, self.epoch)
 
-    def _choose(self, now_ns: int, *, commit: bool) -> Snapshot | None:
+    def _choose(self, now_ns: int, *, commit: bool, ended: bool = False) -> Snapshot | None:
         self._note_clock(now_ns)
         assembler = self._assembler()
         usable: list[Snapshot] = []
         for item in assembler.primary_items(self._due_ns()):
             open_streams = assembler.open_streams(item.stamp_ns)
-            if open_streams and now_ns - item.received_ns < self.settings.wait_ns:
+            if open_streams and not ended and now_ns - item.received_ns < self.settings.wait_ns:
                 break  # later images are less complete still
             snapshot = assembler.assemble(item.stamp_ns, open_streams)
             if isinstance(snapshot, Snapshot):

@@ -143,8 +143,9 @@ def walk(
         report.messages += 1
         if synchroniser.refused > refused:
             report.refuse(topic, f"{topic}: {synchroniser.last_refusal}")
-        yield from _take(synchroniser, now_ns, report)
-    yield from _take(synchroniser, now_ns + synchroniser.settings.wait_ns, report)
+        yield from _take(synchroniser, now_ns, report, ended=False)
+    # The live node takes the last images when waiting ends.
+    yield from _take(synchroniser, now_ns, report, ended=True)
 
 
 def in_stamp_order(
@@ -186,8 +187,8 @@ def _place(entry: tuple[int, int, int, str, Any]) -> tuple[int, int]:
     return entry[0], entry[1]
 
 
-def _take(synchroniser: Synchroniser, now_ns: int, report: WalkReport) -> Iterator[Snapshot]:
-    while (snapshot := synchroniser.take(now_ns)) is not None:
+def _take(synchroniser: Synchroniser, now_ns: int, report: WalkReport, *, ended: bool) -> Iterator[Snapshot]:
+    while (snapshot := synchroniser.take(now_ns, ended=ended)) is not None:
         report.references += 1
         yield snapshot
     report.unsynchronised = synchroniser.unsynchronised
