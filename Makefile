@@ -47,10 +47,12 @@ coverage:  ## Line and branch coverage of the tests of CI; report in htmlcov/
 
 lint:  ## Style, types, file lengths, paths that must not be named
 	@scripts/venv.sh test
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
-	@$(BIN)/python scripts/check_tree.py
+	@status=0; \
+	$(BIN)/ruff check --quiet . || status=1; \
+	$(BIN)/ruff format --check . || status=1; \
+	$(BIN)/mypy || status=1; \
+	$(BIN)/python scripts/check_tree.py || status=1; \
+	exit $$status
 
 format:  ## Apply the style
 	@scripts/venv.sh test
