@@ -1,4 +1,4 @@
-"""A worker thread with a one-slot mailbox: the newest input wins, and nothing that goes wrong in it ends a node."""
+"""A worker thread with a small mailbox: the newest input wins, and nothing that goes wrong in it ends a node."""
 
 from __future__ import annotations
 
@@ -28,17 +28,24 @@ class Done(Generic[Job, Result]):
 
 
 class Engine(Generic[Job, Result]):
-    """Runs ``work`` on the newest job in a thread of its own.
+    """Runs ``work`` in a thread of its own, on the newest jobs.
 
     ``submit`` and ``take`` never block. ``notify`` is called from the worker after each job; it must only wake
-    somebody up.
+    somebody up. At most ``mailbox`` jobs wait, the oldest first to go: with one, the newest wins.
     """
 
-    def __init__(self, work: Callable[[Job], Result], notify: Callable[[], None], name: str = "engine") -> None:
+    def __init__(
+        self,
+        work: Callable[[Job], Result],
+        notify: Callable[[], None] = lambda: None,
+        *,
+        name: str = "engine",
+        mailbox: int = 1,
+    ) -> None:
         self._work = work
         self._notify = notify
         self._condition = threading.Condition()
-        self._pending: Job | None = None
+        self._pending: deque[Job] = deque(maxlen=mailbox)
         self._busy_since: float | None = None
         self._stopping = False
         self._done: deque[Done[Job, Result]] = deque(maxlen=16)
@@ -50,7 +57,12 @@ class Engine(Generic[Job, Result]):
     def idle(self) -> bool:
         """True when nothing is running or waiting."""
         with self._condition:
-            return self._busy_since is None and self._pending is None
+            return self._busy_since is None and not self._pending
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait."""
+        return len(self._pending)
 
     def busy_seconds(self) -> float:
         """Return how long the running job has been running; 0 when none is."""
@@ -58,11 +70,10 @@ class Engine(Generic[Job, Result]):
         return 0.0 if since is None else time.monotonic() - since
 
     def submit(self, job: Job) -> None:
-        """Hand over a job; one that was waiting is replaced."""
+        """Hand over a job; the oldest waiting one goes when the mailbox is full."""
         with self._condition:
-            if self._pending is not None:
-                self.replaced += 1
-            self._pending = job
+            self.replaced += len(self._pending) == self._pending.maxlen
+            self._pending.append(job)
             self._condition.notify()
 
     def take(self) -> Done[Job, Result] | None:
@@ -73,15 +84,15 @@ class Engine(Generic[Job, Result]):
             return None
 
     def cancel_pending(self) -> None:
-        """Forget a job that was not started."""
+        """Forget the jobs that were not started."""
         with self._condition:
-            self._pending = None
+            self._pending.clear()
 
     def stop(self, timeout: float = 5.0) -> bool:
         """Stop after the running job; return False when it did not end in time (the thread is a daemon)."""
         with self._condition:
             self._stopping = True
-            self._pending = None
+            self._pending.clear()
             self._condition.notify()
         self._thread.join(timeout)
         return not self._thread.is_alive()
@@ -89,13 +100,12 @@ class Engine(Generic[Job, Result]):
     def _run(self) -> None:
         while True:
             with self._condition:
-                while self._pending is None and not self._stopping:
+                while not self._pending and not self._stopping:
                     self._condition.wait()
                 if self._stopping:
                     return
-                job, self._pending = self._pending, None
+                job = self._pending.popleft()
                 self._busy_since = time.monotonic()
-            assert job is not None
             self._done.append(self._finish(job))
             self._busy_since = None
             self._notify()

@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,7 +31,7 @@ class Prediction:
         trajectory: Joint trajectory starting at the observed state; None for embodiments without joints.
         ik: Residuals of the inverse kinematics; None when none was solved.
         latencies_ms: Stage → milliseconds: request, model, decode, kinematics, total.
-        provenance: JSON-serialisable record (model, seed, prompt, stamps, digests, config hash).
+        facts: What the provenance says that stands nowhere else (model, embodiment, config hash).
     """
 
     stamp_ns: int
@@ -40,7 +41,36 @@ class Prediction:
     trajectory: JointTrajectory | None
     ik: IkSolution | None
     latencies_ms: Mapping[str, float]
-    provenance: Mapping[str, Any]
+    facts: Mapping[str, Any]
+
+    @cached_property
+    def provenance(self) -> dict[str, Any]:
+        """JSON-serialisable record: model, seed, prompt, stamps, latencies, digests, config hash.
+
+        Made on first use: digests of megabytes must not delay the trajectory.
+        """
+        request, rollout = self.request, self.rollout
+        return {
+            **self.facts,
+            **rollout.provenance,
+            "mode": request.mode.value,
+            "domain_name": request.domain_name,
+            "domain_id": request.domain_id,
+            "prompt": request.prompt,
+            "negative_prompt": request.negative_prompt,
+            "seed": request.seed,
+            "settings": dict(request.settings),
+            "fps": request.fps,
+            "chunk_size": request.chunk_size,
+            "canvas": None if request.image is None else list(request.image.shape[:2]),
+            "stamp_ns": self.stamp_ns,
+            "latencies_ms": {**{f"model/{k}": v for k, v in rollout.latencies_ms.items()}, **self.latencies_ms},
+            "digests": {
+                "canvas": digest(request.image),
+                "actions": digest(rollout.actions),
+                "frames": digest(rollout.frames),
+            },
+        }
 
 
 @dataclass(frozen=True)
@@ -93,6 +123,11 @@ class Pipeline:
         if unknown:
             raise InputError(f"views {sorted(unknown)} are not of embodiment {embodiment.name}", where="blank_views")
 
+    @property
+    def uses_previous_image(self) -> bool:
+        """Whether observations need the images of one control step earlier."""
+        return self.world_model.capabilities.uses_previous_image
+
     def reseed(self, seed: int) -> None:
         """Use another seed from the next prediction on."""
         self.settings = replace(self.settings, seed=seed)
@@ -123,7 +158,6 @@ class Pipeline:
         clock.lap("decode")
         trajectory, ik = self._solve(chunk, observation)
         clock.lap("kinematics")
-        latencies = clock.finish()
         return Prediction(
             stamp_ns=observation.stamp_ns,
             request=request,
@@ -131,8 +165,8 @@ class Pipeline:
             chunk=chunk,
             trajectory=trajectory,
             ik=ik,
-            latencies_ms=latencies,
-            provenance=self._provenance(observation, request, rollout, latencies),
+            latencies_ms=clock.finish(),
+            facts=self._facts(observation),
         )
 
     def _solve(
@@ -165,35 +199,14 @@ class Pipeline:
             previous=None if previous is None or not previous.images else self._with_blank_views(previous),
         )
 
-    def _provenance(
-        self, observation: Observation, request: Request, rollout: Rollout, latencies: Mapping[str, float]
-    ) -> dict[str, Any]:
-        canvas = None if request.image is None else list(request.image.shape[:2])
+    def _facts(self, observation: Observation) -> dict[str, Any]:
         return {
             "backend": self.world_model.name,
             "scripted": self.world_model.capabilities.scripted,
-            **rollout.provenance,
-            "mode": request.mode.value,
             "embodiment": self.embodiment.name,
-            "domain_name": request.domain_name,
-            "domain_id": request.domain_id,
-            "prompt": request.prompt,
-            "negative_prompt": request.negative_prompt,
-            "seed": request.seed,
-            "settings": dict(request.settings),
-            "fps": request.fps,
-            "chunk_size": request.chunk_size,
-            "canvas": canvas,
-            "stamp_ns": observation.stamp_ns,
+            "config_hash": self.embodiment.config_hash,
             "image_stamps_ns": dict(observation.image_stamps_ns),
             "joint_stamp_ns": None if observation.joints is None else observation.joints.stamp_ns,
-            "latencies_ms": {**{f"model/{k}": v for k, v in rollout.latencies_ms.items()}, **latencies},
-            "digests": {
-                "canvas": digest(request.image),
-                "actions": digest(rollout.actions),
-                "frames": digest(rollout.frames),
-            },
-            "config_hash": self.embodiment.config_hash,
         }
 
 
@@ -202,7 +215,8 @@ def digest(array: Any) -> str | None:
     if array is None:
         return None
     hasher = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
-    hasher.update(np.ascontiguousarray(array).tobytes())
+    contiguous: Any = np.ascontiguousarray(array)
+    hasher.update(contiguous)
     return hasher.hexdigest()[:16]
 
 

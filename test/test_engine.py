@@ -95,3 +95,19 @@ def test_stop_says_when_the_model_does_not_end():
     assert not bench.engine.stop(timeout=0.01)
     bench.gate.release()
     assert bench.engine.stop()
+
+
+def test_a_larger_mailbox_keeps_order_and_loses_the_oldest():
+    bench = Bench()
+    bench.engine.stop()
+    bench.engine = Engine(bench.work, bench.finished.release, mailbox=2)
+    bench.engine.submit(1)
+    assert bench.started.acquire(timeout=10)
+    for job in (2, 3, 4):
+        bench.engine.submit(job)
+    assert bench.engine.waiting == 2
+    for expected in (10, 30, 40):
+        bench.gate.release()
+        assert bench.wait().result == expected
+    assert bench.engine.replaced == 1
+    assert bench.engine.stop()

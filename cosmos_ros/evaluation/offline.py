@@ -43,6 +43,6 @@ def predictions(
     synchroniser = synchroniser_for(embodiment, cameras, timing or Timing(), scene=needs_scene, instruction=instruction)
     for snapshot in walk(recording, topics, synchroniser, report=report):
         try:
-            yield pipeline.predict(snapshot.build())
+            yield pipeline.predict(snapshot.build(previous_images=pipeline.uses_previous_image))
         except CosmosRosError as error:
             yield error

@@ -7,34 +7,34 @@ which joins it to the motion being executed and publishes it. Everything that ca
 
 from __future__ import annotations
 
-import json
 import sys
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields, replace
 from functools import partial
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
-from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
+from trajectory_msgs.msg import JointTrajectory
 from visualization_msgs.msg import MarkerArray
 
 from cosmos_ros.embodiment import Embodiment, load_embodiment
-from cosmos_ros.engine import Done, Engine
+from cosmos_ros.engine import Engine
 from cosmos_ros.errors import InputError
-from cosmos_ros.messages import action_poses_message, joint_trajectory_from_message, joint_trajectory_message
+from cosmos_ros.messages import joint_trajectory_from_message, joint_trajectory_message
 from cosmos_ros.nodes import qos
 from cosmos_ros.nodes.camera_input import CameraInput
 from cosmos_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics
 from cosmos_ros.nodes.input_report import input_values
 from cosmos_ros.nodes.parameters import declare
 from cosmos_ros.nodes.predictor_parameters import parameters, parse_cameras, sampler_settings
-from cosmos_ros.nodes.rollout_publisher import RolloutPublisher
 from cosmos_ros.nodes.runner import run
+from cosmos_ros.nodes.teller import Teller
 from cosmos_ros.observation import Snapshot, Synchroniser
 from cosmos_ros.observation.setup import Timing, synchroniser_for
 from cosmos_ros.pipeline import Pipeline, PipelineSettings, Prediction
@@ -61,12 +61,12 @@ class Predictor(LifecycleNode):
         self._embodiment: Embodiment | None = None
         self._pipeline: Pipeline | None = None
         self._engine: Engine[Snapshot, Prediction] | None = None
-        self._pictures: Engine[Prediction, None] | None = None
+        self._teller: Teller | None = None
+        self._decoders = ThreadPoolExecutor(max_workers=2, thread_name_prefix="decode")
         self._synchroniser: Synchroniser | None = None
         self._cameras: list[CameraInput] = []
         self._owned: list[tuple[Callable[[Any], Any], Any]] = []
         self._joiner: Joiner | None = None
-        self._log: TextIO | None = None
         self._predictions = 0
         self._failures = 0
         self._starved = 0
@@ -109,12 +109,8 @@ class Predictor(LifecycleNode):
         model.load()
         self._embodiment, self._pipeline = embodiment, pipeline
         self._joiner = Joiner(embodiment.limits.joints, [g.joint for g in embodiment.gripper_joints.values()])
-        if values["prediction_log"]:
-            self._log = Path(values["prediction_log"]).open("a", encoding="utf-8")  # noqa: SIM115 - closed on cleanup
         self._candidate = self.create_publisher(JointTrajectory, "~/action_trajectory", qos.reliable())
-        self._poses = self.create_publisher(MultiDOFJointTrajectory, "~/action_poses", qos.reliable())
-        self._provenance = self.create_publisher(String, "~/provenance", qos.reliable(10))
-        self._rollout = RolloutPublisher(self, embodiment)
+        self._teller = Teller(self, embodiment, values["prediction_log"])
         if blank:
             self._diagnostics.set("views", WARN, f"no camera for {', '.join(sorted(blank))}: black on the canvas")
         scripted = "; SCRIPTED, not predicted" if model.capabilities.scripted else ""
@@ -125,8 +121,7 @@ class Predictor(LifecycleNode):
         """Subscribe and start the worker."""
         assert self._embodiment is not None
         assert self._pipeline is not None
-        self._engine = Engine(self._predict, self._wake.trigger, "world_model")
-        self._pictures = Engine(self._rollout.publish, _nobody, "pictures")
+        self._engine = Engine(self._predict, self._wake.trigger, name="world_model")
         self._synchroniser = self._make_synchroniser(self._embodiment)
         for view, topic in self._topics.items():
             self._cameras.append(CameraInput(self, view, topic, self._parameters["image_transport"], self._on_image))
@@ -176,10 +171,9 @@ class Predictor(LifecycleNode):
         for camera in self._cameras:
             camera.close()
         self._cameras.clear()
-        for engine in (self._engine, self._pictures):
-            if engine is not None and not engine.stop():
-                self.get_logger().warning("the world model is still running; its answer will be ignored")
-        self._engine = self._pictures = self._synchroniser = None
+        if self._engine is not None and not self._engine.stop():
+            self.get_logger().warning("the world model is still running; its answer will be ignored")
+        self._engine = self._synchroniser = None
         self._forget_motion()
 
     def _forget_motion(self) -> None:
@@ -190,12 +184,10 @@ class Predictor(LifecycleNode):
         self._stop()
         if self._pipeline is not None:
             self._pipeline.world_model.close()
-            for publisher in (self._candidate, self._poses, self._provenance, *self._rollout.publishers):
-                self.destroy_publisher(publisher)
-        self._pipeline = self._embodiment = None
-        if self._log is not None:
-            self._log.close()
-            self._log = None
+            self.destroy_publisher(self._candidate)
+        if self._teller is not None:
+            self._teller.close()
+        self._pipeline = self._embodiment = self._teller = None
 
     def _make_synchroniser(self, embodiment: Embodiment) -> Synchroniser:
         assert self._pipeline is not None
@@ -285,7 +277,12 @@ class Predictor(LifecycleNode):
 
     def _predict(self, snapshot: Snapshot) -> Prediction:
         assert self._pipeline is not None
-        return self._pipeline.predict(snapshot.build())
+        begin = time.perf_counter()
+        previous_images = self._pipeline.uses_previous_image
+        observation = snapshot.build(previous_images=previous_images, pool=self._decoders)
+        decoded = time.perf_counter()
+        prediction = self._pipeline.predict(observation)
+        return replace(prediction, latencies_ms={"images": (decoded - begin) * 1e3, **prediction.latencies_ms})
 
     def _on_done(self) -> None:
         """Runs in the executor when the worker has finished a job."""
@@ -296,10 +293,11 @@ class Predictor(LifecycleNode):
                     self.get_logger().debug(done.trace)
                 self._diagnostics.set("prediction", ERROR, f"holding: {done.error}", self._counters())
             elif self._synchroniser is not None and done.job.epoch == self._synchroniser.epoch:
-                self._publish(done.result, done)
+                self._publish(done.result, done.job)
         self._poll()
 
-    def _publish(self, prediction: Prediction, done: Done[Snapshot, Prediction]) -> None:
+    def _publish(self, prediction: Prediction, snapshot: Snapshot) -> None:
+        """Publish the trajectory first; the rest is told by a thread of its own."""
         self._predictions += 1
         joined = Joined(None, {})
         if prediction.trajectory is not None:
@@ -308,24 +306,14 @@ class Predictor(LifecycleNode):
                 self._candidate.publish(joint_trajectory_message(joined.trajectory))
             else:
                 self._starved += 1
-        record = dict(prediction.provenance)
-        record["published_ns"] = self._now()
-        record["received_ns"] = done.job.received_ns
-        record["join"] = joined.record
-        line = json.dumps(record)
-        self._provenance.publish(String(data=line))
-        if self._log is not None:
-            self._log.write(line + "\n")
-            self._log.flush()
-        if prediction.chunk is not None and self._embodiment is not None:
-            self._poses.publish(action_poses_message(prediction.chunk, frame_id=self._embodiment.base_frame))
-        if self._pictures is not None and self._rollout.wanted:
-            self._pictures.submit(prediction)
+        if self._teller is not None:
+            times = {"received_ns": snapshot.received_ns, "published_ns": self._now()}
+            self._teller.tell(prediction, {**times, "join": joined.record})
         if joined.held:
             self._diagnostics.set("prediction", WARN, f"holding: {joined.held}", self._counters())
         else:
             values = {**self._counters(), **{f"{k} [ms]": f"{v:.1f}" for k, v in prediction.latencies_ms.items()}}
-            scripted = " (SCRIPTED)" if prediction.provenance.get("scripted") else ""
+            scripted = " (SCRIPTED)" if prediction.facts["scripted"] else ""
             self._diagnostics.set("prediction", OK, f"predicting{scripted}", values)
 
     def _join(self, trajectory: TrajectoryRecord) -> Joined:
@@ -376,10 +364,6 @@ class Predictor(LifecycleNode):
             limit = self._parameters["model_timeout"]
             self._diagnostics.set("prediction", ERROR, f"holding: no answer from the world model for over {limit:g} s")
         self._diagnostics.set("state", OK, f"active: {self._model_text}")
-
-
-def _nobody() -> None:
-    """Wake nobody: pictures are published by the thread that made them."""
 
 
 def _steady_clock() -> Any:

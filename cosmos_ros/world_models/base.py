@@ -23,6 +23,7 @@ class Capabilities:
         needs_observation: It wants ``Request.observation`` (history, joint state, simulator scene).
         needs_scene: It wants the simulator's object poses.
         needs_state: It wants ``Request.state``.
+        uses_previous_image: It looks at ``Request.previous_image``, which costs decoding another set of images.
         returns_frames: Policy and forward_dynamics answers carry frames.
         action_space: Meaning of its action rows.
         scripted: Its actions are scripted, not predicted; everything published must say so.
@@ -35,6 +36,7 @@ class Capabilities:
     needs_observation: bool = False
     needs_scene: bool = False
     needs_state: bool = False
+    uses_previous_image: bool = False
     returns_frames: bool = True
     action_space: ActionSpace = ActionSpace.MODEL
     scripted: bool = False
@@ -119,7 +121,8 @@ def check_rollout(model_name: str, request: Request, rollout: Rollout, capabilit
         if bad.size:
             step, column = (int(v) for v in bad[0])
             raise ModelError(
-                f"actions[{step}, {column}] is {actions[step, column]}; {len(bad)} non-finite values in all", where=where
+                f"actions[{step}, {column}] is {actions[step, column]}; {len(bad)} non-finite values in all",
+                where=where,
             )
     if wants_frames:
         frames = rollout.frames

@@ -33,7 +33,7 @@ class Flow:
     """
 
     name = "flow"
-    capabilities = Capabilities(modes=frozenset({Mode.POLICY, Mode.FORWARD_DYNAMICS}))
+    capabilities = Capabilities(modes=frozenset({Mode.POLICY, Mode.FORWARD_DYNAMICS}), uses_previous_image=True)
 
     def __init__(self, *, damping: float = 0.85) -> None:
         self._damping = self._checked(damping)

@@ -1,0 +1,67 @@
+"""Tells what was predicted: provenance, tool poses and pictures, in a thread of its own after the trajectory is out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from std_msgs.msg import String
+from trajectory_msgs.msg import MultiDOFJointTrajectory
+
+from cosmos_ros.embodiment import Embodiment
+from cosmos_ros.engine import Engine
+from cosmos_ros.messages import action_poses_message
+from cosmos_ros.nodes import qos
+from cosmos_ros.nodes.rollout_publisher import RolloutPublisher
+from cosmos_ros.pipeline import Prediction
+
+# Records must not be lost while pictures are being made; this many may wait.
+_MAILBOX = 32
+
+
+@dataclass(frozen=True)
+class _Telling:
+    prediction: Prediction
+    record: Mapping[str, Any]
+
+
+class Teller:
+    """Owns ``~/provenance``, ``~/action_poses``, ``~/rollout/...`` and the prediction log of a node."""
+
+    def __init__(self, node: Any, embodiment: Embodiment, log: str) -> None:
+        """Make the publishers; open the log file when its name is not empty."""
+        self._node = node
+        self._base_frame = embodiment.base_frame
+        self._log = Path(log).open("a", encoding="utf-8") if log else None  # noqa: SIM115 - closed with the node
+        self._provenance = node.create_publisher(String, "~/provenance", qos.reliable(10))
+        self._poses = node.create_publisher(MultiDOFJointTrajectory, "~/action_poses", qos.reliable())
+        self._rollout = RolloutPublisher(node, embodiment)
+        self._engine = Engine(self._work, name="teller", mailbox=_MAILBOX)
+
+    def tell(self, prediction: Prediction, record: Mapping[str, Any]) -> None:
+        """Tell about a prediction, soon. ``record`` is added to its provenance."""
+        self._engine.submit(_Telling(prediction, record))
+
+    def close(self) -> None:
+        """Finish what is being told and drop the publishers."""
+        self._engine.stop()
+        for publisher in (self._provenance, self._poses, *self._rollout.publishers):
+            self._node.destroy_publisher(publisher)
+        if self._log is not None:
+            self._log.close()
+
+    def _work(self, telling: _Telling) -> None:
+        prediction = telling.prediction
+        line = json.dumps({**prediction.provenance, **telling.record})
+        self._provenance.publish(String(data=line))
+        if self._log is not None:
+            self._log.write(line + "\n")
+            self._log.flush()
+        if prediction.chunk is not None:
+            self._poses.publish(action_poses_message(prediction.chunk, frame_id=self._base_frame))
+        # Pictures are for looking at: when they take too long, the newest are enough.
+        if self._rollout.wanted and not self._engine.waiting:
+            self._rollout.publish(prediction)
