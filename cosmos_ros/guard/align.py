@@ -84,7 +84,7 @@ def _cut(trajectory: JointTrajectory, stamp: int, now: int) -> tuple[JointTrajec
 def _lead_in(
     trajectory: JointTrajectory, context: GuardContext, stamp: int, begin: int, start: Knot
 ) -> tuple[JointTrajectory, str]:
-    """Prepend the executed motion from now to the first point; at rest, hold the first point or move there from rest."""
+    """Prepend the executed motion from now to the first point; at rest, wait or move there."""
     now, names = context.now_ns, trajectory.joint_names
     times = stamp + trajectory.times_ns
     if begin - now < SHORTEST_NS and len(times) > 1:

@@ -116,9 +116,7 @@ def judge_trajectory(case: Mapping[str, Any], shared: Mapping[str, Any]) -> Answ
     return Answer(findings.violations, _alternatives(checker, findings.motion, context, findings.violations), details)
 
 
-def setup(
-    case: Mapping[str, Any], shared: Mapping[str, Any]
-) -> tuple[RobotLimits, GuardConfig, RobotModel | None]:
+def setup(case: Mapping[str, Any], shared: Mapping[str, Any]) -> tuple[RobotLimits, GuardConfig, RobotModel | None]:
     """Return limits, configuration and robot model of a case."""
     given = case["limits"]
     robot = str(case.get("robot", ""))
@@ -143,9 +141,7 @@ def setup(
     }
     limits = RobotLimits(
         joints=joints,
-        cartesian=(
-            CartesianLimits(tip, number(cartesian.get("trans_vel")), number(cartesian.get("rot_vel"))),
-        ),
+        cartesian=(CartesianLimits(tip, number(cartesian.get("trans_vel")), number(cartesian.get("rot_vel"))),),
         required_joints=tuple(given.get("required_joints", ())),
     )
     collides = "self_collision" in wanted
@@ -171,6 +167,7 @@ def setup(
         mimic_tolerance=float(given.get("mimic_tolerance", math.inf)),
         collision_margin=float(given.get("collision_margin", cartesian.get("collision_margin", 0.0))),
         recovery=False,
+        linear_ends=False,
         surroundings=surroundings,
     )
     needs_model = wanted & {
@@ -189,9 +186,7 @@ def robot_model(robot: str) -> RobotModel:
     return RobotModel.from_urdf(resource("embodiments", "urdf", f"{robot}.urdf"))
 
 
-def _laws(
-    given: Mapping[str, Any], robot: str, shared: Mapping[str, Any]
-) -> dict[str, PositionDependentVelocity]:
+def _laws(given: Mapping[str, Any], robot: str, shared: Mapping[str, Any]) -> dict[str, PositionDependentVelocity]:
     if not given.get("position_dependent_velocity"):
         return {}
     table = shared.get("position_dependent_velocity_constants", {}).get(robot)
@@ -231,10 +226,7 @@ def _capsules(
 
     places = [place(capsule.link) for capsule in capsules]
     pairs = tuple(
-        (a, b)
-        for a in range(len(capsules))
-        for b in range(a + 1, len(capsules))
-        if abs(places[a] - places[b]) >= 3
+        (a, b) for a in range(len(capsules)) for b in range(a + 1, len(capsules)) if abs(places[a] - places[b]) >= 3
     )
     return capsules, pairs
 
@@ -277,7 +269,7 @@ def read_context(case: Mapping[str, Any]) -> GuardContext:
 def _alternatives(
     checker: Checker, motion: Motion, context: GuardContext, violations: tuple[Violation, ...]
 ) -> dict[str, tuple[float, ...]]:
-    """Return other numbers that describe the same violation: peaks of tool speeds, the tool's distance from the base."""
+    """Return other numbers for the same violation: peaks of tool speeds, the tool's distance from the base."""
     kinds = {v.limit: v for v in violations}
     wanted = kinds.keys() & {"cartesian_speed", "rotational_speed", "workspace"}
     if not wanted or checker.sampler is None:
@@ -285,7 +277,8 @@ def _alternatives(
     samples = checker.sampler.samples(motion, context.measured)
     link = checker.limits.cartesian[0].tool_link
     segment = np.repeat(np.arange(len(motion.durations)), 200)
-    points = Points(samples, segment, np.tile(np.linspace(0.0, 1.0, 200), len(motion.durations)), np.zeros(len(segment)))
+    u = np.tile(np.linspace(0.0, 1.0, 200), len(motion.durations))
+    points = Points(samples, segment, u, np.zeros(len(u)))
     found: dict[str, tuple[float, ...]] = {}
     for name, part in (("cartesian_speed", slice(0, 3)), ("rotational_speed", slice(3, 6))):
         if name in wanted:
@@ -333,9 +326,7 @@ def _expected_first(expected: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [first, *same]
 
 
-def _differs(
-    wanted: Mapping[str, Any], got: Violation, answer: Answer, expected: Mapping[str, Any]
-) -> list[str]:
+def _differs(wanted: Mapping[str, Any], got: Violation, answer: Answer, expected: Mapping[str, Any]) -> list[str]:
     """Return the fields in which a violation differs from an expected one."""
     found = []
     if wanted.get("limit") is not None and wanted["limit"] != got.limit:

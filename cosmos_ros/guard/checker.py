@@ -69,7 +69,7 @@ class Checker:
         found = found or intake.finite(trajectory)
         absent = [] if found else freshness.present(trajectory, context)
         found = found or [v for v in absent if v.limit == "nonfinite"]
-        found = found or intake.timing(trajectory, config, bounded=config.enabled("stamp"))
+        found = found or intake.timing(trajectory, config, bounded=config.enabled("time_step"))
         if not found and config.enabled("stale_state"):
             found = freshness.state(context, config)
         if not found and config.enabled("stamp"):

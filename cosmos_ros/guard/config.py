@@ -13,6 +13,7 @@ TERMINAL_CHECKS = ("structure", "joint_names", "lengths", "nonfinite", "timing")
 OPTIONAL_CHECKS = (
     "stale_state",
     "stamp",
+    "time_step",
     "units",
     "start_discontinuity",
     "duration",
@@ -120,6 +121,7 @@ class GuardConfig:
         max_uncertainty: Largest spread of the prediction that is let through, normalised units.
         allow_slow_down, allow_truncate: Whether these responses may be used.
         max_time_scale: Slowest that a motion may be made.
+        linear_ends: Position-only trajectories start from and end in standstill as far as acceleration is concerned.
         recovery: A state outside a position bound may move, inwards only; otherwise it may not move at all.
         brake_scale: Part of the acceleration bound that braking uses, (0, 1].
         surroundings: Box, plane, singularity and the arm's own shape.
@@ -152,6 +154,7 @@ class GuardConfig:
     allow_slow_down: bool = True
     allow_truncate: bool = True
     max_time_scale: float = 20.0
+    linear_ends: bool = True
     recovery: bool = True
     brake_scale: float = 0.9
     surroundings: Surroundings = field(default_factory=Surroundings)

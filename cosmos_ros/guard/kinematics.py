@@ -316,7 +316,7 @@ class Samples:
 class Points:
     """Times of a motion: segment, unit time and half width (unit time) of the interval each stands for."""
 
-    def __init__(self, samples: Samples, segment: FloatArray, u: FloatArray, half: FloatArray) -> None:
+    def __init__(self, samples: Samples, segment: npt.NDArray[np.intp], u: FloatArray, half: FloatArray) -> None:
         self.samples = samples
         self.segment = segment
         self.u = u

@@ -117,7 +117,8 @@ def controllable(path: PathLimits, lines: Lines, *, end: float) -> FloatArray:
     inverse = 1.0 / width[:, None]
     with np.errstate(all="ignore"):
         closing = -inverse - lines.slope
-        ceiling = np.minimum(ceiling, np.where(closing > _TINY, lines.reach / closing, np.inf).min(axis=1, initial=np.inf))
+        meeting = np.where(closing > _TINY, lines.reach / closing, np.inf)
+        ceiling = np.minimum(ceiling, meeting.min(axis=1, initial=np.inf))
         # … nor exceed the next controllable one: a ≤ (next - x) / 2Δu against every lower line.
         closing = lines.slope + inverse
         gain = np.where(closing > _TINY, 1.0 / closing, np.inf)

@@ -12,9 +12,7 @@ from cosmos_ros.messages import ns_from_duration, ns_from_stamp
 from cosmos_ros.types import JointTrajectory
 
 
-def read_message(
-    message: Any, limits: RobotLimits, max_points: int
-) -> tuple[JointTrajectory | list[Violation], int]:
+def read_message(message: Any, limits: RobotLimits, max_points: int) -> tuple[JointTrajectory | list[Violation], int]:
     """Return a ``trajectory_msgs/JointTrajectory`` as a record, or as what keeps it from being one, and its stamp.
 
     Args:

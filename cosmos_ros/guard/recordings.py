@@ -94,9 +94,7 @@ def _judge(
         return Verdict(Response.REJECT, None, by_time(trajectory), stamp_ns=stamp)
     now = stamp if measured is None else measured.stamp_ns
     # Of several controllers, the one that moves the most joints of this trajectory.
-    running = max(
-        executing.values(), key=lambda t: len(set(t.joint_names) & set(trajectory.joint_names)), default=None
-    )
+    running = max(executing.values(), key=lambda t: len(set(t.joint_names) & set(trajectory.joint_names)), default=None)
     return guard.judge(trajectory, GuardContext(now, measured, running))
 
 

@@ -36,9 +36,8 @@ class Path:
 
     def until(self, count: int) -> Path:
         """Return the path up to grid point ``count - 1``."""
-        return Path(
-            self.limits.until(count), self.lines.until(count), self.positions[:count], self.tangents[:count], self.motion
-        )
+        limits, lines = self.limits.until(count), self.lines.until(count)
+        return Path(limits, lines, self.positions[:count], self.tangents[:count], self.motion)
 
     @property
     def starts_at_rest(self) -> bool:
@@ -120,7 +119,8 @@ def _joint_ceiling(motion: Motion, positions: FloatArray, tangents: FloatArray, 
         up = upper_bound(q, law.upper_offset, law.upper_gain, law.upper_position, vmax)
         down = upper_bound(-q, law.lower_offset, law.lower_gain, -law.lower_position, vmax)
         bound[:, column] = scale * np.where(tangents[:, column] > 0.0, up, down)
-    return _ceiling(np.abs(tangents), bound).min(axis=1)
+    lowest: FloatArray = _ceiling(np.abs(tangents), bound).min(axis=1)
+    return lowest
 
 
 def _ceiling(speed: FloatArray, bound: FloatArray | float) -> FloatArray:
@@ -189,6 +189,22 @@ def slow_down(path: Path, stamp_ns: int) -> JointTrajectory | None:
     start = None if path.starts_at_rest else 1.0
     profile = fastest(path.limits, path.lines, start=start, end=None)
     return None if profile is None else run(path, profile, stamp_ns)
+
+
+def uniform(path: Path, stamp_ns: int, scale: float) -> JointTrajectory:
+    """Return the whole path ``scale`` times slower, at one scale: the least jerk that it can be run with."""
+    grid = path.limits.grid
+    squared = np.full(len(grid), 1.0 / scale**2)
+    return run(path, Profile(squared, (grid - grid[0]) * scale), stamp_ns)
+
+
+def ramped(path: Path, stamp_ns: int, pace: float, ramp: float) -> JointTrajectory:
+    """Return the path at ``pace`` times its speed, reached smoothly from its own speed over ``ramp`` of path time."""
+    grid = path.limits.grid
+    u = np.clip((grid - grid[0]) / ramp, 0.0, 1.0)
+    speed = 1.0 - (1.0 - pace) * u**3 * (10.0 - 15.0 * u + 6.0 * u**2)
+    seconds = np.concatenate(([0.0], np.cumsum(2.0 * np.diff(grid) / (speed[:-1] + speed[1:]))))
+    return run(path, Profile(speed**2, seconds), stamp_ns)
 
 
 def stop_by(path: Path, stamp_ns: int, limit: float) -> JointTrajectory | None:

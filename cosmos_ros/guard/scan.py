@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from cosmos_ros.guard.kinematics import Points, Samples
 from cosmos_ros.types import FloatArray
@@ -65,7 +66,11 @@ def scan(
 
 
 def _scan(
-    samples: Samples, clearance: Callable[[Points], FloatArray], rate: Callable[[Points], FloatArray], resolution: float, slack: float
+    samples: Samples,
+    clearance: Callable[[Points], FloatArray],
+    rate: Callable[[Points], FloatArray],
+    resolution: float,
+    slack: float,
 ) -> Crossing | None:
     points: Points | None = samples.grid
     seen = 0
@@ -75,9 +80,9 @@ def _scan(
         seen += len(points)
         value = clearance(points)
         allowance = rate(points) * points.half_seconds[:, None]
-        # Negated, so that NaN counts as a violation.
-        broken = ~(value >= -slack).all(axis=1)
-        undecided = ~((value - allowance >= -slack) | (allowance <= resolution)).all(axis=1) & ~broken
+        broken = _broken(value, slack)
+        certified = (value - allowance >= -slack) | (allowance <= resolution)
+        undecided = np.logical_not(certified.all(axis=1) | broken)
         if broken.any():
             known = points.only(int(np.argmax(broken)))
         if known is not None:
@@ -94,9 +99,7 @@ def _scan(
     return None if known is None else _refine(samples, clearance, known, slack)
 
 
-def _refine(
-    samples: Samples, clearance: Callable[[Points], FloatArray], bad: Points, slack: float
-) -> Crossing:
+def _refine(samples: Samples, clearance: Callable[[Points], FloatArray], bad: Points, slack: float) -> Crossing:
     """Narrow down the crossing between the start of an interval and its violated midpoint."""
     segment, high = int(bad.segment[0]), float(bad.u[0])
     low = max(high - float(bad.half[0]), 0.0)
@@ -105,10 +108,16 @@ def _refine(
     column = 0
     while True:
         value = clearance(Points(samples, np.full(len(u), segment), u, np.zeros(len(u))))
-        broken = ~(value >= -slack).all(axis=1)
+        broken = _broken(value, slack)
         broken[-1] = True
         k = int(np.argmax(broken))
         column = int(np.argmin(value[k]))
         if k == 0 or (u[k] - u[k - 1]) * duration < _TIME_RESOLUTION or u[k] == u[k - 1]:
             return Crossing(segment, float(u[k]), column)
         u = np.linspace(u[k - 1], u[k], _SECTIONS + 1)
+
+
+def _broken(value: FloatArray, slack: float) -> npt.NDArray[np.bool_]:
+    """Return which points break a bound; negated, so that NaN does."""
+    result: npt.NDArray[np.bool_] = np.logical_not((value >= -slack).all(axis=1))
+    return result

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -23,15 +24,10 @@ from trajectory_msgs.msg import JointTrajectory
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.errors import ConfigError, InputError
 from cosmos_ros.guard import Guard, Response, Verdict
-from cosmos_ros.guard.checks.intake import RawPoint, RawTrajectory, assemble
+from cosmos_ros.guard.reading import read_message
 from cosmos_ros.guard.setup import surroundings_of
 from cosmos_ros.guard.supervisor import Output, State, Supervisor
-from cosmos_ros.messages import (
-    joint_state_from_message,
-    joint_trajectory_message,
-    ns_from_duration,
-    ns_from_stamp,
-)
+from cosmos_ros.messages import joint_state_from_message, joint_trajectory_message
 from cosmos_ros.nodes import qos
 from cosmos_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics
 from cosmos_ros.nodes.guard_parameters import guard_config, parameters, supervisor_config
@@ -48,7 +44,7 @@ _LEVELS = {
 }
 
 
-class GuardNode(Node):  # type: ignore[misc]
+class GuardNode(Node):
     """Wires the supervisor to ROS."""
 
     def __init__(self) -> None:
@@ -65,7 +61,11 @@ class GuardNode(Node):  # type: ignore[misc]
         self._controllers = embodiment.controllers
         config = guard_config(
             values,
-            surroundings_of(embodiment, minimum_singular_value=values["minimum_singular_value"]),
+            surroundings_of(
+                embodiment,
+                minimum_singular_value=values["minimum_singular_value"],
+                maximum_condition_number=values["maximum_condition_number"] or inf,
+            ),
             tuple(joints for _, joints in self._controllers),
         )
         self._limits = embodiment.limits
@@ -119,7 +119,7 @@ class GuardNode(Node):  # type: ignore[misc]
 
     def _on_candidate(self, message: Any) -> None:
         now = self._now()
-        trajectory, stamp = read_candidate(message, self._limits, self._supervisor.guard.config.max_points)
+        trajectory, stamp = read_message(message, self._limits, self._supervisor.guard.config.max_points)
         uncertainty = None
         if self._uncertainty is not None and now - self._uncertainty[0] < NANOSECONDS:
             uncertainty = self._uncertainty[1]
@@ -134,7 +134,7 @@ class GuardNode(Node):  # type: ignore[misc]
         me = (self.get_name(), self.get_namespace())
         others: dict[str, list[str]] = {}
         listeners: dict[str, int] = {}
-        for topic, publisher in self._outputs.items():
+        for publisher in self._outputs.values():
             infos = self.get_publishers_info_by_topic(publisher.topic_name)
             owners = [(info.node_name, info.node_namespace) for info in infos]
             rivals = [f"{space.rstrip('/')}/{name}" for name, space in owners if (name, space) != me]
@@ -167,7 +167,7 @@ class GuardNode(Node):  # type: ignore[misc]
     def _apply(self, output: Output) -> None:
         published: int | None = None
         if output.send is not None:
-            for (topic, joints), publisher in zip(self._controllers, self._outputs.values(), strict=True):
+            for (_, joints), publisher in zip(self._controllers, self._outputs.values(), strict=True):
                 part = only(output.send, joints)
                 if part is not None:
                     publisher.publish(joint_trajectory_message(part))
@@ -217,31 +217,6 @@ class GuardNode(Node):  # type: ignore[misc]
         self._diagnostics.set("state", level, message, {"brakes": supervisor.counters.brakes})
         trouble = supervisor.trouble(self._now())
         self._diagnostics.set("joint states", ERROR if trouble else OK, trouble or "fresh")
-
-
-def read_candidate(message: Any, limits: Any, max_points: int) -> tuple[Trajectory | list[Any], int]:
-    """Return a message as a record, or as the violations that keep it from being one, and its stamp."""
-    from cosmos_ros.guard import Violation
-
-    try:
-        stamp = ns_from_stamp(message.header.stamp, where="action_trajectory header.stamp")
-    except InputError as error:
-        return [Violation("structure", message=str(error))], 0
-    if len(message.points) > max_points:
-        return [Violation("structure", message=f"{len(message.points)} points, at most {max_points}")], stamp
-    try:
-        points = tuple(
-            RawPoint(
-                ns_from_duration(p.time_from_start, where="time_from_start"),
-                p.positions,
-                p.velocities,
-                p.accelerations,
-            )
-            for p in message.points
-        )
-    except InputError as error:
-        return [Violation("timing", message=str(error))], stamp
-    return assemble(RawTrajectory(tuple(message.joint_names), stamp, points), limits), stamp
 
 
 def only(trajectory: Trajectory, joints: Sequence[str]) -> Trajectory | None:

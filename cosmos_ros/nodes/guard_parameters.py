@@ -33,12 +33,12 @@ def parameters() -> list[Parameter]:
         Parameter("effort_scale", 1.0, _SCALE.format("effort"), 0.01, 1.0, read_only=True),
         Parameter("cartesian_scale", 1.0, _SCALE.format("tool speed and acceleration"), 0.01, 1.0, read_only=True),
         Parameter("workspace_margin", 0.0, "Kept off box and table, m.", 0.0, 1.0, read_only=True),
-        Parameter("collision_margin", 0.01, "Least distance between two parts of the arm, m.", 0.0, 0.2, read_only=True),
+        Parameter("collision_margin", 0.01, "Least distance between parts of the arm, m.", 0.0, 0.2, read_only=True),
         Parameter(
             "minimum_singular_value", 0.02,
             "Smallest singular value of the tool's Jacobian (m, rad) that is let through.", 0.0, 1.0, read_only=True,
         ),
-        Parameter("max_state_age", 0.2, "Oldest joint state that a judgement may rest on, s.", 0.01, 10.0, read_only=True),
+        Parameter("max_state_age", 0.2, "Oldest joint state a judgement may rest on, s.", 0.01, 10.0, read_only=True),
         Parameter("max_stamp_age", 0.5, "How far a start may lie in the past, s.", 0.0, 60.0, read_only=True),
         Parameter("max_stamp_lead", 1.0, "How far a start may lie in the future, s.", 0.0, 60.0, read_only=True),
         Parameter("max_duration", 10.0, "Longest trajectory, s.", 0.1, 600.0, read_only=True),
@@ -64,6 +64,14 @@ def parameters() -> list[Parameter]:
         Parameter("allow_slow_down", True, "Slow a trajectory that is too fast; otherwise reject it.", read_only=True),
         Parameter("allow_truncate", True, "Stop before what must not be reached; otherwise reject.", read_only=True),
         Parameter("max_time_scale", 5.0, "Slowest that a trajectory may be made.", 1.0, 100.0, read_only=True),
+        Parameter(
+            "linear_ends", True, "Position-only trajectories start and end in standstill, as acceleration counts it.",
+            read_only=True,
+        ),
+        Parameter(
+            "maximum_condition_number", 0.0, "Largest condition number of the tool's Jacobian; 0: any.", 0.0, 1e6,
+            read_only=True,
+        ),
         Parameter("recovery", True, "Let a joint outside its bound move, inwards only.", read_only=True),
         Parameter("brake_scale", 0.9, "Part of the acceleration bound that braking uses.", 0.05, 1.0, read_only=True),
         Parameter("brake_on_reject", True, "Brake when a candidate is rejected; otherwise finish what is executed."),
@@ -82,7 +90,7 @@ def guard_config(
         "cartesian_scale", "workspace_margin", "collision_margin", "max_state_age", "max_stamp_age", "max_stamp_lead",
         "max_duration", "minimum_step", "maximum_step", "start_position_tolerance", "start_velocity_tolerance",
         "tracking_tolerance", "end_velocity_tolerance", "mimic_tolerance", "allow_slow_down", "allow_truncate",
-        "max_time_scale", "recovery", "brake_scale",
+        "max_time_scale", "linear_ends", "recovery", "brake_scale",
     )  # fmt: skip
     return GuardConfig(
         checks=frozenset(name for name in OPTIONAL_CHECKS if values[f"check.{name}"]),

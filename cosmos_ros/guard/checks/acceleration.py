@@ -13,7 +13,8 @@ class Acceleration:
     """Every joint stays below its acceleration bound.
 
     Lines have no acceleration between knots; there the change of velocity at an interior knot is spread over the
-    neighbouring half segments: ``2 (v⁺ - v⁻) / (t₊ - t₋)``.
+    neighbouring half segments: ``2 (v⁺ - v⁻) / (t₊ - t₋)``. With ``linear_ends`` the first and last velocity are
+    held against standstill in the same way, over their own half segment.
     """
 
     name = "acceleration"
@@ -24,26 +25,33 @@ class Acceleration:
         bound = motion.table.acceleration
         if motion.degree > 1:
             return outside(motion, 2, -bound, bound, limit=self.name, slack=slack)
-        if len(motion.times) < 3:
+        if len(motion.times) < 2:
             return []
         with np.errstate(all="ignore"):
             velocity = np.diff(motion.positions, axis=0) / motion.durations[:, None]
             value = 2.0 * np.diff(velocity, axis=0) / (motion.times[2:] - motion.times[:-2])[:, None]
+            first = 1
+            if case.config.linear_ends:
+                first = 0
+                begin = 2.0 * velocity[:1] / motion.durations[0]
+                end = -2.0 * velocity[-1:] / motion.durations[-1]
+                value = np.concatenate((begin, value, end))
         broken = ~(np.abs(value) <= bound + slack)
         found = []
         for joint in np.flatnonzero(broken.any(axis=0)):
-            knot = int(np.argmax(broken[:, joint]))
-            side = np.sign(value[knot, joint]) or 1.0
+            row = int(np.argmax(broken[:, joint]))
+            knot = row + first
+            side = np.sign(value[row, joint]) or 1.0
             worst = value[:, joint][np.argmax(side * value[:, joint])]
             found.append(
                 Violation(
                     limit=self.name,
                     joint=motion.names[joint],
-                    step=knot + 1 - motion.offset,
-                    time=float(motion.times[knot + 1]),
+                    step=max(knot - motion.offset, 0),
+                    time=float(motion.times[knot]),
                     value=float(worst),
                     bound=float(np.copysign(bound[joint], side)),
-                    last_safe_point=knot + 1 - motion.offset,
+                    last_safe_point=motion.last_safe_point(knot, includes_start=False),
                 )
             )
         return found

@@ -28,15 +28,14 @@ def leaves(
         links: Links whose origins are held against the region.
         clearance: Of positions ``[M, 3]``: metres to violation, ``[M]``.
     """
+
     def every(points: Points) -> FloatArray:
         return np.stack([clearance(points.pose(link)[:, :3, 3]) for link in links], axis=1)
 
     def rate(points: Points) -> FloatArray:
         return np.stack([points.rates(link).speed for link in links], axis=1)
 
-    crossing = scan(
-        samples, every, rate, resolution=RESOLUTION, slack=case.config.slack, recovery=case.config.recovery
-    )
+    crossing = scan(samples, every, rate, resolution=RESOLUTION, slack=case.config.slack, recovery=case.config.recovery)
     if crossing is None:
         return None
     at = Points(samples, np.array([crossing.segment]), np.array([crossing.u]), np.zeros(1))
@@ -135,6 +134,4 @@ class Plane:
             return []
         crossing, position = out
         message = "goes below the plane"
-        return [
-            _violation(case, crossing, self.name, self.links[crossing.column], float(position[2]), bound, message)
-        ]
+        return [_violation(case, crossing, self.name, self.links[crossing.column], float(position[2]), bound, message)]

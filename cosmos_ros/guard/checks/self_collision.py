@@ -17,7 +17,7 @@ _AXES = {"x": 0, "y": 1, "z": 2}
 
 
 def segment_distance(a0: FloatArray, a1: FloatArray, b0: FloatArray, b1: FloatArray) -> FloatArray:
-    """Return the distances between line segments with ends ``[..., 3]`` (Ericson, Real-Time Collision Detection 5.1.9)."""
+    """Return distances between line segments with ends ``[..., 3]`` (Ericson, Real-Time Collision Detection, 5.1.9)."""
     da, db, gap = a1 - a0, b1 - b0, a0 - b0
     aa, bb, ab = _dot(da, da), _dot(db, db), _dot(da, db)
     ag, bg = _dot(da, gap), _dot(db, gap)
@@ -28,7 +28,8 @@ def segment_distance(a0: FloatArray, a1: FloatArray, b0: FloatArray, b1: FloatAr
     t = ((ab * s + bg) / np.maximum(bb, tiny)).clip(0.0, 1.0)
     s = ((ab * t - ag) / np.maximum(aa, tiny)).clip(0.0, 1.0)
     apart = gap + s[..., None] * da - t[..., None] * db
-    return np.sqrt(_dot(apart, apart))
+    result: FloatArray = np.sqrt(_dot(apart, apart))
+    return result
 
 
 def _dot(a: FloatArray, b: FloatArray) -> FloatArray:
@@ -80,7 +81,9 @@ class SelfCollision:
         poses = np.stack([points.pose(link) for link in self._links], axis=1)[:, self._link_of]
         ends = np.einsum("mcij,cej->mcei", poses[..., :3, :3], self._ends) + poses[:, :, None, :3, 3]
         a, b = ends[:, self._first], ends[:, self._second]
-        return segment_distance(a[:, :, 0], a[:, :, 1], b[:, :, 0], b[:, :, 1]) - self._radii
+        apart = segment_distance(a[:, :, 0], a[:, :, 1], b[:, :, 0], b[:, :, 1])
+        result: FloatArray = apart - self._radii
+        return result
 
     def __call__(self, case: Case) -> list[Violation]:
         """See class."""

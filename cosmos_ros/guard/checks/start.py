@@ -8,20 +8,36 @@ from cosmos_ros.guard.checks.base import Case
 from cosmos_ros.guard.context import GuardContext
 from cosmos_ros.guard.verdict import Violation
 from cosmos_ros.trajectory.splice import motion_at
-from cosmos_ros.types import FloatArray
+from cosmos_ros.types import NANOSECONDS, FloatArray
 
 
 def jump(
-    case: Case, positions: FloatArray, velocities: FloatArray | None, *, position: float, velocity: float, what: str
+    case: Case,
+    positions: FloatArray,
+    velocities: FloatArray | None,
+    *,
+    what: str,
+    implied: bool = False,
 ) -> list[Violation]:
-    """Return the jumps from a state to the first point, one a joint."""
+    """Return the jumps from a state to the first point, one a joint.
+
+    Args:
+        case: What is judged.
+        positions, velocities: ``[J]`` of the state in the motion's order.
+        what: The state's name for the report.
+        implied: Lines count with the speed of their first segment.
+    """
     motion, slack = case.motion, case.config.slack
+    position, velocity = case.config.start_position_tolerance, case.config.start_velocity_tolerance
     first = motion.trajectory
     found = []
     step = np.abs(_difference(first.positions[0] - positions, motion.table.continuous))
     speed = np.zeros_like(step)
     if first.velocities is not None and velocities is not None:
         speed = np.abs(first.velocities[0] - velocities)
+    elif first.velocities is None and velocities is not None and implied and len(first.times_ns) > 1:
+        step_ns = float(first.times_ns[1] - first.times_ns[0])
+        speed = np.abs((first.positions[1] - first.positions[0]) * (NANOSECONDS / step_ns) - velocities)
     for joint in range(len(step)):
         for value, bound, kind in ((step[joint], position, "position"), (speed[joint], velocity, "velocity")):
             if not value <= bound + slack:
@@ -66,14 +82,13 @@ class StartDiscontinuity:
         positions = measured.positions[order]
         velocities = None if measured.velocities is None else measured.velocities[order]
         commanded = commanded_at(context, motion.names, start_ns(case))
-        tight = {"position": config.start_position_tolerance, "velocity": config.start_velocity_tolerance}
         if commanded is None:
             if motion.offset:  # it moves there from the measured state, within the other limits
                 return []
-            return jump(case, positions, velocities, what="the measured state", **tight)
+            return jump(case, positions, velocities, what="the measured state")
         found = []
         if not motion.offset:
-            found = jump(case, commanded[0], commanded[1], what="the motion being executed", **tight)
+            found = jump(case, commanded[0], commanded[1], what="the motion being executed", implied=True)
         expected = commanded_at(context, motion.names, measured.stamp_ns)
         if expected is not None:
             error = np.abs(_difference(positions - expected[0], motion.table.continuous))

@@ -21,7 +21,8 @@ class Units:
         motion = case.motion
         table = motion.table
         enclosure = motion.hull(0)
-        if bool(np.all((enclosure.lower >= table.lower - case.config.slack) & (enclosure.upper <= table.upper + case.config.slack))):
+        slack = case.config.slack
+        if bool(np.all((enclosure.lower >= table.lower - slack) & (enclosure.upper <= table.upper + slack))):
             return []
         points = motion.positions[motion.offset :]
         span = table.upper - table.lower
@@ -32,10 +33,10 @@ class Units:
             column = points[:, joint]
             step = int(np.argmax(far[:, joint]))
             low, high = table.lower[joint], table.upper[joint]
-            slack = 0.05 * (high - low)
+            room = 0.05 * (high - low)
             for factor, text in ((np.pi / 180.0, "degrees, not radians"), (1e-3, "millimetres, not metres")):
                 values = column * factor
-                if np.all((values >= low - slack) & (values <= high + slack)):
+                if np.all((values >= low - room) & (values <= high + room)):
                     bound = high if column[step] > high else low
                     found.append(
                         Violation(

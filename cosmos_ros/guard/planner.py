@@ -1,0 +1,212 @@
+"""The planner of the response: what may be sent in place of a trajectory that breaks a limit.
+
+Whatever it proposes is checked like any other trajectory before it is given out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from cosmos_ros.guard import retime
+from cosmos_ros.guard.checker import Checker, Findings
+from cosmos_ros.guard.checks.start import commanded_at
+from cosmos_ros.guard.config import CURED_BY_STOPPING, CURED_BY_TIME
+from cosmos_ros.guard.context import GuardContext
+from cosmos_ros.guard.motion import Motion, make_motion
+from cosmos_ros.guard.uniform import uniform_scale
+from cosmos_ros.types import NANOSECONDS, FloatArray, JointTrajectory
+
+# How often a re-timed motion is tightened until its own check passes.
+_ATTEMPTS = 4
+_TIGHTER = 0.93
+# Measured speeds below this are noise, not motion, rad/s or m/s.
+_STILL = 0.02
+
+
+class Planner:
+    """Proposes slower, shorter and braking motions for one robot.
+
+    Args:
+        checker: Decides on every proposal.
+    """
+
+    def __init__(self, checker: Checker) -> None:
+        self.checker = checker
+        self.config = checker.config
+
+    def slow_down(self, aligned: JointTrajectory, findings: Findings, context: GuardContext) -> JointTrajectory | None:
+        """Return the same path at a legal speed, ending at rest; None when there is none."""
+        motion = findings.motion
+        kinds = {v.limit for v in findings.violations}
+        if motion is None or not kinds <= CURED_BY_TIME | {"end_velocity"}:
+            return None
+        if motion.degree == 1:
+            return self._first_legal(self._stretched(motion, aligned), aligned, context)
+        if not _plannable(motion):
+            return None
+        stop = float(motion.times[-1]) if "end_velocity" in kinds else None
+        return self._first_legal(self._runs(motion, aligned.stamp_ns, context, stop), aligned, context)
+
+    def truncate(
+        self, aligned: JointTrajectory, findings: Findings, context: GuardContext
+    ) -> tuple[JointTrajectory, float] | None:
+        """Return a legal run to rest at the last possible point before what stopping cures, and its path time."""
+        motion = findings.motion
+        kinds = {v.limit for v in findings.violations}
+        curable = CURED_BY_TIME | CURED_BY_STOPPING | {"end_velocity", "duration"}
+        fatal = [v for v in findings.violations if v.limit in CURED_BY_STOPPING | {"duration"}]
+        if motion is None or motion.degree == 1 or not _plannable(motion) or not kinds <= curable or not fatal:
+            return None
+        last = min(v.last_safe_point for v in fatal)
+        for point in range(last, 0, -1):
+            stop = float(motion.times[point])
+            sent = self._first_legal(self._runs(motion, aligned.stamp_ns, context, stop), aligned, context)
+            if sent is not None:
+                return sent, stop
+        return None
+
+    def _first_legal(
+        self, proposals: Iterator[JointTrajectory], aligned: JointTrajectory, context: GuardContext
+    ) -> JointTrajectory | None:
+        """Return the first proposal that passes every check and is not slower than allowed."""
+        longest = self.config.max_time_scale * duration_of(aligned)
+        for proposal in proposals:
+            if duration_of(proposal) > longest:
+                continue
+            if not self.checker.examine(proposal, context).violations:
+                return proposal
+        return None
+
+    def _runs(
+        self, motion: Motion, stamp_ns: int, context: GuardContext, stop: float | None
+    ) -> Iterator[JointTrajectory]:
+        """Yield runs through the path, the fastest first, then ones with less jerk."""
+        scale = 1.0
+        path = None
+        for _ in range(_ATTEMPTS):
+            path = self.path(motion, context, scale=scale)
+            fastest = retime.slow_down(path, stamp_ns) if stop is None else retime.stop_by(path, stamp_ns, stop)
+            if fastest is None:
+                break
+            yield fastest
+            scale *= _TIGHTER
+        if path is None or stop is not None:
+            return
+        if path.starts_at_rest:
+            need = max(uniform_scale(motion, self.config), 1.0 / np.sqrt(max(float(path.limits.ceiling.min()), 1e-12)))
+            for more in (1.001, 1.02, 1.1, 1.3, 1.7, 2.5):
+                yield retime.uniform(path, stamp_ns, need * more)
+            return
+        for pace in (0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4):
+            for ramp in (0.1, 0.2, 0.4):
+                yield retime.ramped(path, stamp_ns, pace, ramp)
+
+    def _stretched(self, motion: Motion, aligned: JointTrajectory) -> Iterator[JointTrajectory]:
+        """Yield the same lines with all times scaled: lines stay lines only under one scale."""
+        need = uniform_scale(motion, self.config)
+        for more in (1.0, 1.01, 1.1, 1.3, 1.7, 2.5, 4.0):
+            times = np.ceil(aligned.times_ns * (need * more)).astype(np.int64)
+            yield replace(aligned, times_ns=times)
+
+    def with_tail(self, aligned: JointTrajectory, findings: Findings, context: GuardContext) -> JointTrajectory | None:
+        """Append a straight, even deceleration to rest; None when that would break a limit."""
+        motion = findings.motion
+        if motion is None or aligned.velocities is None:
+            return None
+        speed = aligned.velocities[-1]
+        seconds = stopping_time(speed, motion.table.acceleration * self.config.brake_scale)
+        if not 0.0 < seconds < self.config.max_duration:
+            return None
+        if aligned.accelerations is not None:
+            return None  # a quintic cannot end its acceleration at once; it stops on its path instead
+        tail_ns = int(np.ceil(seconds * NANOSECONDS))
+        end = aligned.positions[-1] + 0.5 * (tail_ns / NANOSECONDS) * speed
+        tail = replace(
+            aligned,
+            times_ns=np.append(aligned.times_ns, aligned.times_ns[-1] + tail_ns),
+            positions=np.concatenate((aligned.positions, end[None])),
+            velocities=np.concatenate((aligned.velocities, np.zeros_like(speed)[None])),
+        )
+        return None if self.checker.examine(tail, context).violations else tail
+
+    def brake(self, context: GuardContext) -> JointTrajectory | None:
+        """Return the quickest legal stop from what is being executed, along its path.
+
+        None when nothing moves, or when the executed trajectory, which ends at rest, is itself the quickest stop.
+        Without a trajectory in execution the joints decelerate together, evenly, from the measured velocities.
+        """
+        executing, end = context.executing, context.moving_until_ns()
+        if executing is None or end is None or context.now_ns >= end:
+            return self._straight_stop(context)
+        at = commanded_at(context, executing.joint_names, context.now_ns)
+        if at is None or executing.velocities is None or len(executing.times_ns) < 2 or _still(at[1], 1e-6):
+            return None if executing.velocities is not None else self._hold(executing, at, context)
+        motion = make_motion(executing, self.checker.table(executing.joint_names), None)
+        begin = (context.now_ns - executing.stamp_ns) / NANOSECONDS
+        # With all of the bound the executed run itself is admissible, so that some stop always is.
+        for scale in (self.config.brake_scale, 1.0, 1.0 / retime.AIM):
+            stop = retime.brake(self.path(motion, context, scale=scale, begin=begin), context.now_ns)
+            if stop is not None:
+                return stop
+        return None
+
+    def _hold(
+        self, executing: JointTrajectory, at: tuple[FloatArray, FloatArray] | None, context: GuardContext
+    ) -> JointTrajectory | None:
+        """Return a standstill where lines are now: their motion has no speed that could fall evenly."""
+        if at is None:
+            return None
+        soon = round(max(self.config.minimum_step, 0.01) * NANOSECONDS)
+        times = np.array([0, soon], dtype=np.int64)
+        return JointTrajectory(executing.joint_names, context.now_ns, times, np.stack((at[0], at[0])))
+
+    def _straight_stop(self, context: GuardContext) -> JointTrajectory | None:
+        measured = context.measured
+        if measured is None or measured.velocities is None:
+            return None
+        known = [i for i, name in enumerate(measured.names) if name in self.checker.limits.joints]
+        positions, speed = measured.positions[known], measured.velocities[known]
+        if not np.isfinite(positions).all() or not np.isfinite(speed).all() or _still(speed, _STILL):
+            return None
+        names = tuple(measured.names[i] for i in known)
+        bound = self.checker.table(names).acceleration * self.config.brake_scale
+        stop_ns = round(max(stopping_time(speed, bound), self.config.minimum_step) * NANOSECONDS)
+        end = positions + 0.5 * (stop_ns / NANOSECONDS) * speed
+        return JointTrajectory(
+            names,
+            context.now_ns,
+            np.array([0, stop_ns], dtype=np.int64),
+            np.stack((positions, end)),
+            np.stack((speed, np.zeros_like(speed))),
+        )
+
+    def path(self, motion: Motion, context: GuardContext, *, scale: float, begin: float | None = None) -> retime.Path:
+        """Lay a motion on a grid with all limits on its run."""
+        sampler, tools = self.checker.sampler, self.checker.limits.cartesian
+        samples = None if sampler is None or not tools else sampler.samples(motion, context.measured)
+        return retime.make_path(motion, self.config, begin=begin, scale=scale, tools=tools, samples=samples)
+
+
+def stopping_time(speed: FloatArray, acceleration: FloatArray) -> float:
+    """Return the shortest time in which all joints can decelerate together, evenly, to rest.
+
+    Joints without a known acceleration bound are given 1 rad/s² (m/s²).
+    """
+    bound = np.where(np.isfinite(acceleration), acceleration, 1.0)
+    return float(np.max(np.abs(speed) / bound, initial=0.0))
+
+
+def duration_of(trajectory: JointTrajectory) -> float:
+    """Return seconds from the first to the last point."""
+    return float(trajectory.times_ns[-1] - trajectory.times_ns[0]) / NANOSECONDS
+
+
+def _plannable(motion: Motion) -> bool:
+    return len(motion.times) > 1 and not motion.offset
+
+
+def _still(velocities: FloatArray, tolerance: float) -> bool:
+    return bool(np.all(np.abs(velocities) <= tolerance))
