@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -124,6 +125,7 @@ class RobotDescription(_Record):
         return self
 
 
+@lru_cache(maxsize=8)
 def load_description(robot: str, path: Path | None = None) -> RobotDescription:
     """Read the simulator's description of a robot.
 

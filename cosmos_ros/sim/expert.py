@@ -13,8 +13,7 @@ import numpy as np
 
 from cosmos_ros.embodiment import Embodiment, RecordedStates, load_embodiment
 from cosmos_ros.errors import ConfigError, CosmosRosError, InputError, ModelError
-from cosmos_ros.kinematics import ResidualGate
-from cosmos_ros.kinematics.ik import InverseKinematics
+from cosmos_ros.kinematics import InverseKinematics, ResidualGate, chunk_to_trajectory
 from cosmos_ros.sim.imagination import Imagination, step_times_ns
 from cosmos_ros.sim.pick_and_place import Pace, PickAndPlacePolicy, ToolState
 from cosmos_ros.sim.rendering import GL_BACKEND, mujoco
@@ -252,8 +251,6 @@ class Expert:
         begin = time.perf_counter()
         if request.actions is None or observation.joints is None:
             raise InputError("forward dynamics needs actions and a joint state", where="request")
-        from cosmos_ros.kinematics import chunk_to_trajectory
-
         chunk = self._embodiment.decode_actions(
             np.asarray(request.actions, dtype=np.float64),
             self._embodiment.tool_poses(observation),

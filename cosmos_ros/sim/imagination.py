@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -22,10 +24,15 @@ def world_of(embodiment: Embodiment, *, scene: Tabletop | None = None, seed: int
     Raises:
         ConfigError: The embodiment has no joints, or no simulator description.
     """
-    urdf = load_spec(embodiment.path).urdf_path
+    urdf = _urdf_of(embodiment.path)
     if urdf is None:
         raise ConfigError(f"embodiment {embodiment.name} has no joints to simulate", where="simulated world")
     return SimWorld(urdf, limits=embodiment.limits, home=embodiment.home, scene=scene, seed=seed)
+
+
+@lru_cache(maxsize=8)
+def _urdf_of(path: Path) -> Path | None:
+    return load_spec(path).urdf_path
 
 
 class Imagination:

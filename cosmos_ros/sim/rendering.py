@@ -1,7 +1,7 @@
-"""Off-screen rendering: choosing the GL backend before MuJoCo is imported, and a camera renderer.
+"""Off-screen rendering: choosing the GL backend, and a camera renderer.
 
-MuJoCo binds to one GL library when it is imported, and a wrong choice cannot be undone in the process. Every
-module of this package therefore takes ``mujoco`` from here.
+MuJoCo loads the GL library that ``MUJOCO_GL`` names when it is imported, and fails to import when that one is missing.
+Every module of this package therefore takes ``mujoco`` from here, where a library that works is chosen first.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def select_backend() -> str:
     A value the user set is kept. On Linux the windowed default is never used: nothing here opens a window.
     """
     chosen = os.environ.get("MUJOCO_GL", "").lower()
-    if not chosen and sys.platform == "linux" and "mujoco" not in sys.modules:
+    if not chosen and sys.platform == "linux":
         chosen = "egl" if _egl_works() else "osmesa" if _osmesa_works() else "disable"
         os.environ["MUJOCO_GL"] = chosen
     if chosen == "egl" and not os.environ.get("DISPLAY"):
@@ -91,6 +91,13 @@ def _import_mujoco() -> Any:
 
 mujoco: Any = _import_mujoco()
 GL_BACKEND: str = select_backend()
+
+
+def _gl_context(width: int, height: int) -> Any:
+    """Return a context of the chosen backend, also where MuJoCo was imported with another one before."""
+    if GL_BACKEND in ("egl", "osmesa"):
+        return importlib.import_module(f"mujoco.{GL_BACKEND}").GLContext(width, height)
+    return mujoco.GLContext(width, height)
 
 
 @dataclass(frozen=True)
@@ -146,7 +153,7 @@ class CameraRenderer:
         width = max(camera.width for camera in cameras.values())
         height = max(camera.height for camera in cameras.values())
         try:
-            self._gl: Any = mujoco.GLContext(width, height)
+            self._gl: Any = _gl_context(width, height)
         except Exception as error:
             raise ConfigError(f"off-screen OpenGL ({GL_BACKEND}) failed: {error}", hint=INSTALL_HINT) from error
         self._scene = mujoco.MjvScene(model, maxgeom=1000)
