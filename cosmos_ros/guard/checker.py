@@ -79,17 +79,30 @@ class Checker:
     def check(self, trajectory: JointTrajectory, context: GuardContext) -> Findings:
         """Check one trajectory as the controller would run it from the given state."""
         terminal = self.terminal(trajectory, context)
-        return Findings(by_time(terminal), None) if terminal else self.examine(trajectory, context)
+        if terminal:
+            return Findings(by_time(terminal), None)
+        with np.errstate(all="ignore"):
+            return self.examine(trajectory, context)
 
     def examine(self, trajectory: JointTrajectory, context: GuardContext) -> Findings:
         """Check a trajectory that is known to pass the terminal checks."""
         table = self.table(trajectory.joint_names)
         motion = make_motion(trajectory, table, self.start_knot(trajectory, table, context))
         case = Case(motion, context, self.config, self.sampler)
-        found: list[Violation] = []
+        if not np.isfinite(motion.coefficients).all():
+            found = [Violation("nonfinite", message="the interpolation overflows")]
+            return Findings(tuple(found), motion)
+        found = []
         for check in self.checks:
             found += check(case)
         return Findings(by_time(found), motion)
+
+    def legal(self, trajectory: JointTrajectory, context: GuardContext) -> bool:
+        """Whether a trajectory that passes the terminal checks breaks nothing; stops at the first violation."""
+        table = self.table(trajectory.joint_names)
+        motion = make_motion(trajectory, table, self.start_knot(trajectory, table, context))
+        case = Case(motion, context, self.config, self.sampler)
+        return bool(np.isfinite(motion.coefficients).all()) and not any(check(case) for check in self.checks)
 
     def start_knot(self, trajectory: JointTrajectory, table: LimitTable, context: GuardContext) -> Knot | None:
         """Return where the controller starts from: the executed motion, else the measured state, at now."""

@@ -43,12 +43,14 @@ class Guard:
         enabled limit between its points either, and ends at rest.
         """
         began = perf_counter()
-        verdict = self._judge(trajectory, context)
+        with np.errstate(all="ignore"):  # whatever overflows is found out, see Checker.examine
+            verdict = self._judge(trajectory, context)
         return replace(verdict, stamp_ns=trajectory.stamp_ns, elapsed_ms=1e3 * (perf_counter() - began))
 
     def brake(self, context: GuardContext) -> JointTrajectory | None:
         """Return the quickest legal stop; None when nothing has to be sent for it. See ``Planner.brake``."""
-        return self.planner.brake(context)
+        with np.errstate(all="ignore"):
+            return self.planner.brake(context)
 
     def _judge(self, trajectory: JointTrajectory, context: GuardContext) -> Verdict:
         terminal = self.checker.terminal(trajectory, context)

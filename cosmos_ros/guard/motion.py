@@ -94,8 +94,7 @@ class Motion:
             if self.accelerations is not None:
                 alone[0, :, 2] = 0.5 * self.accelerations[0]
             return alone
-        with np.errstate(all="ignore"):
-            return hermite_coefficients(self.durations, self.positions, self.velocities, self.accelerations)
+        return hermite_coefficients(self.durations, self.positions, self.velocities, self.accelerations)
 
     @property
     def degree(self) -> int:
@@ -108,8 +107,7 @@ class Motion:
             coefficients = self.coefficients[..., : self.degree + 1]
             for _ in range(order):
                 coefficients = coefficients[..., 1:] * np.arange(1, coefficients.shape[-1])
-            with np.errstate(all="ignore"):
-                self._cache[order] = unit_coefficients(coefficients, self.durations, self.degree - order)
+            self._cache[order] = unit_coefficients(coefficients, self.durations, self.degree - order)
         return self._cache[order]
 
     @cached_property
@@ -117,19 +115,18 @@ class Motion:
         """Bounds of position and its derivatives up to jerk, from the Bernstein control points of all at once."""
         unit = self.unit(0)
         matrix, widths = _all_control_points(self.degree)
-        with np.errstate(all="ignore"):
-            control = (matrix @ unit.reshape(-1, unit.shape[-1]).T).reshape(-1, *unit.shape[:2])
-            result = []
-            begin = 0
-            scale = np.ones((len(self.durations), 1))
-            for order, width in enumerate(widths):
-                part = control[begin : begin + width]
-                begin += width
-                lower, upper = np.minimum.reduce(part), np.maximum.reduce(part)
-                if order:
-                    scale = scale / self.durations[:, None]
-                    lower, upper = lower * scale, upper * scale
-                result.append(Extrema(lower, upper))
+        control = (matrix @ unit.reshape(-1, unit.shape[-1]).T).reshape(-1, *unit.shape[:2])
+        result = []
+        begin = 0
+        scale = np.ones((len(self.durations), 1))
+        for order, width in enumerate(widths):
+            part = control[begin : begin + width]
+            begin += width
+            lower, upper = np.minimum.reduce(part), np.maximum.reduce(part)
+            if order:
+                scale = scale / self.durations[:, None]
+                lower, upper = lower * scale, upper * scale
+            result.append(Extrema(lower, upper))
         return tuple(result)
 
     def hull(self, order: int) -> Extrema:

@@ -76,7 +76,7 @@ class Planner:
         for proposal in proposals:
             if duration_of(proposal) > longest:
                 continue
-            if not self.checker.examine(proposal, context).violations:
+            if self.checker.legal(proposal, context):
                 return proposal
         return None
 
@@ -122,7 +122,7 @@ class Planner:
             return None
         if aligned.accelerations is not None:
             return None  # a quintic cannot end its acceleration at once; it stops on its path instead
-        tail_ns = int(np.ceil(seconds * NANOSECONDS))
+        tail_ns = int(np.ceil(max(seconds, self.config.minimum_step) * NANOSECONDS))
         end = aligned.positions[-1] + 0.5 * (tail_ns / NANOSECONDS) * speed
         tail = replace(
             aligned,
@@ -130,7 +130,7 @@ class Planner:
             positions=np.concatenate((aligned.positions, end[None])),
             velocities=np.concatenate((aligned.velocities, np.zeros_like(speed)[None])),
         )
-        return None if self.checker.examine(tail, context).violations else tail
+        return tail if self.checker.legal(tail, context) else None
 
     def brake(self, context: GuardContext) -> JointTrajectory | None:
         """Return the quickest legal stop from what is being executed, along its path.

@@ -67,7 +67,10 @@ def make_path(
     times = motion.times
     first = times[0] if begin is None else max(begin, float(times[0]))
     knots = np.concatenate(([first], times[times > first + 1e-6]))
-    counts = np.maximum(2, np.ceil(np.diff(knots) / GRID_STEP).astype(int))
+    step = max(GRID_STEP, config.minimum_step)
+    counts = np.ceil(np.diff(knots) / step).astype(int)
+    # Two intervals a segment where there is room: with one, the cubic through its ends would be all there is.
+    counts = np.maximum(counts, np.where(np.diff(knots) > 4.0 * config.minimum_step, 2, 1))
     grid = np.concatenate(
         [np.linspace(a, b, n, endpoint=False) for a, b, n in zip(knots[:-1], knots[1:], counts, strict=True)]
         + [knots[-1:]]
@@ -83,6 +86,8 @@ def make_path(
     tangent_left, tangent_right = at(1, left), at(1, right)
     positions = np.concatenate((at(0, left), at(0, right)[-1:]))
     tangents = np.concatenate((tangent_left, tangent_right[-1:]))
+    if motion.velocities is not None:
+        tangents[-1] = motion.velocities[-1]  # free of rounding: zero is zero
     rows = [(tangent_left, tangent_right, at(2, left), at(2, right))]
     bounds = [np.where(config.enabled("acceleration"), motion.table.acceleration, np.inf)]
     ceiling = np.minimum(1.0, _joint_ceiling(motion, positions, tangents, config))

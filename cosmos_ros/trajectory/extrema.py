@@ -128,7 +128,8 @@ def _into_unit(roots: FloatArray) -> FloatArray:
 
 def extrema(unit: FloatArray) -> Extrema:
     """Return the exact extrema of polynomials ``[M, P]`` on [0, 1], ``[M]`` each; NaN where a coefficient is NaN."""
-    values = evaluate(unit, breakpoints(unit))
+    with np.errstate(all="ignore"):
+        values = evaluate(unit, breakpoints(unit))
     return Extrema(values.min(axis=1), values.max(axis=1))
 
 
@@ -139,6 +140,11 @@ def first_above(unit: FloatArray, bound: FloatArray) -> FloatArray:
         unit: ``[M, P]``.
         bound: ``[M]``.
     """
+    with np.errstate(all="ignore"):
+        return _first_above(unit, bound)
+
+
+def _first_above(unit: FloatArray, bound: FloatArray) -> FloatArray:
     edges = breakpoints(unit)
     values = evaluate(unit, edges)
     # Written so that a NaN counts as being above.
@@ -148,7 +154,7 @@ def first_above(unit: FloatArray, bound: FloatArray) -> FloatArray:
     rows = np.arange(len(unit))
     right = edges[rows, k]
     left = np.where(k == 0, right, edges[rows, np.maximum(k - 1, 0)])
-    for _ in range(60):
+    for _ in range(45):
         middle = 0.5 * (left + right)
         over = ~(evaluate(unit, middle[:, None])[:, 0] <= bound)
         left, right = np.where(over, left, middle), np.where(over, middle, right)

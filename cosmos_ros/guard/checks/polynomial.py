@@ -45,32 +45,31 @@ def outside(
     exact = extrema(unit)
     above = ~(exact.upper <= upper[joints] + slack)
     below = ~(exact.lower >= lower[joints] - slack)
-    found: list[Violation] = []
-    for joint in np.unique(joints[above | below]):
-        rows = np.flatnonzero((joints == joint) & (above | below))
-        row = rows[0]  # np.nonzero runs through segments in order
-        high = first_above(unit[row : row + 1], upper[joint : joint + 1] + slack)[0]
-        low = first_above(-unit[row : row + 1], slack - lower[joint : joint + 1])[0]
-        if np.isnan(high) and np.isnan(low):
-            # The extremum is beyond the bound by less than the root finder resolves: the segment's start is as good.
-            is_high, u = bool(above[row]), 0.0
-        else:
-            is_high = bool(np.isnan(low) or high <= low)  # NaN where that side is never left
-            u = float(high if is_high else low)
-        same = (joints == joint) & (above if is_high else below)
-        worst = exact.upper[same].max() if is_high else exact.lower[same].min()
-        bound = upper[joint] if is_high else lower[joint]
+    broken = above | below
+    if not broken.any():
+        return []
+    # The first broken segment of each joint; np.nonzero runs through segments in order.
+    columns, rows = np.unique(np.where(broken, joints, -1), return_index=True)
+    columns, rows = columns[columns >= 0], rows[columns >= 0]
+    high = first_above(unit[rows], upper[columns] + slack)
+    low = first_above(-unit[rows], slack - lower[columns])
+    is_high = np.isnan(low) | (high <= low)  # NaN where that side is never left
+    found = []
+    for joint, row, side, u in zip(columns, rows, is_high, np.where(is_high, high, low), strict=True):
+        same = (joints == joint) & (above if side else below)
+        worst = exact.upper[same].max() if side else exact.lower[same].min()
         segment = int(segments[row])
+        at_knot = order == 0 and u == 0.0
         found.append(
             Violation(
                 limit=limit,
                 joint=motion.names[joint],
-                step=motion.step_of(segment) if u > 0.0 or order else max(motion.step_of(segment) - 1, 0),
-                time=motion.time_at(segment, u),
+                step=max(motion.step_of(segment) - (1 if at_knot else 0), 0),
+                time=motion.time_at(segment, float(u)),
                 value=float(worst),
-                bound=float(bound),
+                bound=float(upper[joint] if side else lower[joint]),
                 margin=0.0 if margin is None else float(margin[joint]),
-                last_safe_point=motion.last_safe_point(segment, includes_start=order == 0 and u == 0.0),
+                last_safe_point=motion.last_safe_point(segment, includes_start=at_knot),
             )
         )
     return found
