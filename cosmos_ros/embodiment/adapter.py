@@ -146,7 +146,8 @@ class Embodiment:
         """Home posture, rad or m, of arm and gripper joints (grippers open unless the file says otherwise)."""
         if self.spec.robot is None:
             return {}
-        return {**{j.joint: j.open for j in self.gripper_joints.values()}, **self.spec.robot.home}
+        opened = {joint.joint: joint.open for joint in self.gripper_joints.values()}
+        return {**dict.fromkeys(self.all_joints, 0.0), **opened, **self.spec.robot.home}
 
     @property
     def nominal(self) -> dict[str, float]:

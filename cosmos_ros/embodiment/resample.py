@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 from math import ceil
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -28,10 +29,10 @@ def resize_bilinear(image: UInt8Array, height: int, width: int) -> UInt8Array:
     if image.shape[:2] == (height, width):
         return image
     if image.shape[:2] == (2 * height, 2 * width):
-        # Every new pixel is the mean of four; exact in integers.
-        wide = image.astype(np.uint16)
-        pairs = wide[0::2] + wide[1::2]
-        return np.asarray(((pairs[:, 0::2] + pairs[:, 1::2]) >> 2).astype(np.uint8))
+        # Every new pixel is the mean of four. Four times the pixels have whole means, which OpenCV averages exactly
+        # and fast; dividing after it cuts.
+        means = cv2.resize(np.left_shift(image, 2, dtype=np.uint16), (width, height), interpolation=cv2.INTER_AREA)
+        return np.asarray(np.right_shift(means, 2).astype(np.uint8))
     top, bottom, down = _bilinear_taps(image.shape[0], height)
     left, right, across = _bilinear_taps(image.shape[1], width)
     h1, w1 = down[:, None, None], across[None, :, None]

@@ -7,6 +7,8 @@ from dataclasses import replace
 from math import degrees, inf, radians
 from pathlib import Path
 
+import numpy as np
+
 from cosmos_ros.embodiment.spec import EmbodimentSpec
 from cosmos_ros.embodiment.spec_robot import JointLimitSpec
 from cosmos_ros.errors import ConfigError, CosmosRosError, InputError
@@ -158,7 +160,13 @@ def read_joints(state: JointState, names: tuple[str, ...], limits: RobotLimits) 
     Raises:
         InputError: A joint is missing, not finite, or so far outside its range that its unit must be wrong.
     """
-    values = dict(zip(state.names, (float(v) for v in state.positions), strict=False))
+    if np.shape(state.positions) != (len(state.names),) or len(set(state.names)) != len(state.names):
+        raise InputError(
+            f"{len(state.names)} names ({len(set(state.names))} different) with positions of shape "
+            f"{list(np.shape(state.positions))}",
+            where="joint_states",
+        )
+    values = dict(zip(state.names, state.positions.tolist(), strict=True))
     missing = [name for name in names if name not in values]
     if missing:
         raise InputError(
