@@ -55,6 +55,10 @@ class BagRecorder:
         announce: Called with one line whenever a topic is joined or cannot be.
         queue_bytes: Most bytes waiting for the disk.
 
+    Attributes:
+        received: Topic → messages that have arrived.
+        error: Why writing has failed, if it has; ``close`` raises it.
+
     Raises:
         InputError: The folder exists, or ``exclude`` is not a regular expression.
     """
@@ -85,6 +89,7 @@ class BagRecorder:
         self._lock = threading.Lock()
         self._writer = BagWriter(path, compress=compress).__enter__()
         self._writer_lock = threading.Lock()
+        self.received: dict[str, int] = {}
         self.error: CosmosRosError | None = None
         self._thread = threading.Thread(target=self._write, name="bag_recorder")
         self._thread.start()
@@ -174,6 +179,7 @@ class BagRecorder:
             self._announce(f"recording {topic} ({type_name})")
 
     def _receive(self, topic: str, data: bytes) -> None:
+        self.received[topic] = self.received.get(topic, 0) + 1
         with self._lock:
             if self._queued + len(data) > self._queue_bytes:
                 self._report.dropped[topic] = self._report.dropped.get(topic, 0) + 1

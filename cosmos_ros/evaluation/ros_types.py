@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -132,12 +134,12 @@ def _message_file(type_name: str) -> Path:
     match = _TYPE.match(type_name)
     if match is None:
         raise InputError(f"{type_name!r} is not the name of a message type", where="type")
-    try:
-        from ament_index_python.packages import get_package_share_directory
-
-        path = Path(get_package_share_directory(match[1])) / "msg" / f"{match[2]}.msg"
-    except (ImportError, LookupError, OSError) as error:
-        raise InputError(f"the definition of {type_name} is not installed: {error}", where=type_name) from error
-    if not path.is_file():
-        raise InputError(f"the definition of {type_name} is not installed", where=str(path))
-    return path
+    # The wheels lie in the environment's own share folder, where AMENT_PREFIX_PATH need not point.
+    prefixes = [*os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep), sys.prefix]
+    for prefix in filter(None, prefixes):
+        path = Path(prefix) / "share" / match[1] / "msg" / f"{match[2]}.msg"
+        if path.is_file():
+            return path
+    raise InputError(
+        f"the definition of {type_name} is not installed", where=type_name, hint=f"Install the ROS package {match[1]}."
+    )
