@@ -17,7 +17,9 @@ class CosmosRosError(Exception):
         self.where = where
         self.hint = hint
         text = f"{where}: {message}" if where else message
-        super().__init__(f"{text} {hint}" if hint else text)
+        if hint:
+            text += f" {hint}" if text.endswith((".", "!", "?", ":")) else f". {hint}"
+        super().__init__(text)
 
 
 class ConfigError(CosmosRosError):

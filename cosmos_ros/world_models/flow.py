@@ -13,12 +13,12 @@ import cv2
 import numpy as np
 
 from cosmos_ros.errors import CapabilityError
-from cosmos_ros.types import ActionLayout, Float32Array, FloatArray, Mode, Request, Rollout, UInt8Array
+from cosmos_ros.types import ActionLayout, Float32Array, FloatArray, Int64Array, Mode, Request, Rollout, UInt8Array
 from cosmos_ros.world_models.base import Capabilities, check_request, take_settings
 from cosmos_ros.world_models.persistence import hold_action
 from cosmos_ros.world_models.screw import screw_exp, screw_log
 
-_GRID = 2  # displacements are splatted on a grid this much coarser than the image
+_GRID = 4  # displacements are splatted on a grid this much coarser than the image
 
 
 class Flow:
@@ -118,30 +118,29 @@ def extrapolate_frames(previous: UInt8Array | None, image: UInt8Array, travel: F
     height, width = image.shape[:2]
     small = (max(1, width // _GRID), max(1, height // _GRID))
     motion = -cv2.resize(came_from, small, interpolation=cv2.INTER_AREA)
+    # Scaling a field does not change which of its vectors is longer: one order serves every step.
+    order = np.argsort((motion**2).sum(axis=-1).reshape(-1), kind="stable")
     grid_x, grid_y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     for step, factor in enumerate(travel, start=1):
-        shift = cv2.resize(_splat(motion * np.float32(factor)), (width, height), interpolation=cv2.INTER_LINEAR)
+        shift = cv2.resize(_splat(motion * np.float32(factor), order), (width, height), interpolation=cv2.INTER_LINEAR)
         frames[step] = cv2.remap(
             image, grid_x - shift[..., 0], grid_y - shift[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
     return frames
 
 
-def _splat(motion: Float32Array) -> Float32Array:
+def _splat(motion: Float32Array, order: Int64Array) -> Float32Array:
     """Return, at each grid point, the displacement (in full-image pixels) of what arrives there; zero where nothing.
 
-    Where several arrive, the one that moves furthest wins: in a manipulation scene that is the arm, in front.
+    Where several arrive, the last in ``order`` wins: in a manipulation scene what moves furthest is the arm, in front.
     """
     height, width = motion.shape[:2]
-    y, x = np.mgrid[0:height, 0:width]
-    target_x = np.rint(x + motion[..., 0] / _GRID).astype(np.int64)
-    target_y = np.rint(y + motion[..., 1] / _GRID).astype(np.int64)
+    values = motion.reshape(-1, 2)[order]
+    target_x = np.rint(order % width + values[:, 0] / _GRID).astype(np.int64)
+    target_y = np.rint(order // width + values[:, 1] / _GRID).astype(np.int64)
     inside = (target_x >= 0) & (target_x < width) & (target_y >= 0) & (target_y < height)
-    values = motion[inside]
-    target = (target_y * width + target_x)[inside]
-    order = np.argsort((values**2).sum(axis=1), kind="stable")  # numpy keeps the last write of a repeated index
     arrived = np.zeros((height * width, 2), dtype=np.float32)
-    arrived[target[order]] = values[order]
+    arrived[(target_y * width + target_x)[inside]] = values[inside]  # numpy keeps the last write of a repeated index
     # A median closes the pinholes that rounding leaves inside a stretching surface.
     return np.stack(
         [
