@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cosmos_ros.embodiment import canvas as canvas_module
-from cosmos_ros.embodiment.checks import check_decoded
-from cosmos_ros.embodiment.codec import check_rows, decode_motion
+from cosmos_ros.embodiment.decoder import decode_rows
 from cosmos_ros.embodiment.encoder import EncodedActions, RecordedStates, encode_states
 from cosmos_ros.embodiment.layout import Layout
-from cosmos_ros.embodiment.loader import LoadedSpec, list_embodiments, load_spec
+from cosmos_ros.embodiment.loader import LoadedSpec, load_spec
 from cosmos_ros.embodiment.normaliser import Normaliser
 from cosmos_ros.embodiment.observed import gripper_openings, tool_poses
 from cosmos_ros.embodiment.request import RequestBuilder
@@ -25,10 +24,8 @@ from cosmos_ros.errors import DecodeError, InputError
 from cosmos_ros.kinematics import GripperJoint, RobotModel
 from cosmos_ros.limits import RobotLimits
 from cosmos_ros.types import (
-    NANOSECONDS,
     ActionChunk,
     ActionSpace,
-    Finding,
     FloatArray,
     JointState,
     Mode,
@@ -58,13 +55,16 @@ class Embodiment:
         limits: Limits of arm, gripper and mimic joints, with sources.
     """
 
-    def __init__(self, loaded: LoadedSpec, urdf: str | Path | None = None) -> None:
+    def __init__(
+        self, loaded: LoadedSpec, urdf: str | Path | None = None, ur_calibration: str | Path | None = None
+    ) -> None:
         """Build from a loaded file.
 
         Args:
             loaded: The file.
-            urdf: Path or XML text of another URDF for the same robot, e.g. ``robot_description`` or one with a
-                unit's own calibration; None takes the file's.
+            urdf: Path or XML text of another URDF for the same robot, e.g. ``robot_description``; None takes the
+                file's.
+            ur_calibration: Kinematics file of one particular Universal Robots arm, as its driver uses.
 
         Raises:
             ConfigError: File and URDF do not fit each other.
@@ -72,11 +72,11 @@ class Embodiment:
         self.spec: EmbodimentSpec = loaded.spec
         self.name = loaded.spec.name
         self.path = loaded.path
-        self.config_hash = loaded.hash_with(urdf)
         self.layout = Layout.from_spec(loaded.spec)
         self.normaliser = Normaliser.from_spec(loaded.spec.action)
         where = str(loaded.path)
-        self.robot: RobotModel | None = load_robot(loaded.spec, urdf or loaded.urdf_path, where)
+        self.robot: RobotModel | None = load_robot(loaded.spec, urdf or loaded.urdf_path, where, ur_calibration)
+        self.config_hash = loaded.hash_with(urdf, ur_calibration)
         self.limits: RobotLimits = robot_limits(loaded.spec, self.robot, where)
         self.gripper_joints: dict[str, GripperJoint] = {
             name: replace(joint, max_velocity=min(joint.max_velocity, self.limits.joints[joint.joint].velocity))
@@ -306,44 +306,7 @@ class Embodiment:
         Raises:
             DecodeError, InputError: As ``decode``.
         """
-        layout = self.layout.joint_space(self.joint_names) if space is ActionSpace.JOINT else self.layout
-        rows = np.asarray(actions, dtype=np.float64)
-        check_rows(layout, rows)
-        findings: tuple[Finding, ...] = ()
-        if layout is self.layout:
-            normalised = self.normaliser.normalise(rows) if physical else rows
-            gates = self.spec.action.orthonormality
-            findings = check_decoded(
-                layout,
-                self.normaliser,
-                normalised,
-                warn=gates.warn,
-                reject=gates.reject,
-                others=lambda: self._other_normalisers,
-                thorough=thorough,
-            )
-            rows = rows if physical else self.normaliser.denormalise(rows)
-        motion = decode_motion(layout, rows, start)
-        openings, gripper_findings = self._grippers(motion.openings)
-        times = np.rint(np.arange(1, len(rows) + 1) * (NANOSECONDS / self.fps)).astype(np.int64)
-        poses = dict(motion.poses)
-        names = tuple(motion.joints)
-        joints: FloatArray | None = None
-        if names:
-            names = self.joint_names
-            joints = np.stack([motion.joints[name] for name in names], axis=1)
-            poses = self.poses_of(names, joints)
-        return ActionChunk(
-            stamp_ns=stamp_ns,
-            times_ns=times,
-            start_poses=dict(start),
-            poses=poses,
-            grippers=openings,
-            gripper_widths=self._widths(openings),
-            joint_names=names,
-            joint_positions=joints,
-            findings=findings + gripper_findings,
-        )
+        return decode_rows(self, actions, start, space=space, physical=physical, stamp_ns=stamp_ns, thorough=thorough)
 
     def encode(self, states: RecordedStates | Sequence[JointState] | Sequence[Observation]) -> EncodedActions:
         """Turn T + 1 recorded states, one every 1/fps, into T normalised action rows.
@@ -363,47 +326,18 @@ class Embodiment:
                 full[:, index] = positions[:, list(names).index(name)]
         return {link: self.robot.fk_batch(full, link) for link in self.tool_links}
 
-    @cached_property
-    def _other_normalisers(self) -> dict[str, Normaliser]:
-        """Normalisers of the shipped embodiments of the same width and other numbers, for the check in words."""
-        found: dict[str, Normaliser] = {}
-        for name in list_embodiments():
-            spec = load_spec(name).spec
-            other = Normaliser.from_spec(spec.action)
-            same_width = len(other.scale) == self.action_dim and spec.action.normaliser.kind == "quantile"
-            if same_width and not np.array_equal(other.scale, self.normaliser.scale):
-                found[name] = other
-        return found
 
-    def _grippers(self, openings: Mapping[str, FloatArray]) -> tuple[dict[str, FloatArray], tuple[Finding, ...]]:
-        """Return openings clipped to 0..1, and a finding where that changed much."""
-        findings: list[Finding] = []
-        for name, values in openings.items():
-            worst = float(max(values.max() - 1.0, -values.min()))
-            if worst > 0.1:
-                text = (
-                    f"gripper {name} reaches {values.min():.3g} to {values.max():.3g}, outside 0 (closed) to 1 (open)"
-                )
-                findings.append(Finding("warning", "gripper_range", text, "actions"))
-        return {name: np.clip(values, 0.0, 1.0) for name, values in openings.items()}, tuple(findings)
-
-    def _widths(self, openings: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-        widths: dict[str, FloatArray] = {}
-        for name, values in openings.items():
-            width = self.spec.grippers[name].width
-            if width is not None:
-                widths[name] = width.closed + values * (width.open - width.closed)
-        return widths
-
-
-def load_embodiment(name_or_path: str | Path, urdf: str | Path | None = None) -> Embodiment:
+def load_embodiment(
+    name_or_path: str | Path, urdf: str | Path | None = None, ur_calibration: str | Path | None = None
+) -> Embodiment:
     """Load a shipped embodiment by name, or a file of one's own.
 
     Args:
         name_or_path: ``franka``, or the path of a YAML file.
         urdf: Another URDF for the same robot (path, or XML text such as ``robot_description``).
+        ur_calibration: Kinematics file of one particular Universal Robots arm, as its driver uses.
 
     Raises:
         ConfigError: Names the file, the field and what is allowed.
     """
-    return Embodiment(load_spec(name_or_path), urdf)
+    return Embodiment(load_spec(name_or_path), urdf, ur_calibration)

@@ -39,12 +39,14 @@ class LoadedSpec:
     urdf_path: Path | None
     config_hash: str
 
-    def hash_with(self, urdf: str | Path | None) -> str:
-        """Return ``config_hash``, or the one with another URDF (path or XML text) in place of the file's."""
-        if urdf is None:
+    def hash_with(self, urdf: str | Path | None, ur_calibration: str | Path | None = None) -> str:
+        """Return ``config_hash``, or the one with another URDF (path or XML text) and a calibration file."""
+        if urdf is None and ur_calibration is None:
             return self.config_hash
-        text = str(urdf)
+        text = str(urdf or self.urdf_path or "")
         data = text.encode() if text.lstrip("\ufeff \t\r\n").startswith("<") else _read_bounded(Path(text), "urdf")
+        if ur_calibration is not None:
+            data += b"\0" + _read_bounded(Path(ur_calibration), "ur_calibration")
         return _config_hash(self.spec, data)
 
 

@@ -20,23 +20,30 @@ from cosmos_ros.types import JointState
 OUTSIDE_RANGE = 0.5
 
 
-def load_robot(spec: EmbodimentSpec, urdf: str | Path | None, where: str) -> RobotModel | None:
+def load_robot(
+    spec: EmbodimentSpec, urdf: str | Path | None, where: str, ur_calibration: str | Path | None = None
+) -> RobotModel | None:
     """Return the robot model of an embodiment, checked against its file; None without a robot.
 
     Args:
         spec: The embodiment file.
         urdf: Path of the URDF, or XML text (``robot_description``).
         where: The file's name for messages.
+        ur_calibration: Kinematics file of one particular Universal Robots arm.
 
     Raises:
         ConfigError: The URDF lacks a joint or link that the file names, or is itself wrong.
     """
     if spec.robot is None or urdf is None:
+        if ur_calibration is not None:
+            raise ConfigError(f"{spec.name} has no robot to calibrate", where="ur_calibration")
         return None
     try:
         model = RobotModel.from_urdf(urdf)
     except CosmosRosError as error:
         raise ConfigError(f"robot.urdf: {error}", where=where) from error
+    if ur_calibration is not None:
+        model = model.with_ur_calibration(ur_calibration)
     if model.root != spec.robot.base_frame:
         raise ConfigError(
             f"robot.base_frame: {spec.robot.base_frame!r} must be the URDF's root link, {model.root!r}", where=where

@@ -245,3 +245,24 @@ def test_another_urdf_replaces_the_shipped_one():
     assert moved.config_hash != base.config_hash
     with pytest.raises(ConfigError, match=r"robot\.base_frame"):
         load_embodiment("franka", urdf=FOLDER / "urdf" / "ur5e.urdf")
+
+
+def test_a_units_own_calibration_replaces_the_nominal_kinematics(tmp_path):
+    """A UR's calibration moves the flange by what it says; here the whole arm by 2 mm upwards."""
+    nominal = {
+        "shoulder": [0, 0, 0.1625, 0, 0, 0], "upper_arm": [0, 0, 0, 1.570796327, 0, 0],
+        "forearm": [-0.425, 0, 0, 0, 0, 0], "wrist_1": [-0.3922, 0, 0.1333, 0, 0, 0],
+        "wrist_2": [0, -0.0997, 0, 1.570796327, 0, 0],
+        "wrist_3": [0, 0.0996, 0, 1.570796326589793, 3.141592653589793, 3.141592653589793],
+    }  # fmt: skip
+    nominal["shoulder"][2] += 0.002
+    axes = ("x", "y", "z", "roll", "pitch", "yaw")
+    content = {"kinematics": {link: dict(zip(axes, values, strict=True)) for link, values in nominal.items()}}
+    path = tmp_path / "calibration.yaml"
+    path.write_text(yaml.safe_dump(content))
+    calibrated, base = load_embodiment("ur5e", ur_calibration=path), embodiment("ur5e")
+    lift = calibrated.robot.fk(base.home, "tool0") - base.robot.fk(base.home, "tool0")
+    assert lift[:3, 3] == pytest.approx([0, 0, 0.002], abs=1e-6)
+    assert calibrated.config_hash != base.config_hash
+    with pytest.raises(ConfigError, match="umi has no robot to calibrate"):
+        load_embodiment("umi", ur_calibration=path)
