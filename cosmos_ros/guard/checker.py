@@ -8,6 +8,7 @@ import numpy as np
 
 from cosmos_ros.guard.checks import freshness, intake
 from cosmos_ros.guard.checks.base import Case
+from cosmos_ros.guard.checks.effort import Effort, InverseDynamics
 from cosmos_ros.guard.checks.start import commanded_at
 from cosmos_ros.guard.config import GuardConfig
 from cosmos_ros.guard.context import GuardContext
@@ -40,15 +41,24 @@ class Checker:
         limits: The robot's limits.
         config: Switches, margins, tolerances.
         model: The robot's kinematics; needed for what concerns the tool and the arm's own shape.
+        dynamics: What the motion costs in torque; without it effort is not checked.
 
     Raises:
         GuardError: An enabled check needs a model and there is none.
     """
 
-    def __init__(self, limits: RobotLimits, config: GuardConfig, model: RobotModel | None = None) -> None:
+    def __init__(
+        self,
+        limits: RobotLimits,
+        config: GuardConfig,
+        model: RobotModel | None = None,
+        dynamics: InverseDynamics | None = None,
+    ) -> None:
         self.limits = limits
         self.config = config
         extra, self.sampler = model_checks(limits, config, model)
+        if config.enabled("effort") and dynamics is not None:
+            extra = (*extra, Effort(dynamics))
         self.checks = tuple(check for check in (*joint_checks(), *extra) if config.enabled(check.name))
         self._tables: dict[tuple[str, ...], LimitTable] = {}
 
@@ -103,6 +113,13 @@ class Checker:
         motion = make_motion(trajectory, table, self.start_knot(trajectory, table, context))
         case = Case(motion, context, self.config, self.sampler)
         return bool(np.isfinite(motion.coefficients).all()) and not any(check(case) for check in self.checks)
+
+    def keeps_joint_limits(self, trajectory: JointTrajectory, context: GuardContext) -> bool:
+        """Whether a motion from its own first point keeps position, velocity, acceleration and jerk bounds."""
+        motion = make_motion(trajectory, self.table(trajectory.joint_names), None)
+        case = Case(motion, context, self.config, self.sampler)
+        kinds = ("position", "velocity", "acceleration", "jerk")
+        return not any(check(case) for check in self.checks if check.name in kinds)
 
     def start_knot(self, trajectory: JointTrajectory, table: LimitTable, context: GuardContext) -> Knot | None:
         """Return where the controller starts from: the executed motion, else the measured state, at now."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from cosmos_ros.guard.align import align
 from cosmos_ros.guard.checker import Checker
+from cosmos_ros.guard.checks.effort import InverseDynamics
 from cosmos_ros.guard.config import GuardConfig
 from cosmos_ros.guard.context import GuardContext
 from cosmos_ros.guard.planner import Planner, duration_of
@@ -25,15 +26,22 @@ class Guard:
         limits: The robot's limits.
         config: Switches, margins, policies.
         model: The robot's kinematics; needed for what concerns the tool and the arm's own shape.
+        dynamics: What the motion costs in torque; without it effort is not checked.
 
     Raises:
         GuardError: An enabled check needs a model and there is none.
     """
 
-    def __init__(self, limits: RobotLimits, config: GuardConfig | None = None, model: RobotModel | None = None) -> None:
+    def __init__(
+        self,
+        limits: RobotLimits,
+        config: GuardConfig | None = None,
+        model: RobotModel | None = None,
+        dynamics: InverseDynamics | None = None,
+    ) -> None:
         self.config = config or GuardConfig()
         self.limits = limits
-        self.checker = Checker(limits, self.config, model)
+        self.checker = Checker(limits, self.config, model, dynamics)
         self.planner = Planner(self.checker)
 
     def judge(self, trajectory: JointTrajectory, context: GuardContext) -> Verdict:
@@ -75,7 +83,8 @@ class Guard:
                 scale = duration_of(sent) / duration_of(aligned)
                 return Verdict(Response.SLOW_DOWN, sent, violations, notes=notes, time_scale=scale)
         if self.config.allow_truncate:
-            cut = self.planner.truncate(aligned, findings, context)
+            first = max(float(trajectory.times_ns[0]) / NANOSECONDS - shift, 0.0)
+            cut = self.planner.truncate(aligned, findings, context, after=first + 1e-6)
             if cut is not None:
                 sent, stop = cut
                 scale = duration_of(sent) / stop

@@ -22,6 +22,8 @@ from cosmos_ros.types import NANOSECONDS, FloatArray, JointTrajectory
 # How often a re-timed motion is tightened until its own check passes.
 _ATTEMPTS = 4
 _TIGHTER = 0.93
+# All of the acceleration bound, but for the rounding of the grid.
+_ALL = 0.9999
 # Measured speeds below this are noise, not motion, rad/s or m/s.
 _STILL = 0.02
 
@@ -51,9 +53,12 @@ class Planner:
         return self._first_legal(self._runs(motion, aligned.stamp_ns, context, stop), aligned, context)
 
     def truncate(
-        self, aligned: JointTrajectory, findings: Findings, context: GuardContext
+        self, aligned: JointTrajectory, findings: Findings, context: GuardContext, *, after: float
     ) -> tuple[JointTrajectory, float] | None:
-        """Return a legal run to rest at the last possible point before what stopping cures, and its path time."""
+        """Return a legal run to rest at the last possible point before what stopping cures, and its path time.
+
+        Points up to path time ``after`` are not worth stopping at: nothing of the trajectory has been run by then.
+        """
         motion = findings.motion
         kinds = {v.limit for v in findings.violations}
         curable = CURED_BY_TIME | CURED_BY_STOPPING | {"end_velocity", "duration"}
@@ -63,6 +68,8 @@ class Planner:
         last = min(v.last_safe_point for v in fatal)
         for point in range(last, 0, -1):
             stop = float(motion.times[point])
+            if stop <= after:
+                break
             sent = self._first_legal(self._runs(motion, aligned.stamp_ns, context, stop), aligned, context)
             if sent is not None:
                 return sent, stop
@@ -98,7 +105,8 @@ class Planner:
         if path.starts_at_rest:
             need = max(uniform_scale(motion, self.config), 1.0 / np.sqrt(max(float(path.limits.ceiling.min()), 1e-12)))
             for more in (1.001, 1.02, 1.1, 1.3, 1.7, 2.5):
-                yield retime.uniform(path, stamp_ns, need * more)
+                if need * more <= self.config.max_time_scale:
+                    yield retime.uniform(path, stamp_ns, need * more)
             return
         for pace in (0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4):
             for ramp in (0.1, 0.2, 0.4):
@@ -108,6 +116,8 @@ class Planner:
         """Yield the same lines with all times scaled: lines stay lines only under one scale."""
         need = uniform_scale(motion, self.config)
         for more in (1.0, 1.01, 1.1, 1.3, 1.7, 2.5, 4.0):
+            if not need * more <= self.config.max_time_scale:
+                return
             times = np.ceil(aligned.times_ns * (need * more)).astype(np.int64)
             yield replace(aligned, times_ns=times)
 
@@ -147,9 +157,9 @@ class Planner:
         motion = make_motion(executing, self.checker.table(executing.joint_names), None)
         begin = (context.now_ns - executing.stamp_ns) / NANOSECONDS
         # With all of the bound the executed run itself is admissible, so that some stop always is.
-        for scale in (self.config.brake_scale, 1.0, 1.0 / retime.AIM):
+        for scale in (self.config.brake_scale, 1.0, _ALL / retime.AIM):
             stop = retime.brake(self.path(motion, context, scale=scale, begin=begin), context.now_ns)
-            if stop is not None:
+            if stop is not None and self.checker.keeps_joint_limits(stop, context):
                 return stop
         return None
 

@@ -24,6 +24,7 @@ from trajectory_msgs.msg import JointTrajectory
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.errors import ConfigError, InputError
 from cosmos_ros.guard import Guard, Response, Verdict
+from cosmos_ros.guard.checks.effort import PinocchioDynamics
 from cosmos_ros.guard.reading import read_message
 from cosmos_ros.guard.setup import surroundings_of
 from cosmos_ros.guard.supervisor import Output, State, Supervisor
@@ -69,7 +70,8 @@ class GuardNode(Node):
             tuple(joints for _, joints in self._controllers),
         )
         self._limits = embodiment.limits
-        guard = Guard(embodiment.limits, config, embodiment.robot)
+        dynamics = PinocchioDynamics(values["urdf"]) if values["urdf"] and config.enabled("effort") else None
+        guard = Guard(embodiment.limits, config, embodiment.robot, dynamics)
         self._supervisor = Supervisor(guard, supervisor_config(values))
         self._uncertainty: tuple[int, float] | None = None
 

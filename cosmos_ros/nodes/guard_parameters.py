@@ -18,6 +18,9 @@ def parameters() -> list[Parameter]:
     """Return the specs of all parameters."""
     return [
         Parameter("embodiment", "franka", "Shipped embodiment or path of its YAML file.", read_only=True),
+        Parameter(
+            "urdf", "", "URDF with masses for check.effort; empty: none, and effort is not checked.", read_only=True
+        ),
         Parameter("dry_run", False, "Never let this guard be armed: it only says what it would send.", read_only=True),
         Parameter("tick_rate", 50.0, "How often liveness is looked at, 1/s.", 10.0, 500.0, read_only=True),
         Parameter("require_controllers", True, "Refuse to arm while nobody listens on a controller's topic."),
