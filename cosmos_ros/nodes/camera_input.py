@@ -7,16 +7,22 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.event_handler import SubscriptionEventCallbacks
-from sensor_msgs.msg import CompressedImage, Image
+from rclpy.qos import ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from cosmos_ros.errors import InputError
+from cosmos_ros.messages import ns_from_stamp
 from cosmos_ros.nodes import qos
+from cosmos_ros.observation.lost_images import SEGMENT_BYTES, LostImageDetector
 
 TRANSPORTS = ("auto", "raw", "compressed")
 _TYPES = {"raw": Image, "compressed": CompressedImage}
 _TYPE_NAMES = {"raw": "sensor_msgs/msg/Image", "compressed": "sensor_msgs/msg/CompressedImage"}
-# Fast DDS's default shared-memory segment: larger best-effort messages between processes are lost (rmw_fastrtps #739).
-SEGMENT_BYTES = 512 * 1024
 _SILENCE_S = 2.0
+_CLIFF = (
+    f"best-effort images over {SEGMENT_BYTES // 1024} KiB do not fit Fast DDS's default shared memory between "
+    "processes: start the camera with config/fastdds.xml as FASTRTPS_DEFAULT_PROFILES_FILE, or publish compressed images"
+)
 
 
 class CameraInput:
@@ -34,17 +40,20 @@ class CameraInput:
         self._node = node
         self._wanted = transport
         self._on_image = on_image
-        self._subscription: Any = None
+        self._subscriptions: list[Any] = []
+        self._detector = LostImageDetector()
         self._chosen_at = 0.0
         self._received_at: float | None = None
         self._incompatible = ""
         self._avoid_raw = False
 
     def close(self) -> None:
-        """Drop the subscription."""
-        if self._subscription is not None:
-            self._node.destroy_subscription(self._subscription)
-            self._subscription = self.transport = None
+        """Drop the subscriptions."""
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+        self._subscriptions.clear()
+        self.transport = None
+        self._detector.reset()
 
     def update(self) -> str:
         """Look at the graph, choose the transport; return what is wrong in one line, or an empty string."""
@@ -66,8 +75,8 @@ class CameraInput:
         raw = [p for p in published["raw"] if p.topic_type == _TYPE_NAMES["raw"]]
         if published["compressed"] and (not raw or self._avoid_raw):
             return "compressed"
-        if self.transport == "raw" and published["compressed"] and self._silent():
-            # Raw images are published but none arrives: stay with what does.
+        if self.transport == "raw" and published["compressed"] and (self._silent() or self._losing(published)):
+            # Raw images are published but do not arrive: stay with what does.
             self._avoid_raw = True
             return "compressed"
         return "raw" if raw else self.transport
@@ -78,17 +87,42 @@ class CameraInput:
         self._chosen_at = time.monotonic()
         self._received_at = None
         self._incompatible = ""
-        self._subscription = self._node.create_subscription(
-            _TYPES[kind],
-            self._topic_of(kind),
-            lambda message, compressed=kind == "compressed": self._received(message, compressed),
-            qos.sensor(),
-            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible),
-        )
+        compressed = kind == "compressed"
+        self._subscriptions = [
+            self._node.create_subscription(
+                _TYPES[kind],
+                self._topic_of(kind),
+                self._received_compressed if compressed else self._received_raw,
+                qos.sensor(),
+                event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible),
+            )
+        ]
+        if not compressed:
+            # One camera_info comes with each image, by convention beside it; it tells which images were lost.
+            info = self.topic.rsplit("/", 1)[0] + "/camera_info"
+            self._subscriptions.append(
+                self._node.create_subscription(CameraInfo, info, self._received_info, qos.sensor())
+            )
 
-    def _received(self, message: Any, compressed: bool) -> None:
+    def _received_raw(self, message: Any) -> None:
         self._received_at = time.monotonic()
-        self._on_image(self.view, message, compressed)
+        self._on_image(self.view, message, False)
+        self._note(self._detector.image, message, len(message.data))
+
+    def _received_compressed(self, message: Any) -> None:
+        self._received_at = time.monotonic()
+        self._on_image(self.view, message, True)
+
+    def _received_info(self, message: Any) -> None:
+        # Three bytes a pixel, the usual weight: only whether an image is larger than the segment matters.
+        self._note(self._detector.camera_info, message, 3 * message.width * message.height)
+
+    @staticmethod
+    def _note(watch: Callable[[int, int], None], message: Any, size: int) -> None:
+        try:
+            watch(ns_from_stamp(message.header.stamp, where="header.stamp"), size)
+        except InputError:
+            return  # the synchroniser refuses it and says why
 
     def _on_incompatible(self, event: Any) -> None:
         self._incompatible = str(event.last_policy_kind)
@@ -96,6 +130,12 @@ class CameraInput:
     def _silent(self) -> bool:
         since = self._chosen_at if self._received_at is None else self._received_at
         return time.monotonic() - since > _SILENCE_S
+
+    def _losing(self, published: dict[str, list[Any]]) -> str:
+        """Return how many raw images are being lost and why, in one line; empty when none worth telling."""
+        reliabilities = {info.qos_profile.reliability for info in published["raw"]}
+        best_effort = ReliabilityPolicy.BEST_EFFORT in reliabilities if reliabilities else None
+        return self._detector.explain(self.topic, best_effort=best_effort)
 
     def _explain(self, published: dict[str, list[Any]]) -> str:
         if self.transport is None:
@@ -110,11 +150,8 @@ class CameraInput:
         if not infos:
             return f"nobody publishes {topic} any more" if self._silent() else ""
         if self._silent():
-            if self.transport == "raw":
-                return (
-                    f"{topic} has {len(infos)} publisher(s) but no image arrives; best-effort images over "
-                    f"{SEGMENT_BYTES // 1024} KiB are lost between processes with Fast DDS's defaults: start "
-                    "the camera with config/fastdds.xml as FASTRTPS_DEFAULT_PROFILES_FILE, or publish compressed images"
-                )
-            return f"{topic} has {len(infos)} publisher(s) but no image arrives"
+            line = f"{topic} has {len(infos)} publisher(s) but no image arrives"
+            return line if self.transport == "compressed" else f"{line}; {_CLIFF}"
+        if self.transport == "raw":
+            return self._losing(published)
         return ""

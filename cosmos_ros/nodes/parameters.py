@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -118,6 +119,8 @@ def declare(
         values[spec.name] = value
     if check and (problem := check(values)):
         raise ConfigError(problem, where=where)
+    for line in _misspelt(node, set(by_name)):
+        node.get_logger().warning(line)
 
     def on_set(changes: Sequence[Any]) -> Any:
         proposed = dict(values)
@@ -142,6 +145,16 @@ def declare(
     node.add_on_set_parameters_callback(on_set)
     node.add_post_set_parameters_callback(after_set)
     return Parameters(values)
+
+
+def _misspelt(node: Any, known: set[str]) -> list[str]:
+    """Return a line for each given parameter that no node will ever read; rcl drops them without a word."""
+    lines = []
+    for name in getattr(node, "_parameter_overrides", {}):  # rclpy has no public name for what was given
+        if name not in known and not node.has_parameter(name) and not name.startswith("qos_overrides."):
+            near = difflib.get_close_matches(name, known, n=1)
+            lines.append(f"parameter {name} is not known and is ignored" + (f"; meant {near[0]}?" if near else ""))
+    return lines
 
 
 def _refused(spec: Parameter, where: str, problem: str) -> ConfigError:
