@@ -39,8 +39,12 @@ from cosmos_ros.types import NANOSECONDS
 
 # Sim time begins here and not at zero, which means "unset" in a stamp.
 SIM_TIME_START_NS = NANOSECONDS
-# A gap longer than this is a stopped or set clock and is jumped; a shorter one is caught up by stepping.
-JUMP_NS = NANOSECONDS // 2
+# A clock that goes further ahead than this, or back at all, was set: it is followed in one jump. Less is caught up by
+# stepping, which takes a twentieth of the time.
+JUMP_NS = 2 * NANOSECONDS
+BACK_NS = NANOSECONDS // 10
+# How far behind the time that it makes itself the world may fall before that time is made to run slower.
+SLIP_NS = NANOSECONDS // 10
 
 PARAMETERS = [
     Parameter("embodiment", "franka", "Shipped embodiment or path of its YAML file.", read_only=True),
@@ -82,9 +86,13 @@ class SimRobot(Node):
     """The node. ``destroy_node`` stops its threads."""
 
     def __init__(self) -> None:
+        # Before anything can fail: rclpy destroys half-made nodes too.
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._cameras: SimCameras | None = None
         super().__init__("sim_robot")
-        self._parameters = declare(self, PARAMETERS, on_change=self._on_parameter, check=_check)
-        values = self._parameters
+        self._values = declare(self, PARAMETERS, on_change=self._on_parameter, check=_check)
+        values = self._values
         if values["publish_clock"]:
             # Whatever this node stamps itself is on the time it makes.
             self.set_parameters([RosParameter("use_sim_time", value=True)])
@@ -113,6 +121,7 @@ class SimRobot(Node):
         self._failure: str | None = None
         self._closing = threading.Event()
 
+        self._rejections: dict[str, str] = {}
         self._joint_states = self.create_publisher(JointState, "joint_states", qos.reliable(10))
         self._scene = self.create_publisher(MarkerArray, "scene", qos.reliable(5))
         self._status = self.create_publisher(String, "task_status", qos.latched())
@@ -135,17 +144,19 @@ class SimRobot(Node):
     def destroy_node(self) -> None:
         """Stop the threads before the node goes."""
         self._closing.set()
-        self._thread.join(timeout=5.0)
-        self._cameras.close()
+        if self._thread is not None:
+            self._thread.join(timeout=5.0)
+        if self._cameras is not None:
+            self._cameras.close()
         super().destroy_node()
 
     # -- physics thread -------------------------------------------------------------------------------------------
 
     def _clock_ns(self) -> int:
         """Return the time that the world should have reached."""
-        if not self._parameters["publish_clock"]:
+        if not self._values["publish_clock"]:
             return int(self.get_clock().now().nanoseconds)
-        elapsed = (time.monotonic_ns() - self._start) * self._parameters["real_time_factor"]
+        elapsed = (time.monotonic_ns() - self._start) * self._values["real_time_factor"]
         return SIM_TIME_START_NS + int(elapsed) - self._slip_ns
 
     def _simulate(self) -> None:
@@ -153,8 +164,8 @@ class SimRobot(Node):
             while not self._closing.is_set():
                 self._catch_up()
                 wait = (self._runtime.next_due_ns() - self._clock_ns()) / NANOSECONDS
-                if self._parameters["publish_clock"]:
-                    wait /= self._parameters["real_time_factor"]
+                if self._values["publish_clock"]:
+                    wait /= self._values["real_time_factor"]
                 # Short enough to notice a clock that runs at another rate or was set.
                 self._closing.wait(min(max(wait, 0.0005), 0.02))
         except Exception as error:  # the executor reports it; a dead thread would be silent
@@ -164,13 +175,13 @@ class SimRobot(Node):
         runtime = self._runtime
         target = self._clock_ns()
         behind = target - runtime.now_ns
-        if self._parameters["publish_clock"]:
-            if behind > JUMP_NS // 5:
+        if self._values["publish_clock"]:
+            if behind > SLIP_NS:
                 # The machine is too slow for the wanted factor: time runs slower instead of jumping.
-                self._slip_ns += behind - JUMP_NS // 10
+                self._slip_ns += behind - SLIP_NS // 2
                 self._slips += 1
                 target = self._clock_ns()
-        elif not -JUMP_NS <= behind <= JUMP_NS:
+        elif not -BACK_NS <= behind <= JUMP_NS:
             with self._lock:
                 runtime.jump(target)
         while not self._closing.is_set():
@@ -187,7 +198,7 @@ class SimRobot(Node):
             if state is not None:
                 self._joint_states.publish(joint_state_message(state))
                 self._lateness_ns = max(self._lateness_ns, self._clock_ns() - now)
-            if snapshot is not None:
+            if snapshot is not None and self._cameras is not None:
                 self._cameras.submit(now, snapshot)
                 self._scene.publish(scene_message(runtime.world.scene, poses, now, self._base_frame))
 
@@ -218,7 +229,7 @@ class SimRobot(Node):
         return {"accepted": controller.accepted, "rejected": controller.rejected}
 
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        seed = int(self._parameters["seed"])
+        seed = int(self._values["seed"])
         with self._lock:
             self._runtime.reset(seed)
         response.success, response.message = True, f"robot home, scene of seed {seed}"
@@ -233,9 +244,9 @@ class SimRobot(Node):
         with self._lock:
             status = self._runtime.status()
             stamp = self._runtime.now_ns
-        driver = self._parameters["driver"]
+        driver = self._values["driver"]
         scripted = {"scripted": True, "learned": False}.get(driver)
-        status = {"task": self._parameters["task"], "driver": driver, "scripted": scripted, "stamp_ns": stamp, **status}
+        status = {"task": self._values["task"], "driver": driver, "scripted": scripted, "stamp_ns": stamp, **status}
         self._status.publish(String(data=json.dumps(status)))
 
     def _diagnose(self) -> None:
@@ -258,7 +269,8 @@ class SimRobot(Node):
             set_status("physics", WARN, "slower than real_time_factor asks for", values)
         else:
             set_status("physics", OK, "running", values)
-        self._cameras.diagnose(self._diagnostics)
+        if self._cameras is not None:
+            self._cameras.diagnose(self._diagnostics)
 
 
 def _steady_clock() -> Any:

@@ -136,7 +136,13 @@ def load_description(robot: str, path: Path | None = None) -> RobotDescription:
     Raises:
         ConfigError: There is none, or it is wrong; names the file and the field.
     """
-    file = path or resource("config", f"sim_{robot}.yaml")
+    file = path or resource("config") / f"sim_{robot}.yaml"
+    if not file.is_file():
+        raise ConfigError(
+            f"robot {robot} cannot be simulated: {file.name} is missing",
+            where=str(file.parent),
+            hint="Write one after config/sim_panda.yaml.",
+        )
     try:
         return RobotDescription.model_validate(read_yaml(file))
     except ValidationError as error:

@@ -32,7 +32,7 @@ class Expert:
     Args:
         embodiment: Shipped embodiment or path of its YAML file; one arm, one gripper, end-effector deltas.
         frames: Render the plan. Without, answers carry no frames.
-        frame_scale: Rendered size of the views relative to the observed ones, 0.1 to 1.
+        frame_scale: Rendered size of the views relative to what the canvas shows of them, 0.1 to 1.
         scene: The scene; default the shipped tabletop.
 
     Raises:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from cosmos_ros.embodiment import Embodiment, load_spec
+from cosmos_ros.embodiment.canvas import shrink_to
 from cosmos_ros.errors import ConfigError, InputError, ModelError
 from cosmos_ros.sim.rendering import Camera
 from cosmos_ros.sim.runtime import SimRuntime
@@ -41,7 +42,7 @@ class Imagination:
     Args:
         embodiment: The robot.
         scene: The scene it stands in; must be that of the world that is imagined.
-        scale: Size of the rendered views as a fraction of the observed ones; they are scaled back for the canvas.
+        scale: Size of the rendered views as a fraction of what the canvas shows; they are scaled back for it.
     """
 
     def __init__(self, embodiment: Embodiment, scene: Tabletop | None = None, scale: float = 1.0) -> None:
@@ -113,7 +114,7 @@ class Imagination:
         self.world.set_state(joints, objects, rates)
 
     def _render(self, observation: Observation, moments: Sequence[Snapshot]) -> UInt8Array:
-        sizes = {view: (image.shape[1], image.shape[0]) for view, image in observation.images.items()}
+        sizes = self._canvas_sizes(observation)
         if self._renderer is None or sizes != self._sizes:
             self.close()
             self._sizes = sizes
@@ -126,6 +127,15 @@ class Imagination:
                 views = {view: _resize(renderer.render(view), size) for view, size in sizes.items()}
                 canvases.append(self._embodiment.compose(views))
         return np.stack(canvases)
+
+    def _canvas_sizes(self, observation: Observation) -> dict[str, tuple[int, int]]:
+        """Return the (width, height) that each view has on the canvas: more pixels would only be thrown away."""
+        cameras = self._embodiment.spec.cameras
+        primary = self._embodiment.views[0]
+        if primary not in observation.images:
+            raise InputError(f"view {primary} is missing", where="images")
+        height, width = shrink_to(observation.images[primary], cameras[primary].max_size).shape[:2]
+        return {view: (width // camera.divide, height // camera.divide) for view, camera in cameras.items()}
 
     def _scaled(self, sizes: Mapping[str, tuple[int, int]]) -> dict[str, Camera]:
         def scaled(pixels: int) -> int:

@@ -154,10 +154,13 @@ def test_frames_show_the_plan(franka, world, expert) -> None:
     answer = expert.predict(request)
     check_rollout("expert", request, answer, expert.capabilities)
     assert np.array_equal(answer.frames[0], request.image)
-    # The scene is the observed one: a plan that hardly moves yet looks the same, a later frame does not.
+    # The scene is the observed one: a plan that hardly moves yet looks the same, a later frame does not. (The side
+    # views are rendered at the canvas's size, not scaled down to it, so that edges differ by a little.)
     difference = np.abs(answer.frames.astype(int) - request.image.astype(int)).mean(axis=(1, 2, 3))
-    assert difference[1] < 1.0
-    assert difference[-1] > 3.0 * difference[1]
+    assert difference[1] < 4.0
+    moved = np.abs(answer.frames.astype(int) - answer.frames[1].astype(int)).mean(axis=(1, 2, 3))
+    assert moved[2] < 1.0
+    assert moved[-1] > 4.0
 
 
 def test_frames_are_what_the_world_looks_like_when_the_plan_is_carried_out(franka, world, expert) -> None:
@@ -171,7 +174,7 @@ def test_frames_are_what_the_world_looks_like_when_the_plan_is_carried_out(frank
     assert stepped.actions is None
     assert stepped.provenance["scripted"] is True
     apart = np.abs(stepped.frames.astype(int) - plan.frames.astype(int)).mean(axis=(1, 2, 3))
-    still = np.abs(plan.frames.astype(int) - plan.frames[0].astype(int)).mean(axis=(1, 2, 3))
+    still = np.abs(plan.frames.astype(int) - plan.frames[1].astype(int)).mean(axis=(1, 2, 3))
     assert apart[-1] < 0.35 * still[-1]
 
 
@@ -184,5 +187,5 @@ def test_forward_dynamics_follows_its_actions(franka, world, expert) -> None:
     )
     held = expert.predict(ask(franka, observation, Mode.FORWARD_DYNAMICS, actions=still))
     moved = expert.predict(ask(franka, observation, Mode.FORWARD_DYNAMICS, actions=down))
-    assert np.abs(held.frames[-1].astype(int) - held.frames[0]).mean() < 0.5
-    assert np.abs(moved.frames[-1].astype(int) - moved.frames[0]).mean() > 3.0
+    assert np.abs(held.frames[-1].astype(int) - held.frames[1]).mean() < 0.5
+    assert np.abs(moved.frames[-1].astype(int) - moved.frames[1]).mean() > 3.0
