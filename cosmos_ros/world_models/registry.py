@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -66,6 +66,42 @@ def world_model_class(name: str) -> Callable[..., WorldModel]:
             ) from error
     factory: Callable[..., WorldModel] = found
     return factory
+
+
+def parse_options(name: str, texts: Sequence[str]) -> dict[str, Any]:
+    """Return constructor options of ``key=value`` texts, each converted to the type of the option's default.
+
+    Args:
+        name: Which world model they are for.
+        texts: E.g. ``["offload=model", "frames=false"]``.
+
+    Raises:
+        ConfigError: Not key=value, unknown, given twice, or not of the option's type.
+    """
+    where = f"world_model {name}"
+    parameters = inspect.signature(world_model_class(name)).parameters
+    options: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = (part.strip() for part in text.partition("="))
+        if not equals or not key:
+            raise ConfigError(f"'{text}' is not option=value", where=where)
+        if key in options:
+            raise ConfigError(f"option {key} is given twice", where=where)
+        if key not in parameters:
+            raise ConfigError(f"option {key} is not known; allowed: {sorted(parameters) or 'none'}", where=where)
+        options[key] = _converted(where, key, value, parameters[key].default)
+    return options
+
+
+def _converted(where: str, key: str, value: str, default: Any) -> Any:
+    kind = str if default is inspect.Parameter.empty or default is None else type(default)
+    try:
+        if kind is bool:
+            return {"true": True, "false": False}[value.lower()]
+        return kind(value) if kind in (int, float) else value
+    except (KeyError, ValueError):
+        name = {bool: "true or false", int: "a whole number", float: "a number"}[kind]
+        raise ConfigError(f"option {key} is '{value}', must be {name}", where=where) from None
 
 
 def create_world_model(name: str, **options: Any) -> WorldModel:

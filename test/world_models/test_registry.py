@@ -8,7 +8,7 @@ import pytest
 
 from cosmos_ros.errors import ConfigError
 from cosmos_ros.types import Mode
-from cosmos_ros.world_models import WorldModel, create_world_model, registry, world_model_names
+from cosmos_ros.world_models import WorldModel, create_world_model, parse_options, registry, world_model_names
 from cosmos_ros.world_models.persistence import Persistence
 
 
@@ -76,3 +76,19 @@ def test_listing_and_baselines_import_no_heavy_library():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+def test_options_from_text_take_the_type_of_their_default():
+    parsed = parse_options("nim", ["model=http://h:1", "timeout=5", "max_answer_bytes=1000", "variant = nano-droid"])
+    assert parsed == {"model": "http://h:1", "timeout": 5.0, "max_answer_bytes": 1000, "variant": "nano-droid"}
+    assert parse_options("vllm_omni", ["frames=False"]) == {"frames": False}
+    for texts, message in [
+        (["damping"], "'damping' is not option=value"),
+        (["damping=1", "damping=0"], "given twice"),
+        (["dampening=1"], r"option dampening is not known; allowed: \['damping'\]"),
+        (["damping=much"], "option damping is 'much', must be a number"),
+    ]:
+        with pytest.raises(ConfigError, match=message):
+            parse_options("flow", texts)
+    with pytest.raises(ConfigError, match="must be true or false"):
+        parse_options("vllm_omni", ["frames=maybe"])
