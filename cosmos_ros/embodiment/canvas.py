@@ -168,7 +168,14 @@ def compose(images: Mapping[str, UInt8Array], cameras: Mapping[str, Camera], row
                 where=f"images[{first}]",
                 hint="Use a camera width that is a multiple of it.",
             )
-        parts.append([primary if view == first else resize_bilinear(images[view], *size) for view in row])
+        # The reference's cameras are never larger than the primary view. Larger ones are brought to its size by area
+        # first, as the primary is: bilinear without antialiasing would skip most of their pixels.
+        parts.append(
+            [
+                primary if view == first else resize_bilinear(shrink_to(images[view], (width, height)), *size)
+                for view in row
+            ]
+        )
     canvas = np.empty((sum(row[0].shape[0] for row in parts), width, 3), dtype=np.uint8)
     top = 0
     for row_parts in parts:
