@@ -160,8 +160,8 @@ class Normaliser(Model):
             if not self.q01 or len(self.q01) != len(self.q99):
                 raise ValueError(f"quantile needs q01 and q99 of equal length, got {len(self.q01)} and {len(self.q99)}")
             for column, (low, high) in enumerate(zip(self.q01, self.q99, strict=True)):
-                if not high > low:
-                    raise ValueError(f"q99[{column}] = {high} must be above q01[{column}] = {low}")
+                if not high - low > 1e-9:
+                    raise ValueError(f"q99[{column}] = {high} must be above q01[{column}] = {low} by more than 1e-9")
         elif self.q01 or self.q99:
             raise ValueError(f"q01 and q99 belong to kind quantile, not {self.kind}")
         if self.kind != "translation_scale" and self.scale != 1.0:

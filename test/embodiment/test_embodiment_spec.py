@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from robots import NAMES, ROOT, embodiment
 
 from cosmos_ros.embodiment import list_embodiments, load_embodiment, load_spec, schema_text
@@ -266,3 +268,35 @@ def test_a_units_own_calibration_replaces_the_nominal_kinematics(tmp_path):
     assert calibrated.config_hash != base.config_hash
     with pytest.raises(ConfigError, match="umi has no robot to calibrate"):
         load_embodiment("umi", ur_calibration=path)
+
+
+def paths_of(data, prefix=()):
+    """Yield the path of every value of nested mappings and lists."""
+    items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for key, value in items:
+        yield (*prefix, key)
+        yield from paths_of(value, (*prefix, key))
+
+
+PLACES = list(paths_of(yaml.safe_load(BASE)))
+VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.just([]), st.just({}),
+    st.dictionaries(st.one_of(st.integers(), st.text(max_size=3)), st.integers(), max_size=2),
+    st.lists(st.floats(), max_size=3), st.just("../../../etc/passwd"), st.just("panda_joint1"),
+)  # fmt: skip
+
+
+@given(place=st.sampled_from(PLACES), value=VALUES)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_wrong_value_ends_in_a_config_error(tmp_path, place, value):
+    def change(data):
+        for key in place[:-1]:
+            data = data[key]
+        data[place[-1]] = value
+
+    try:
+        robot = load_embodiment(write(tmp_path, change))
+    except ConfigError as error:
+        assert "mine.yaml" in str(error)
+    else:
+        assert robot.name == "mine"
