@@ -14,16 +14,32 @@ from cosmos_ros.nodes.predictor_parameters import parse_cameras, sampler_setting
 from cosmos_ros.resources import resource
 
 NODES = {
-    "predictor": "cosmos_ros.nodes.predictor_parameters",
+    "predictor": ("cosmos_ros.nodes.predictor_parameters", "parameters"),
+    "guard": ("cosmos_ros.nodes.guard_parameters", "parameters"),
+    "sim_robot": ("cosmos_ros.nodes.sim_robot", "PARAMETERS"),
 }
+
+
+def specs_of(name: str) -> list[Parameter]:
+    module, attribute = NODES[name]
+    found = getattr(importlib.import_module(module), attribute)
+    return list(found() if callable(found) else found)
+
+
+def flat(parameters: dict, prefix: str = "") -> dict:
+    """Return groups as dotted names, as rcl does."""
+    found: dict = {}
+    for key, value in parameters.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found
 
 
 @pytest.mark.parametrize("name", sorted(NODES))
 def test_the_shipped_file_lists_every_parameter_with_its_default(name):
-    specs = importlib.import_module(NODES[name]).parameters()
+    specs = specs_of(name)
     document = yaml.safe_load(resource("config", f"{name}.yaml").read_text())
     assert list(document) == [f"/**/{name}"]
-    listed = document[f"/**/{name}"]["ros__parameters"]
+    listed = flat(document[f"/**/{name}"]["ros__parameters"])
     assert listed == {spec.name: spec.default for spec in specs}
     assert {k: type(v) for k, v in listed.items()} == {spec.name: type(spec.default) for spec in specs}
     for spec in specs:
