@@ -93,8 +93,7 @@ class Assembler:
         if streams.joints is None or streams.joints:
             joints = self._buffers.joints.as_of(reference_ns, self._settings.joint_tolerance_ns)
             if joints is None and streams.joints:
-                within = duration_text(self._settings.joint_tolerance_ns)
-                return f"no whole state on {self._counters[JOINTS].name} within {within} before the image"
+                return self._joints_apart(reference_ns, streams.joints)
         scene: Mapping[str, FloatArray] = found[SCENE].payload if SCENE in found else {}
         return Snapshot(
             stamp_ns=reference_ns,
@@ -119,6 +118,12 @@ class Assembler:
             return None
         snapshot = self.assemble(item.stamp_ns)
         return None if isinstance(snapshot, str) else snapshot
+
+    def _joints_apart(self, reference_ns: int, wanted: tuple[str, ...]) -> str:
+        tolerance = self._settings.joint_tolerance_ns
+        lacking = self._buffers.joints.lacking(reference_ns, tolerance)
+        which = "no state" if len(lacking) == len(wanted) else f"no state of {', '.join(lacking)}"
+        return f"{which} on {self._counters[JOINTS].name} within {duration_text(tolerance)} before the image"
 
     def _tolerance(self, key: str) -> int:
         return self._settings.image_tolerance_ns if key.startswith("image:") else self._settings.joint_tolerance_ns

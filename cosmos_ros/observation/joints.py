@@ -66,6 +66,22 @@ class JointBuffer:
             self._rings = {**self._rings, state.names: ring}
         return ring.append(Item(state.stamp_ns, received_ns, state))
 
+    def newest_stamp_ns(self, names: tuple[str, ...]) -> int | None:
+        """Highest stamp of the source that names just these joints; sources may run on different clocks."""
+        ring = self._rings.get(names)
+        item = None if ring is None else ring.newest
+        return None if item is None else item.stamp_ns
+
+    def lacking(self, stamp_ns: int, tolerance_ns: int) -> tuple[str, ...]:
+        """Wanted joints without a state within the tolerance before a stamp."""
+        held = {
+            name
+            for names, ring in self._rings.items()
+            if as_of(ring.items(), stamp_ns, tolerance_ns) is not None
+            for name in names
+        }
+        return tuple(name for name in self._joints or () if name not in held)
+
     def missing(self) -> tuple[str, ...]:
         """Wanted joints that no message has named yet."""
         named = {name for names in self._rings for name in names}

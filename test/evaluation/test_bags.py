@@ -17,13 +17,9 @@ from cosmos_ros.messages import decode_compressed, decode_image, joint_state_fro
 
 def copy_as(source: Path, target: Path, plugin: StoragePlugin, mode: CompressionMode) -> Path:
     """The same messages in another storage and compression."""
-    with BagReader(source) as reader, Writer(target, version=9, storage_plugin=plugin) as writer:
-        if mode is not CompressionMode.NONE:
-            writer.storage.abort()
-            shutil.rmtree(target)
-            writer.storage = None
-            writer.set_compression(mode, CompressionFormat.ZSTD)
-            writer.open()
+    writer = Writer(target, version=9, storage_plugin=plugin)
+    writer.set_compression(mode, CompressionFormat.ZSTD)
+    with BagReader(source) as reader, writer:
         connections = {
             topic.name: writer.add_connection(
                 topic.name, topic.type_name, typestore=default_typestore(), offered_qos_profiles=list(topic.qos)

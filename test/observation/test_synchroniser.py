@@ -233,6 +233,57 @@ def test_joints_of_two_publishers_are_put_together_in_the_wanted_order() -> None
     assert state.stamp_ns == T0
 
 
+def test_two_drivers_on_different_clocks_are_a_named_fault_and_no_reset() -> None:
+    sync = make(joints=("a", "b", "finger"))
+    for k in range(6):
+        now = T0 + 40 * k * MS
+        sync.add_joint_state(joints(now, names=("a", "b")), received_ns=now)
+        sync.add_joint_state(joints(now - 2_000 * MS, names=("finger",)), received_ns=now)
+        feed(sync, now)
+        assert sync.take(now + 60 * MS) is None
+    assert sync.epoch == 0
+    assert sync.problems(now) == ("no state of finger on joint_states within 50 ms before the image",)
+
+
+def test_a_previous_image_that_cannot_be_decoded_does_not_spoil_the_present() -> None:
+    from types import SimpleNamespace
+
+    sync = make(step_ns=66 * MS)
+    sec, nanosec = divmod(T0, 10**9)
+    # Its headers are right, its entropy-coded data is not a picture.
+    broken = SimpleNamespace(
+        header=SimpleNamespace(stamp=SimpleNamespace(sec=sec, nanosec=nanosec)), format="jpeg",
+        data=bytes.fromhex("ffd8ffc00011080008000803011100021101031101ffda000c03010002110311003f00000000ffd9"),
+    )  # fmt: skip
+    feed_joints(sync, T0)
+    assert sync.add_image("front", broken, received_ns=T0)
+    feed(sync, T0 + 66 * MS)
+    feed_joints(sync, T0 + 66 * MS)
+    snapshot = sync.take(T0 + 66 * MS)
+    assert snapshot.previous is not None
+    observation = snapshot.build()
+    assert observation.previous is None and observation.images["front"].shape == (4, 6, 3)
+    assert "previous observation left out" in snapshot.notes[0] and "camera front" in snapshot.notes[0]
+
+
+def test_images_are_decoded_once() -> None:
+    from types import SimpleNamespace
+
+    from cosmos_ros.messages import compress
+
+    sync = make(step_ns=66 * MS)
+    built = []
+    for k in range(2):
+        stamp_ns = T0 + 66 * k * MS
+        sec, nanosec = divmod(stamp_ns, 10**9)
+        header = SimpleNamespace(stamp=SimpleNamespace(sec=sec, nanosec=nanosec))
+        jpeg = SimpleNamespace(header=header, format="jpeg", data=compress(image(k)))
+        assert sync.add_image("front", jpeg, received_ns=stamp_ns)
+        feed_joints(sync, stamp_ns)
+        built.append(sync.take(stamp_ns).build())
+    assert built[1].previous.images["front"] is built[0].images["front"]
+
+
 def test_stamps_going_back_clear_everything_but_the_instruction() -> None:
     sync = make(image_max_age_ns=5_000 * MS, joint_max_age_ns=5_000 * MS)
     sync.add_instruction("pick up the cube", received_ns=T0)
@@ -314,7 +365,7 @@ def test_images_without_a_partner_are_discarded_counted_and_reported() -> None:
         feed_joints(sync, T0 + (100 * k + 50) * MS)
         assert sync.take(T0 + (100 * k + 50) * MS) is None
     assert sync.unsynchronised == 4
-    assert sync.problems(T0 + 350 * MS) == ("no whole state on joint_states within 20 ms before the image",)
+    assert sync.problems(T0 + 350 * MS) == ("no state on joint_states within 20 ms before the image",)
 
 
 def test_tool_poses_widths_and_scene_travel_along() -> None:
