@@ -179,9 +179,11 @@ def _add_surroundings(spec: Any, scene: Tabletop) -> None:
         material.textures[rgb] = name
     spec.add_material(name="table_leg", rgba=[0.24, 0.25, 0.28, 1.0], specular=0.2)
     meets = {"contype": WORLD_BIT, "conaffinity": WORLD_BIT | ROBOT_BIT, "group": 0}
-    world.add_geom(
+    floor = world.add_geom(
         name="floor", type=geoms.mjGEOM_PLANE, size=[6, 6, 0.1], pos=[0.3, 0, -0.74], material="tiles", **meets
     )
+    if hasattr(floor, "castshadow"):  # MuJoCo 4: it reaches beyond the shadow map, and would shade itself there
+        floor.castshadow = False
     world.add_geom(
         name="table", type=geoms.mjGEOM_BOX, size=[0.56, 0.60, 0.02], pos=[0.32, 0, -0.02], material="wood",
         friction=[0.9, 0.01, 0.0001], condim=4, **meets,
@@ -201,9 +203,11 @@ def _add_surroundings(spec: Any, scene: Tabletop) -> None:
     spec.visual.headlight.ambient = [0.34, 0.34, 0.36]
     spec.visual.headlight.diffuse = [0.16, 0.16, 0.16]
     spec.visual.headlight.specular = [0.0, 0.0, 0.0]
-    spec.visual.quality.shadowsize = 2048 if scene.shadows else 0
+    spec.visual.quality.shadowsize = 4096 if scene.shadows else 0
     spec.visual.quality.offsamples = 4 if scene.shadows else 0
     # Vertices are what software rendering pays for at small sizes.
     quality = spec.visual.quality
     quality.numslices, quality.numstacks, quality.numquads = (32, 16, 4) if scene.shadows else (20, 4, 1)
+    # Depth and shadow resolution are spread over this; the floor reaches further but nothing stands there.
+    spec.stat.extent, spec.stat.center = 1.3, [0.3, 0.0, 0.2]
     spec.visual.map.znear, spec.visual.map.zfar = 0.01, 30.0
