@@ -262,3 +262,24 @@ def test_the_writer_refuses_what_would_be_lost(tmp_path: Path) -> None:
         bag.write("/a", 0, b"")
     with pytest.raises(InputError, match="exists already"), BagWriter(tmp_path / "bag"):
         pass
+
+
+def test_a_full_disk_is_told_and_what_was_written_stays_readable(tmp_path: Path, monkeypatch) -> None:
+    import errno
+
+    with BagWriter(tmp_path / "bag") as bag:
+        recordings.fill(bag, 0.2)
+        with monkeypatch.context() as patch:
+            full = OSError(errno.ENOSPC, "No space left on device")
+            patch.setattr(Writer, "write", lambda *arguments: (_ for _ in ()).throw(full))
+            with pytest.raises(CosmosRosError, match="No space left on device"):
+                bag.write("/instruction", recordings.START, b"x")
+    with BagReader(tmp_path / "bag") as reader:
+        assert sum(1 for _ in reader.messages()) == 33
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "close", lambda writer: (_ for _ in ()).throw(full))
+        with pytest.raises(CosmosRosError, match="cannot be finished"), BagWriter(tmp_path / "other"):
+            pass
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CosmosRosError, match="cannot be written"), BagWriter(tmp_path / "file" / "bag"):
+        pass

@@ -43,6 +43,7 @@ class Live:
         self._environment = child_environment(private_environment(domain))
         self._folder = folder
         self._children: list[subprocess.Popen] = []
+        self.domain = domain
         self.context = rclpy.Context()
         rclpy.init(context=self.context, domain_id=domain)
         self.executor = SingleThreadedExecutor(context=self.context)
@@ -295,6 +296,66 @@ def test_a_full_queue_drops_and_counts(live: Live, tmp_path: Path) -> None:
     finally:
         report = recorder.close()
     assert report.dropped == {"/talk": 1} and report.counts == {"/talk": 0}
+
+
+@pytest.mark.integration
+def test_topics_that_cannot_be_recorded_are_named_once(live: Live, tmp_path: Path) -> None:
+    from std_msgs.msg import Empty, String
+
+    with pytest.raises(InputError, match="not a regular expression"):
+        BagRecorder(live.node("a"), tmp_path / "x", exclude="(")
+    node = live.node("talker")
+    lines: list[str] = []
+    recorder = BagRecorder(node, tmp_path / "bag", exclude="rosout|parameter", announce=lines.append)
+    # One participant may not give a topic two types.
+    contexts, talkers = [rclpy.Context(), rclpy.Context()], []
+    try:
+        for context, kind in zip(contexts, (String, Empty), strict=True):
+            rclpy.init(context=context, domain_id=live.domain)
+            talkers.append(rclpy.create_node(f"talker_{kind.__name__.lower()}", context=context))
+            talkers[-1].create_publisher(kind, "both", 1)
+
+        def has_two_types() -> bool:
+            return any(name == "/both" and len(types) == 2 for name, types in node.get_topic_names_and_types())
+
+        live.until(has_two_types, "both types")
+        node.create_publisher(String, "_hidden", 1)
+        node.create_publisher(String, "fine", 1)
+        live.until(lambda: recorder.discover() or len(lines) >= 2, "the announcements")
+        recorder.discover()
+    finally:
+        report = recorder.close()
+        for talker in talkers:
+            talker.destroy_node()
+        for context in contexts:
+            context.try_shutdown()
+    assert recorder.close().counts == report.counts == {"/fine": 0}
+    assert set(report.skipped) == {"/both"} and "std_msgs/msg/Empty and std_msgs/msg/String" in report.skipped["/both"]
+    assert len(lines) == 2
+
+
+@pytest.mark.integration
+def test_a_disk_that_fails_while_recording_is_raised_at_the_end(live: Live, tmp_path: Path, monkeypatch) -> None:
+    from std_msgs.msg import String
+
+    from cosmos_ros.errors import CosmosRosError
+    from cosmos_ros.evaluation.bag_writer import BagWriter
+
+    def fail(*_: object) -> None:
+        raise CosmosRosError("cannot be written: No space left on device", where="bag")
+
+    node = live.node("talker")
+    recorder = BagRecorder(node, tmp_path / "bag", topics=["talk"])
+    publisher = node.create_publisher(String, "talk", 10)
+    live.until(lambda: recorder.discover() or publisher.get_subscription_count() == 1, "the match")
+    with monkeypatch.context() as patch:
+        patch.setattr(BagWriter, "write", fail)
+        publisher.publish(String(data="x"))
+        live.until(lambda: recorder.error is not None, "the failure")
+    with pytest.raises(CosmosRosError, match="No space left"):
+        recorder.close()
+    with BagReader(tmp_path / "bag") as reader:
+        assert reader.message_count == 0
 
 
 def test_definitions_of_installed_types_are_those_of_the_recordings() -> None:
