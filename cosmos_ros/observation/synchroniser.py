@@ -147,8 +147,8 @@ class Synchroniser:
             state = self._buffers.joints.decode(message)
             if state is None:
                 return False
-            newest = self._buffers.joints.newest_stamp_ns(state.names)
-            self._admit(counter, state.stamp_ns, received_ns, newest)
+            names = state.names
+            self._admit(counter, state.stamp_ns, received_ns, lambda: self._buffers.joints.newest_stamp_ns(names))
             arrival = self._buffers.joints.append(state, received_ns)
         except REFUSALS as error:
             return self._refuse(counter, error_text(error))
@@ -287,7 +287,7 @@ class Synchroniser:
             if convert is not None:
                 payload = convert(payload)
             stamp_ns = stamp()
-            self._admit(counter, stamp_ns, received_ns, counter.newest_stamp_ns)
+            self._admit(counter, stamp_ns, received_ns, lambda: counter.newest_stamp_ns)
         except REFUSALS as error:
             return self._refuse(counter, error_text(error))
         return _note(counter, self._buffers.rings[key].append(Item(stamp_ns, received_ns, payload)), stamp_ns)
@@ -298,7 +298,7 @@ class Synchroniser:
         self.last_refusal = error
         return False
 
-    def _admit(self, counter: StreamCounter, stamp_ns: int, received_ns: int, newest_ns: int | None) -> None:
+    def _admit(self, counter: StreamCounter, stamp_ns: int, received_ns: int, newest: Callable[[], int | None]) -> None:
         """Check a stamp against the clock and its source's past; a jump back clears everything."""
         if stamp_ns <= 0:
             raise InputError("the header stamp is not set", where="header.stamp", hint="Stamp it at acquisition.")
@@ -310,6 +310,7 @@ class Synchroniser:
                 where="header.stamp",
                 hint="Synchronise the clocks, or set use_sim_time where /clock is published.",
             )
+        newest_ns = newest()  # after the clock was looked at, which may have cleared it
         if newest_ns is not None and newest_ns - stamp_ns > self.settings.reset_ns:
             self._reset(f"stamps of {counter.name} went back by {duration_text(newest_ns - stamp_ns)}")
 

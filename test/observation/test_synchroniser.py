@@ -309,6 +309,18 @@ def test_clock_going_back_is_noticed_without_any_message() -> None:
     assert sync.epoch == 1 and "the clock went back by 5000 ms" in sync.last_reset
 
 
+def test_one_jump_of_clock_and_stamps_is_one_reset() -> None:
+    for first in (feed, feed_joints):
+        sync = make()
+        feed(sync, T0 + 9_000 * MS)
+        feed_joints(sync, T0 + 9_000 * MS)
+        first(sync, T0)
+        feed(sync, T0 + MS)
+        feed_joints(sync, T0 + MS)
+        assert sync.epoch == 1
+        assert sync.take(T0 + MS).stamp_ns in (T0, T0 + MS)
+
+
 def test_small_disorder_is_no_reset() -> None:
     sync = make()
     feed_joints(sync, T0 + 20 * MS, a=2)
