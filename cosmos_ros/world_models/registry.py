@@ -94,7 +94,7 @@ def parse_options(name: str, texts: Sequence[str]) -> dict[str, Any]:
 
 
 def _converted(where: str, key: str, value: str, default: Any) -> Any:
-    kind = str if default is inspect.Parameter.empty or default is None else type(default)
+    kind: type = str if default is inspect.Parameter.empty or default is None else type(default)
     try:
         if kind is bool:
             return {"true": True, "false": False}[value.lower()]

@@ -1,0 +1,105 @@
+"""``cosmos-ros infer-action``: the actions in a video or a recording."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cosmos_ros.cli import _predicting
+
+if TYPE_CHECKING:
+    from cosmos_ros.embodiment import Embodiment
+    from cosmos_ros.types import Observation, UInt8Array
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the verb."""
+    parser = subparsers.add_parser(
+        "infer-action",
+        help="infer the actions between the frames of a video",
+        description="Infer actions from a video (inverse dynamics) and decode them to metres and radians (JSON).",
+    )
+    _predicting.add_model_arguments(parser, default="persistence")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--video",
+        action="append",
+        metavar="[VIEW=]FILE",
+        help="video of a view; once a view. Without a name: all views composed already",
+    )
+    source.add_argument("--bag", type=Path, help="recording to take the frames and the start from")
+    _predicting.add_bag_arguments(parser)
+    parser.add_argument(
+        "--steps", type=int, metavar="N", help="number of actions (default: the video's; one chunk of a bag)"
+    )
+    parser.add_argument(
+        "--joints", metavar="Q", help="arm joints at the first frame, rad, comma-separated (default: home)"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Infer and write."""
+    from cosmos_ros.types import Mode
+
+    asking = _predicting.prepare(arguments, Mode.INVERSE_DYNAMICS)
+    canvases, start, assumed = _frames(arguments, asking.embodiment)
+    with asking.loaded() as states:
+        result = states.infer_action(canvases, start, arguments.instruction)
+    return _predicting.write_result(asking, result, start, assumed)
+
+
+def _frames(arguments: argparse.Namespace, embodiment: Embodiment) -> tuple[UInt8Array, Observation, list[str]]:
+    """Return canvases at the embodiment's rate, the state at the first one, and what was assumed."""
+    import numpy as np
+
+    from cosmos_ros.errors import InputError
+    from cosmos_ros.world_models import scenes
+
+    if arguments.bag is not None:
+        observations = scenes.observations_from_bag(
+            arguments.bag,
+            embodiment,
+            at_s=arguments.at,
+            count=(arguments.steps or embodiment.chunk_size) + 1,
+            topics=_predicting.named(arguments.topic, embodiment.views, "--topic"),
+        )
+        return np.stack([embodiment.compose(o.images) for o in observations]), observations[0], []
+    if len(arguments.video) == 1 and "=" not in arguments.video[0]:
+        canvases = _read(Path(arguments.video[0]), embodiment.fps)
+        views = scenes.split_canvas(embodiment, canvases)
+    else:
+        files = _predicting.named(arguments.video, embodiment.views, "--video")
+        views = {view: _read(Path(file), embodiment.fps) for view, file in files.items()}
+        shortest = min(len(frames) for frames in views.values())
+        views = {view: frames[:shortest] for view, frames in views.items()}
+        black = np.zeros_like(next(iter(views.values())))
+        canvases = embodiment.compose_video({view: views.get(view, black) for view in embodiment.views})
+    if arguments.steps is not None:
+        if not 1 <= arguments.steps < len(canvases):
+            raise InputError(f"the video has {len(canvases) - 1} steps, asked for {arguments.steps}", where="--steps")
+        canvases = canvases[: arguments.steps + 1]
+    posture = _predicting.numbers(arguments.joints) if arguments.joints else None
+    start = scenes.from_pictures(embodiment, {view: frames[0] for view, frames in views.items()}, posture)
+    return canvases, start, [] if posture is not None else ["home posture at the first frame"]
+
+
+def _read(path: Path, fps: float) -> UInt8Array:
+    """Return a video's frames at ``fps``: of each step the frame that is shown then."""
+    import numpy as np
+
+    from cosmos_ros.errors import InputError
+    from cosmos_ros.world_models.video import decode_video
+
+    if not path.is_file():
+        raise InputError("there is no such file", where=str(path))
+    frames, rate = decode_video(path, where=str(path), max_frames=20_000)
+    if rate <= 0:
+        return frames
+    if rate < 0.9 * fps:
+        raise InputError(f"it has {rate:g} frames a second, the embodiment needs {fps:g}", where=str(path))
+    count = int((len(frames) - 1) * fps / rate + 1e-9) + 1
+    shown = np.minimum(np.rint(np.arange(count) * rate / fps).astype(int), len(frames) - 1)
+    resampled: UInt8Array = frames[shown]
+    return resampled

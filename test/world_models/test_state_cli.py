@@ -1,0 +1,225 @@
+"""``predict``, ``rollout``, ``infer-action``, ``replay-request`` and ``world-models``, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from world_model_scenes import textured
+
+from cosmos_ros.cli.main import main
+from cosmos_ros.embodiment import load_embodiment
+from cosmos_ros.evaluation.bag_writer import BagWriter
+from cosmos_ros.world_models import create_world_model, scenes
+from cosmos_ros.world_models.compatibility import check_embodiment, refusals
+from cosmos_ros.world_models.video import decode_video, encode_video
+
+START = 1_700_000_000_000_000_000
+
+
+@pytest.fixture(scope="module")
+def franka():
+    return load_embodiment("franka")
+
+
+@pytest.fixture
+def wrist(tmp_path):
+    path = tmp_path / "wrist.png"
+    cv2.imwrite(str(path), textured(90, 160)[..., ::-1])
+    return path
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory, franka):
+    """Two seconds: a wrist camera at 15 Hz, joints at 60 Hz that turn the first joint, an instruction."""
+    path = tmp_path_factory.mktemp("bag") / "recording"
+    with BagWriter(path) as writer:
+        writer.add_topic("/wrist/image_raw/compressed", "sensor_msgs/msg/CompressedImage")
+        writer.add_topic("/joint_states", "sensor_msgs/msg/JointState")
+        writer.add_topic("/instruction", "std_msgs/msg/String")
+        events = [(START, "/instruction", writer.factory.string("open the drawer"))]
+        names = franka.all_joints
+        home = np.array([franka.home[name] for name in names])
+        for k in range(121):
+            stamp = START + round(k * 1e9 / 60)
+            turned = home + np.eye(len(names))[0] * 0.001 * k
+            message = writer.factory.joint_state(names, turned, None, stamp_ns=stamp)
+            events.append((stamp, "/joint_states", message))
+        scene = textured(90, 240, seed=3)
+        for k in range(31):
+            stamp = START + round(k * 1e9 / 15)
+            data = cv2.imencode(".png", scene[:, 2 * k : 2 * k + 160, ::-1])[1].tobytes()
+            image = writer.factory.compressed_image(data, stamp_ns=stamp, frame_id="wrist", image_format="png")
+            events.append((stamp, "/wrist/image_raw/compressed", image))
+        for stamp, topic, message in sorted(events, key=lambda event: event[0]):
+            writer.write_message(topic, stamp, message)
+    return path
+
+
+def run(*words):
+    return main([str(word) for word in words])
+
+
+def result_of(folder):
+    return json.loads((folder / "prediction.json").read_text())
+
+
+def test_predict_from_a_picture(wrist, tmp_path, capsys, franka):
+    out = tmp_path / "out"
+    status = run("predict", "--world-model", "persistence", "--image", wrist, "--instruction", "wait", "--out", out)
+    assert status == 0
+    printed = capsys.readouterr()
+    assert printed.out.split() == [str(out / n) for n in ("frames.mp4", "prediction.json", "predictions.jsonl")]
+    assert "assumed: black pictures for exterior_1, exterior_2" in printed.err
+    assert "assumed: home posture" in printed.err
+    frames, rate = decode_video(out / "frames.mp4", where="test", max_frames=100)
+    assert (len(frames), rate) == (17, 15.0)
+    found = result_of(out)
+    assert found["assumed"] == ["black pictures for exterior_1, exterior_2", "home posture"]
+    trajectory = found["trajectory"]
+    assert trajectory["joint_names"] == list(franka.all_joints)
+    home = [franka.home[name] for name in franka.all_joints]
+    np.testing.assert_allclose(trajectory["positions"], [home] * len(trajectory["times"]), atol=1e-4)
+    assert found["decoded"]["times"][-1] == pytest.approx(16 / 15)
+    assert found["chunks"][0]["backend"] == "persistence"
+
+
+def test_predict_from_a_recording_and_replay(bag, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert run("predict", "--world-model", "flow", "--bag", bag, "--at", "1.0", "--out", out) == 0
+    found = result_of(out)
+    assert found["assumed"] == []
+    log = out / "predictions.jsonl"
+    record = json.loads(log.read_text())
+    assert record["request"]["instruction"] == "open the drawer"
+    assert record["has_previous_image"] is True
+    assert record["has_past_action"] is True
+    start = found["trajectory"]["positions"][0]
+    assert start[0] == pytest.approx(0.06, abs=0.005)  # where the recording was at 1 s
+    # The first joint goes on turning the way it did.
+    assert found["trajectory"]["positions"][10][0] > start[0] + 0.01
+    capsys.readouterr()
+    assert run("replay-request", log) == 0
+    assert json.loads(capsys.readouterr().out)["same"] is True
+    assert run("replay-request", log, "--option", "damping=0.1") == 1
+    again = json.loads(capsys.readouterr().out)
+    assert again["same"] is False
+    assert again["largest_difference"] > 0.01
+    line = log.read_text().splitlines()[0]
+    assert run("replay-request", line) == 2
+    assert "Give --pictures" in capsys.readouterr().err
+    assert run("replay-request", line, "--pictures", out / "predictions.jsonl.pictures") == 0
+
+
+def test_forward_dynamics_from_given_actions(wrist, tmp_path):
+    rows = np.tile([0, 0, 0.5, 1, 0, 0, 0, 1, 0, 1.0], (20, 1))
+    actions = tmp_path / "actions.json"
+    actions.write_text(json.dumps(rows.tolist()))
+    out = tmp_path / "out"
+    assert run("predict", "--world-model", "persistence", "--image", wrist, "--actions", actions, "--out", out) == 0
+    found = result_of(out)
+    assert (found["steps"], found["seams"], found["frames"][0]) == (20, [16], 21)
+    heights = [pose[2] for pose in found["decoded"]["tools"]["panda_link8"]["positions"]]
+    assert heights[-1] < heights[0] - 0.05  # the tool's z points down at home
+
+
+def test_rollout_and_infer_action(bag, wrist, tmp_path, capsys):
+    out = tmp_path / "long"
+    assert run("rollout", "--image", f"wrist={wrist}", "--horizon", 40, "--out", out) == 0
+    assert result_of(out)["seams"] == [16, 32]
+    assert len(decode_video(out / "frames.mp4", where="test", max_frames=100)[0]) == 41
+    assert len((out / "predictions.jsonl").read_text().splitlines()) == 3
+    inferred = tmp_path / "inferred"
+    assert run("infer-action", "--bag", bag, "--at", "0.2", "--steps", 20, "--out", inferred) == 0
+    assert result_of(inferred)["steps"] == 20
+    capsys.readouterr()
+    assert run("infer-action", "--bag", bag, "--at", "1.5", "--steps", 20, "--out", inferred) == 2
+    assert "whole observations from 1.5 s on, wanted are 21" in capsys.readouterr().err
+
+
+def test_infer_action_resamples_a_video(tmp_path, capsys, franka):
+    frames = np.stack([np.full((72, 64, 3), 4 * k, np.uint8) for k in range(31)])
+    (tmp_path / "clip.mp4").write_bytes(encode_video(frames, 30.0))
+    out = tmp_path / "out"
+    assert run("infer-action", "--video", tmp_path / "clip.mp4", "--out", out) == 0
+    assert result_of(out)["steps"] == 15
+    assert run("infer-action", "--video", f"wrist={tmp_path / 'clip.mp4'}", "--steps", 4, "--out", out) == 0
+    assert result_of(out)["steps"] == 4
+    (tmp_path / "slow.mp4").write_bytes(encode_video(frames, 5.0))
+    capsys.readouterr()
+    assert run("infer-action", "--video", tmp_path / "slow.mp4", "--out", out) == 2
+    assert "5 frames a second, the embodiment needs 15" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--world-model", "oracle"], "'oracle' is not a known world model"),
+        (["--embodiment", "ur99"], "no embodiment 'ur99'"),
+        (["--world-model", "flow", "--option", "damping=2"], r"damping is 2.0, must be in [0, 1]"),
+        (["--world-model", "flow", "--option", "color=red"], "option color is not known"),
+        (["--world-model", "flow", "--setting", "steps"], "'steps' is not one KEY=VALUE"),
+        (["--world-model", "flow", "--setting", "steps=4"], "['steps'] are not known"),
+        (["--world-model", "openpi", "--model", "ws://localhost:1"], "speaks joint positions"),
+        (
+            ["--world-model", "nim", "--model", "http://h:1", "--embodiment", "ur5e"],
+            "does not speak domain",
+        ),
+        (["--world-model", "cosmos3", "--model", "/no/such/place"], "there is no such directory"),
+        (["--world-model", "vllm_omni", "--model", "http://127.0.0.1:9"], "cannot connect"),
+        (["--joints", "1,2"], "2 numbers for 7 joints"),
+        (["--joints", "a"], "'a' is not a list of numbers"),
+    ],
+)
+def test_mistakes_end_in_one_line(wrist, tmp_path, capsys, words, message):
+    if "cosmos3" in words:
+        pytest.importorskip("torch", reason="torch is not installed")
+    assert run("predict", "--image", wrist, "--out", tmp_path / "out", *words) == 2
+    error = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("assumed")]
+    assert len(error) == 1
+    assert message in error[0]
+
+
+def test_unreadable_inputs(tmp_path, capsys):
+    (tmp_path / "text.png").write_text("no picture")
+    for source in (["--image", tmp_path / "text.png"], ["--canvas", tmp_path / "none.png"], ["--bag", tmp_path]):
+        assert run("predict", *source, "--out", tmp_path / "out") == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
+    assert run("predict", "--image", "left=x.png", "--out", tmp_path / "out") == 2
+    assert "'left' must be one of wrist, exterior_1, exterior_2" in capsys.readouterr().err
+
+
+def test_canvas_is_split_so_that_composing_gives_it_back(franka):
+    canvas = textured(540, 640)
+    views = scenes.split_canvas(franka, canvas)
+    assert {view: image.shape for view, image in views.items()} == {
+        "wrist": (360, 640, 3),
+        "exterior_1": (180, 320, 3),
+        "exterior_2": (180, 320, 3),
+    }
+    np.testing.assert_array_equal(franka.compose(views), canvas)
+    from cosmos_ros.errors import InputError
+
+    with pytest.raises(InputError, match="cannot be divided"):
+        scenes.split_canvas(franka, textured(541, 640))
+
+
+def test_compatibility_matches_what_the_backends_refuse(franka, make_request):
+    """The table is computed from the same declarations that predict enforces."""
+    joint = load_embodiment("franka_joint")
+    openpi = create_world_model("openpi", model="ws://localhost:1")
+    assert set(refusals(openpi, franka)) == {"policy", "forward_dynamics", "inverse_dynamics"}
+    assert set(refusals(openpi, joint)) == {"forward_dynamics", "inverse_dynamics"}
+    cosmos3 = create_world_model("cosmos3", model="nvidia/Cosmos3-Nano")
+    assert refusals(cosmos3, franka) == {}
+    assert "joint positions" in refusals(cosmos3, joint)["policy"]
+    assert "chunks of 10 steps" in refusals(cosmos3, franka, chunk_size=10)["policy"]
+    check_embodiment(cosmos3, franka, ["policy"])
+
+
+def test_world_models_prints_the_table(capsys):
+    assert run("world-models", "--embodiment", "franka") == 0
+    table = capsys.readouterr().out
+    assert "| franka | P F I | P F | P F I | P F I | P F I | – (1) | – (1) |" in table
