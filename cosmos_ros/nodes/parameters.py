@@ -54,7 +54,10 @@ class Parameter:
 
 
 class Parameters(Mapping[str, Any]):
-    """The current values of a node's parameters, by name. Changes arrive through ``on_change``."""
+    """The current values of a node's parameters, by name. Changes arrive through ``on_change``.
+
+    Keep it under any name but ``_parameters``: that attribute is rclpy's own.
+    """
 
     def __init__(self, values: dict[str, Any]) -> None:
         self._values = values

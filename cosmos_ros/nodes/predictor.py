@@ -55,7 +55,7 @@ class Predictor(LifecycleNode):
 
     def __init__(self) -> None:
         super().__init__("predictor")
-        self._parameters = declare(self, parameters(), on_change=self._on_parameter)
+        self._values = declare(self, parameters(), on_change=self._on_parameter)
         self._diagnostics = Diagnostics(self, hardware_id="cosmos_ros")
         self._diagnostics.set("state", WARN, "unconfigured")
         self._embodiment: Embodiment | None = None
@@ -72,7 +72,7 @@ class Predictor(LifecycleNode):
         self._starved = 0
         self._epoch = 0
         self._wake = self.create_guard_condition(self._on_done)
-        if self._parameters["autostart"] and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+        if self._values["autostart"] and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
 
     # -- lifecycle ------------------------------------------------------------------------------------------------
@@ -88,7 +88,7 @@ class Predictor(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def _configure(self) -> None:
-        values = self._parameters
+        values = self._values
         embodiment = load_embodiment(values["embodiment"])
         self._topics = parse_cameras(values["cameras"], embodiment.views)
         options = {"model": values["model"]} if values["model"] else {}
@@ -124,7 +124,7 @@ class Predictor(LifecycleNode):
         self._engine = Engine(self._predict, self._wake.trigger, name="world_model")
         self._synchroniser = self._make_synchroniser(self._embodiment)
         for view, topic in self._topics.items():
-            self._cameras.append(CameraInput(self, view, topic, self._parameters["image_transport"], self._on_image))
+            self._cameras.append(CameraInput(self, view, topic, self._values["image_transport"], self._on_image))
         # A plain publisher (ros2 topic pub) meets the first, the last word of a latched one the second.
         self._subscribe(String, "instruction", self._on_instruction, qos.reliable())
         self._subscribe(String, "instruction", self._on_instruction, qos.latched(), warn=False)
@@ -194,9 +194,9 @@ class Predictor(LifecycleNode):
         return synchroniser_for(
             embodiment,
             self._topics,
-            Timing(**{name: self._parameters[name] for name in _TIMING}),
+            Timing(**{name: self._values[name] for name in _TIMING}),
             scene=self._pipeline.world_model.capabilities.needs_scene,
-            instruction=self._parameters["instruction"],
+            instruction=self._values["instruction"],
         )
 
     def _subscribe(
@@ -263,7 +263,7 @@ class Predictor(LifecycleNode):
             if name != "instruction" and instruction:
                 self._synchroniser.add_instruction(instruction, received_ns=self._now())
         if name == "seed" and self._pipeline is not None:
-            self._pipeline.reseed(self._parameters["seed"])
+            self._pipeline.reseed(self._values["seed"])
 
     # -- predicting -----------------------------------------------------------------------------------------------
 
@@ -317,7 +317,7 @@ class Predictor(LifecycleNode):
             self._diagnostics.set("prediction", OK, f"predicting{scripted}", values)
 
     def _join(self, trajectory: TrajectoryRecord) -> Joined:
-        values = self._parameters
+        values = self._values
         assert self._joiner is not None
         assert self._synchroniser is not None
         settings = JoinSettings(
@@ -360,8 +360,8 @@ class Predictor(LifecycleNode):
         else:
             self._diagnostics.set("inputs", OK, "fresh", values)
         busy = engine.busy_seconds()
-        if busy > self._parameters["model_timeout"]:
-            limit = self._parameters["model_timeout"]
+        if busy > self._values["model_timeout"]:
+            limit = self._values["model_timeout"]
             self._diagnostics.set("prediction", ERROR, f"holding: no answer from the world model for over {limit:g} s")
         self._diagnostics.set("state", OK, f"active: {self._model_text}")
 

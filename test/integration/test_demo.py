@@ -1,0 +1,44 @@
+"""The demo as a newcomer runs it: the arm does its task through real topics, and what it leaves can be read."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import pytest
+
+from cosmos_ros.cli.main import main
+from cosmos_ros.evaluation.bags import BagReader
+from cosmos_ros.sim.rendering import rendering_problem
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+
+
+@pytest.mark.skipif(bool(rendering_problem()), reason=f"no off-screen rendering: {rendering_problem()}")
+def test_the_arm_does_its_task_and_everything_is_recorded(tmp_path, capsys):
+    out = tmp_path / "demo"
+    # The gate is wide: how long a prediction takes says something of the machine that runs the tests, not of the code.
+    assert main(["demo", "--out", str(out), "--duration", "60", "--deadline", "10"]) == 0
+    printed = capsys.readouterr().out
+    assert "SCRIPTED, not predicted" in printed
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["failures"] == []
+    assert summary["task_done"] is True
+    assert summary["travel_rad"] > 0.3
+    assert summary["broken_physical_limits"] == 0
+    assert summary["sent"]["joint_trajectory"] >= 5
+    for name in ("contact_sheet.png", "joints.png"):
+        assert min(cv2.imread(str(out / name)).shape[:2]) > 200
+    with BagReader(out / "bag") as reader:
+        for topic in (
+            "/predictor/rollout/image/compressed",
+            "/guard/verdict",
+            "/joint_trajectory",
+            "/wrist/camera_info",
+        ):
+            reader.require(topic)
+    # A second run replaces the first; a folder with something else in it is left alone.
+    (out / ".cosmos_ros_demo").unlink()
+    assert main(["demo", "--out", str(out)]) == 2
+    assert "not a demo's result" in capsys.readouterr().err
+    assert (out / "summary.json").exists()
