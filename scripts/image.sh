@@ -94,15 +94,16 @@ step_check() {
         fi
     fi
     "${as_user[@]}" env HOME=/nonexistent "$PREFIX/entrypoint.sh" cosmos-ros --version
-    "${as_user[@]}" env HOME=/nonexistent "$PREFIX/entrypoint.sh" python3 - <<'PY'
+    "${as_user[@]}" env HOME=/nonexistent "$PREFIX/entrypoint.sh" python3 - "$(ls -1 scripts/nodes | sort)" <<'PY'
 import os
+import sys
 from pathlib import Path
 
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
 
 executables = Path(get_package_prefix("cosmos_ros"), "lib", "cosmos_ros")
 found = sorted(p.name for p in executables.iterdir() if os.access(p, os.X_OK))
-assert found == ["guard", "predictor", "sim_robot"], found
+assert found == ["guard", "predictor", "sim_robot", "visualizer"], found
 share = Path(get_package_share_directory("cosmos_ros"))
 for folder in ("launch", "config", "embodiments"):
     assert any((share / folder).iterdir()), folder

@@ -101,8 +101,9 @@ def receive(profile: bool) -> LostImageDetector:
     with private_domain() as domain:
         environment = {name: value for name, value in os.environ.items() if name not in PROFILE_VARIABLES}
         # A wheel's interpreter hook that was inherited would keep the child from finding its libraries.
-        for name in ("_ROS_WHEELS_BOOTSTRAP_COMPLETE", "LD_LIBRARY_PATH", "FASTDDS_BUILTIN_TRANSPORTS"):
-            environment.pop(name, None)
+        if environment.pop("_ROS_WHEELS_BOOTSTRAP_COMPLETE", None) is not None:
+            environment.pop("LD_LIBRARY_PATH", None)
+        environment.pop("FASTDDS_BUILTIN_TRANSPORTS", None)
         environment |= private_environment(domain)
         if profile:
             assert use_shared_memory_profile(environment)

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-NODES = ["guard", "predictor", "sim_robot"]
+NODES = ["guard", "predictor", "sim_robot", "visualizer"]
 
 # What an installation is made from; a copy keeps build/ and egg-info out of the checkout.
 _SOURCES = [
     "package.xml", "setup.py", "setup.cfg", "pyproject.toml", "MANIFEST.in", "LICENSE", "README.md",
     "cosmos_ros", "resource", "launch", "config", "embodiments", "scripts/nodes",
 ]  # fmt: skip
+
+
+def node_module(name: str) -> str:
+    """Return the module that an executable takes its ``main`` from."""
+    text = (ROOT / "scripts" / "nodes" / name).read_text(encoding="utf-8")
+    (module,) = re.findall(r"from (cosmos_ros\.nodes\.\w+) import main", text)
+    return str(module)
 
 
 def copy_source(target: Path) -> Path:
@@ -31,12 +39,20 @@ def copy_source(target: Path) -> Path:
 
 
 def clean_environment(**extra: str) -> dict[str, str]:
-    """Return an environment in which nothing points at this checkout or at the parent's libraries."""
+    """Return an environment in which nothing points at this checkout or at the parent's libraries.
+
+    ``PYTHONPATH`` in ``extra`` goes in front of the folders of a sourced ROS 2.
+    """
     environment = dict(os.environ)
     if environment.pop("_ROS_WHEELS_BOOTSTRAP_COMPLETE", None) is not None:
         environment.pop("LD_LIBRARY_PATH", None)
-    for name in ("PYTHONPATH", "VIRTUAL_ENV", "COLCON_PREFIX_PATH"):
+    for name in ("VIRTUAL_ENV", "COLCON_PREFIX_PATH"):
         environment.pop(name, None)
+    inherited = environment.pop("PYTHONPATH", "").split(os.pathsep) if "ROS_DISTRO" in environment else []
+    environment.pop("PYTHONPATH", None)
+    folders = [extra.pop("PYTHONPATH", ""), *(path for path in inherited if not Path(path).is_relative_to(ROOT))]
+    if any(folders):
+        environment["PYTHONPATH"] = os.pathsep.join(path for path in folders if path)
     # Executables start with `env python3`, which must be the interpreter that runs the tests.
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     environment.update(extra)

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from packaging_tools import NODES, ROOT, copy_source, run
+from packaging_tools import NODES, ROOT, copy_source, node_module, run
 
 # Asked of an installation by an interpreter that does not see the checkout.
 PROBE = """
@@ -93,8 +93,7 @@ else:
 @pytest.mark.parametrize("node", NODES)
 def test_node_executable_hands_over_to_its_main(pip_prefix: Path, tmp_path: Path, node: str) -> None:
     pytest.importorskip("rclpy", reason="nodes need ROS 2")
-    module = "cosmos_ros.nodes." + {"guard": "guard_node"}.get(node, node)
-    command = [sys.executable, "-c", HANDOVER, str(pip_prefix / "lib/cosmos_ros" / node), module]
+    command = [sys.executable, "-c", HANDOVER, str(pip_prefix / "lib/cosmos_ros" / node), node_module(node)]
     run(command, cwd=tmp_path, PYTHONPATH=site_packages(pip_prefix))
 
 

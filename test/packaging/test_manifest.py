@@ -12,7 +12,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from packaging_tools import NODES, ROOT
+from packaging_tools import NODES, ROOT, node_module
 
 # Keys of rosdistro (checked 2026-08) and packages of Jazzy and Kilted that the manifest may name.
 ROSDEP_KEYS = {
@@ -116,10 +116,9 @@ def test_every_other_import_is_declared(setup_arguments: dict[str, Any]) -> None
 def test_executables_are_the_nodes(setup_arguments: dict[str, Any]) -> None:
     files = dict(setup_arguments["data_files"])
     assert [Path(p).name for p in files["lib/cosmos_ros"]] == NODES
+    assert {"predictor", "guard", "sim_robot"} <= set(NODES)
     for name in NODES:
-        text = (ROOT / "scripts/nodes" / name).read_text()
-        (module,) = re.findall(r"from cosmos_ros\.nodes\.(\w+) import main", text)
-        assert (ROOT / "cosmos_ros/nodes" / f"{module}.py").is_file()
+        assert (ROOT / f"{node_module(name).replace('.', '/')}.py").is_file()
 
 
 @pytest.mark.parametrize("name", ["demo", "test"])
