@@ -48,8 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
         rate=arguments.rate,
         clock_hz=arguments.clock,
         loop=arguments.loop,
-        topics=arguments.topics,
-        wait_for=arguments.wait_for,
+        topics=None if arguments.topics is None else [_absolute(topic) for topic in arguments.topics],
+        wait_for=[_absolute(topic) for topic in arguments.wait_for],
         wait_timeout_s=arguments.wait_timeout,
         delay_s=arguments.delay,
         start_paused=arguments.start_paused,
@@ -68,3 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"  {topic}: {count}")
     print(f"{sum(report.counts.values())} messages, at most {report.worst_delay_s * 1e3:.1f} ms behind", flush=True)
     return 130 if interrupted else 0
+
+
+def _absolute(topic: str) -> str:
+    return topic if topic.startswith("/") else f"/{topic}"

@@ -14,6 +14,7 @@ from cosmos_ros.messages.stamps import stamp_message
 from cosmos_ros.types import NANOSECONDS
 
 CLOCK_TOPIC = "/clock"
+_ANSWER_WITHIN_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ class BagPlayer:
         # Playing time: recorded nanoseconds since the start of this round, and the moment it was that.
         self._played_ns = 0
         self._since = 0.0
+        self._spun = 0.0
         if options.clock_hz:
             self._clock = self._clock_publisher()
         node.create_service(SetBool, "~/pause", self._on_pause)
@@ -192,11 +194,14 @@ class BagPlayer:
                 return
             self._publish(message)
         self.report.loops += 1
+        self._spin(0.01)
 
     def _publish(self, message: BagMessage) -> None:
         if message.log_ns > self._clock_ns:
             self._publish_clock(message.log_ns)
         self._publishers[message.topic].publish(message.data)
+        if time.monotonic() > self._spun + _ANSWER_WITHIN_S:
+            self._spin(0.003)  # also a player that is behind its time answers services
         self.report.counts[message.topic] += 1
 
     def _wait_until(self, offset_ns: int, begin_ns: int) -> bool:
@@ -235,6 +240,7 @@ class BagPlayer:
     def _spin(self, seconds: float) -> None:
         # Waiting in the executor answers services; very short waits are not worth its overhead.
         if seconds > 0.002:
+            self._spun = time.monotonic()
             self._executor.spin_once(timeout_sec=seconds)
         elif seconds > 0:
             time.sleep(seconds)

@@ -240,7 +240,7 @@ def test_pausing(live: Live, recording: Path) -> None:
     kind = message_class("sensor_msgs/msg/JointState")
     node.create_subscription(kind, "joint_states", arrived.append, profile(reliable=True, latched=False, depth=500))
     client = node.create_client(SetBool, "/cosmos_ros_player/pause")
-    player, played = live.verb("play", recording, "--start-paused", "--wait-for", "/joint_states", "--rate", 4)
+    player, played = live.verb("play", recording, "--start-paused", "--wait-for", "joint_states", "--rate", 4)
     live.until(client.service_is_ready, "the service")
     future = client.call_async(SetBool.Request(data=True))
     live.until(future.done, "the answer")
