@@ -10,6 +10,7 @@ from cosmos_ros.errors import ConfigError
 
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 BOOLEANS = ("true", "false")
+VIEWERS = ("none", "markers")
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,12 @@ def common_arguments() -> list[Argument]:
         Argument("use_sim_time", "false", "Take the time from /clock.", BOOLEANS),
         Argument("log_level", "info", "Least severity that is logged.", LOG_LEVELS),
         Argument("rviz", "false", "Open RViz with the shipped view of cameras, rollout, paths and robot.", BOOLEANS),
+        Argument(
+            "viewer",
+            "none",
+            "markers: publish robot, paths and violations for RViz or Foxglove elsewhere (rviz:=true implies it).",
+            VIEWERS,
+        ),
     ]
 
 
@@ -148,7 +155,27 @@ def predict_nodes(values: Mapping[str, str]) -> list[NodeSpec]:
             {**shared, "dry_run": values["dry_run"] == "true"},
             (("action_trajectory", "predictor/action_trajectory"),),
         ),
+        *viewer_nodes(values, shared),
     ]
+
+
+def viewer_nodes(values: Mapping[str, str], shared: Mapping[str, Any]) -> list[NodeSpec]:
+    """Return the nodes that only show what happens.
+
+    Raises:
+        ConfigError: The viewer is not installed.
+    """
+    outputs = (
+        ("action_trajectory", "predictor/action_trajectory"),
+        ("would_send", "guard/would_send"),
+        ("verdict_json", "guard/verdict_json"),
+    )
+    nodes = []
+    if values["rviz"] == "true" or values["viewer"] == "markers":
+        nodes.append(
+            NodeSpec("visualizer", "cosmos_ros.nodes.visualizer", "visualizer", "visualizer.yaml", shared, outputs)
+        )
+    return nodes
 
 
 def demo_nodes(values: Mapping[str, str]) -> list[NodeSpec]:

@@ -1,6 +1,7 @@
 """Publishes a prediction for people: frames with their future stamps, a contact sheet, the tool path, a ghost robot.
 
-All of it only when somebody subscribes, and off the executor's thread.
+All of it only when somebody subscribes, and off the executor's thread. What the robot and the guard did with it is
+shown by a process of its own (``visualizer.py``).
 """
 
 from __future__ import annotations
@@ -8,17 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-from geometry_msgs.msg import Point
 from sensor_msgs.msg import CompressedImage, Image, JointState
-from std_msgs.msg import ColorRGBA
-from visualization_msgs.msg import Marker, MarkerArray
+from visualization_msgs.msg import MarkerArray
 
 from cosmos_ros.embodiment import Embodiment
-from cosmos_ros.messages import compressed_image_message, image_message, joint_state_message, stamp_message
+from cosmos_ros.messages import compressed_image_message, image_message, joint_state_message
 from cosmos_ros.nodes import qos
+from cosmos_ros.nodes.marker_messages import predicted_path
 from cosmos_ros.pipeline import Prediction
-from cosmos_ros.types import NANOSECONDS, ActionChunk, UInt8Array
+from cosmos_ros.types import NANOSECONDS, UInt8Array
 from cosmos_ros.types import JointState as JointStateRecord
 from cosmos_ros.visualization.contact_sheet import rollout_sheet
 
@@ -70,7 +69,7 @@ class RolloutPublisher:
             for publisher, message in messages:
                 publisher.publish(message)
         if prediction.chunk is not None and self._markers.get_subscription_count():
-            self._markers.publish(path_markers(prediction.chunk, self._embodiment.base_frame))
+            self._markers.publish(predicted_path(prediction.chunk, self._embodiment.base_frame))
         if prediction.trajectory is not None and self._ghost.get_subscription_count():
             trajectory = prediction.trajectory
             for index in range(len(trajectory.times_ns)):
@@ -96,43 +95,3 @@ class RolloutPublisher:
 def len_frames(embodiment: Embodiment) -> int:
     """Return how many frames a rollout has: one more than action rows."""
     return int(embodiment.chunk_size) + 1
-
-
-def path_markers(chunk: ActionChunk, base_frame: str) -> MarkerArray:
-    """Return the predicted tool path: a line coloured by time and a sphere a step, larger the wider the gripper."""
-    array = MarkerArray(markers=[Marker(action=Marker.DELETEALL)])
-    array.markers[0].header.frame_id = base_frame
-    steps = len(chunk.times_ns)
-    openings = next(iter(chunk.grippers.values()), np.ones(steps))
-    for link, poses in chunk.poses.items():
-        line = _marker(chunk, base_frame, f"{link}/path", Marker.LINE_STRIP)
-        line.scale.x = 0.004
-        points = np.concatenate([chunk.start_poses[link][None, :3, 3], poses[:, :3, 3]])
-        for index, point in enumerate(points):
-            line.points.append(Point(x=float(point[0]), y=float(point[1]), z=float(point[2])))
-            line.colors.append(time_colour(index / max(1, steps)))
-        array.markers.append(line)
-        for index in range(steps):
-            dot = _marker(chunk, base_frame, f"{link}/gripper", Marker.SPHERE)
-            dot.id = index
-            dot.pose.position = line.points[index + 1]
-            size = 0.006 + 0.012 * float(np.clip(openings[index], 0.0, 1.0))
-            dot.scale.x = dot.scale.y = dot.scale.z = size
-            dot.color = time_colour((index + 1) / max(1, steps))
-            array.markers.append(dot)
-    return array
-
-
-def time_colour(fraction: float) -> ColorRGBA:
-    """Return the colour of a step: blue now, orange at the horizon."""
-    start, end = np.array([0.10, 0.45, 0.95]), np.array([1.00, 0.55, 0.10])
-    red, green, blue = start + (end - start) * min(1.0, max(0.0, fraction))
-    return ColorRGBA(r=float(red), g=float(green), b=float(blue), a=1.0)
-
-
-def _marker(chunk: ActionChunk, base_frame: str, namespace: str, kind: int) -> Marker:
-    marker = Marker(ns=namespace, type=kind, action=Marker.ADD)
-    marker.header.frame_id = base_frame
-    marker.header.stamp = stamp_message(chunk.stamp_ns)
-    marker.pose.orientation.w = 1.0
-    return marker

@@ -17,6 +17,7 @@ NODES = {
     "predictor": ("cosmos_ros.nodes.predictor_parameters", "parameters"),
     "guard": ("cosmos_ros.nodes.guard_parameters", "parameters"),
     "sim_robot": ("cosmos_ros.nodes.sim_robot", "PARAMETERS"),
+    "visualizer": ("cosmos_ros.nodes.visualizer", "PARAMETERS"),
 }
 
 
