@@ -16,14 +16,14 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from cosmos_ros.embodiment import load_embodiment  # noqa: E402
-from cosmos_ros.guard import Guard, GuardConfig  # noqa: E402
-from cosmos_ros.sim.episode import EpisodeSettings, run_episode  # noqa: E402
-from cosmos_ros.sim.expert import Expert  # noqa: E402
-from cosmos_ros.sim.imagination import world_of  # noqa: E402
-from cosmos_ros.sim.rendering import GL_BACKEND  # noqa: E402
-from cosmos_ros.sim.world import WorldRenderer  # noqa: E402
-from cosmos_ros.types import Mode, Observation  # noqa: E402
+from cosmos_ros.embodiment import load_embodiment
+from cosmos_ros.guard import Guard, GuardConfig
+from cosmos_ros.sim.episode import EpisodeSettings, run_episode
+from cosmos_ros.sim.expert import Expert
+from cosmos_ros.sim.imagination import world_of
+from cosmos_ros.sim.rendering import GL_BACKEND
+from cosmos_ros.sim.world import WorldRenderer
+from cosmos_ros.types import Mode, Observation
 
 SIZES = ((160, 90), (320, 180), (640, 360))
 

@@ -16,7 +16,7 @@ from cosmos_ros.errors import ConfigError, CosmosRosError, InputError, ModelErro
 from cosmos_ros.kinematics import InverseKinematics, ResidualGate, chunk_to_trajectory
 from cosmos_ros.sim.imagination import Imagination, step_times_ns
 from cosmos_ros.sim.pick_and_place import Pace, PickAndPlacePolicy, ToolState
-from cosmos_ros.sim.rendering import GL_BACKEND, mujoco
+from cosmos_ros.sim.rendering import CAN_RENDER, INSTALL_HINT, mujoco
 from cosmos_ros.sim.tabletop import Tabletop
 from cosmos_ros.sim.task import PutOn, parse_instruction
 from cosmos_ros.types import FloatArray, Mode, Observation, Request, Rollout, UInt8Array
@@ -95,9 +95,7 @@ class Expert:
         """
         if self._imagination is not None:
             return
-        if self._frames and GL_BACKEND == "disable":
-            from cosmos_ros.sim.rendering import INSTALL_HINT
-
+        if self._frames and not CAN_RENDER:
             raise ConfigError(
                 "no off-screen OpenGL was found to render the plan with", where="world_model expert", hint=INSTALL_HINT
             )

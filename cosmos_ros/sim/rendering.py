@@ -91,6 +91,7 @@ def _import_mujoco() -> Any:
 
 mujoco: Any = _import_mujoco()
 GL_BACKEND: str = select_backend()
+CAN_RENDER: bool = GL_BACKEND not in ("disable", "disabled", "off", "false", "0")
 
 
 def _gl_context(width: int, height: int) -> Any:
@@ -140,7 +141,7 @@ class CameraRenderer:
     """
 
     def __init__(self, model: Any, cameras: Mapping[str, Camera]) -> None:
-        if GL_BACKEND in ("disable", "disabled", "off", "false", "0"):
+        if not CAN_RENDER:
             raise ConfigError("no off-screen OpenGL was found, cameras cannot be rendered", hint=INSTALL_HINT)
         if not cameras:
             raise ConfigError("no camera to render", where="cameras")

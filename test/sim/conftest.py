@@ -19,8 +19,8 @@ def franka():
 @pytest.fixture(scope="session")
 def gl() -> str:
     """The GL backend; skips where nothing renders off screen."""
-    from cosmos_ros.sim.rendering import GL_BACKEND, INSTALL_HINT
+    from cosmos_ros.sim.rendering import CAN_RENDER, GL_BACKEND, INSTALL_HINT
 
-    if GL_BACKEND == "disable":
+    if not CAN_RENDER:
         pytest.skip(f"no off-screen OpenGL. {INSTALL_HINT}")
     return GL_BACKEND
