@@ -16,8 +16,8 @@ EXTRAS: dict[str, list[str]] = {
     "ros": ["ros-rclpy[fastrtps]", "ros-common-interfaces"],
     "kinematics": ["pin>=3.0"],
     "sim": ["mujoco>=3.2", "matplotlib>=3.5", "rich>=13"],
-    "bags": ["rosbags>=0.10"],
-    "lerobot": ["rosbags>=0.10", "pyarrow>=14", "av>=12"],
+    "bags": ["rosbags>=0.11"],
+    "lerobot": ["rosbags>=0.11", "pyarrow>=14", "av>=12"],
     "network": ["aiohttp>=3.9", "av>=12", "msgpack>=1.0"],
     "viewer": ["rerun-sdk>=0.22"],
     "cosmos3": [
