@@ -196,12 +196,12 @@ def _add_surroundings(spec: Any, scene: Tabletop) -> None:
             )  # fmt: skip
     sun = world.add_light(name="sun", pos=[0.9, 0.6, 2.2], dir=[-0.30, -0.25, -1.0], castshadow=scene.shadows)
     sun.type = mujoco.mjtLightType.mjLIGHT_DIRECTIONAL
-    sun.diffuse, sun.specular = [0.62, 0.61, 0.58], [0.25, 0.25, 0.25]
+    sun.diffuse, sun.specular = [0.56, 0.55, 0.52], [0.25, 0.25, 0.25]
     fill = world.add_light(name="fill", pos=[0.9, -1.2, 1.8], dir=[-0.25, 0.65, -0.7], castshadow=False)
     fill.type = mujoco.mjtLightType.mjLIGHT_DIRECTIONAL
     fill.diffuse, fill.specular = [0.22, 0.24, 0.28], [0.05, 0.05, 0.05]
-    spec.visual.headlight.ambient = [0.34, 0.34, 0.36]
-    spec.visual.headlight.diffuse = [0.16, 0.16, 0.16]
+    spec.visual.headlight.ambient = [0.36, 0.36, 0.38]
+    spec.visual.headlight.diffuse = [0.24, 0.24, 0.24]
     spec.visual.headlight.specular = [0.0, 0.0, 0.0]
     spec.visual.quality.shadowsize = 4096 if scene.shadows else 0
     spec.visual.quality.offsamples = 4 if scene.shadows else 0
