@@ -189,12 +189,23 @@ class BagPlayer:
         self._played_ns = 0
         self._since = time.monotonic()
         self._clock_ns = 0
+        for message in self._latched_before(begin_ns):
+            self._publishers[message.topic].publish(message.data)
+            self.report.counts[message.topic] += 1
         for message in self._reader.messages(set(self._publishers), start_ns=begin_ns):
             if not self._wait_until(message.log_ns - begin_ns, begin_ns):
                 return
             self._publish(message)
         self.report.loops += 1
         self._spin(0.01)
+
+    def _latched_before(self, begin_ns: int) -> list[BagMessage]:
+        """The last word of each latched topic before the part that is played: late joiners would have heard it."""
+        latched = {name for name, publisher in self._publishers.items() if _is_latched(publisher)}
+        if not latched or begin_ns <= self._reader.start_ns:
+            return []
+        last = {message.topic: message for message in self._reader.messages(latched, end_ns=begin_ns)}
+        return sorted(last.values(), key=lambda message: message.log_ns)
 
     def _publish(self, message: BagMessage) -> None:
         if message.log_ns > self._clock_ns:
@@ -258,3 +269,9 @@ class BagPlayer:
         response.success = True
         response.message = "paused" if self.paused else "playing"
         return response
+
+
+def _is_latched(publisher: Any) -> bool:
+    from rclpy.qos import DurabilityPolicy
+
+    return bool(publisher.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL)

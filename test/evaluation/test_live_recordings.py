@@ -123,6 +123,19 @@ def test_what_is_played_is_recorded(live: Live, recording: Path, tmp_path: Path)
 
 
 @pytest.mark.integration
+def test_a_late_start_still_has_the_last_latched_word(live: Live, recording: Path) -> None:
+    heard = []
+    kind = message_class("std_msgs/msg/String")
+    profile_ = rclpy.qos.QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    live.node("listener").create_subscription(kind, "/instruction", lambda m: heard.append(m.data), profile_)
+    player, played = live.verb("play", recording, "--rate", 4, "--start-offset", 0.5, "--wait-for", "/instruction")
+    live.until(lambda: player.poll() is not None, "the end of the recording")
+    assert player.returncode == 0, played.read_text()
+    live.until(lambda: bool(heard), "the instruction")
+    assert heard == ["put the cube in the bin"]
+
+
+@pytest.mark.integration
 def test_live_observations_are_those_of_the_offline_walk(live: Live, recording: Path) -> None:
     """Subscribe as a node does, on simulation time, while the recording is played."""
 
