@@ -88,6 +88,7 @@ class Supervisor:
         self.bad_state = ""
         self._measured: JointState | None = None
         self._executing: JointTrajectory | None = None
+        self._stopping: JointTrajectory | None = None
         self._source_stamp: int | None = None
         self._last_candidate_ns: int | None = None
         self._now: int | None = None
@@ -342,8 +343,6 @@ class Supervisor:
             self._stopping = stop
             self.counters.brakes += 1
         return stop
-
-    _stopping: JointTrajectory | None = None
 
     def _braking(self) -> bool:
         return self._stopping is not None and self._stopping is self._executing

@@ -443,9 +443,22 @@ def test_units_are_named() -> None:
         checker.check(trajectory, GuardContext(NOW)).violations[0].message == "these look like millimetres, not metres"
     )
     wild = replace(trajectory, positions=np.array([[20.0], [3e7]]))
-    assert not checker.check(wild, GuardContext(NOW)).violations  # wrong, but in no unit we know
-    down = JointTrajectory(("finger",), NOW, times_of([0.0, 1.0]), np.array([[-30.0], [30.0]]))
-    assert not checker.check(down, GuardContext(NOW)).violations
+    assert "far outside" in checker.check(wild, GuardContext(NOW)).violations[0].message
+    down = replace(trajectory, positions=np.array([[-30.0], [30.0]]))
+    found = checker.check(down, GuardContext(NOW)).violations[0]
+    assert "far outside" in found.message and found.bound == 0.0
+    beyond = replace(trajectory, positions=np.array([[0.02], [0.06]]))
+    assert not checker.check(beyond, GuardContext(NOW)).violations  # outside, but not absurd
+
+
+def test_speeds_in_degrees_are_named() -> None:
+    good = reach(0.2)
+    fast = replace(good, velocities=np.rad2deg(good.velocities) * 10.0)
+    found = next(v for v in Checker(panda_limits(), GuardConfig(checks=frozenset({"units"}))).check(
+        fast, context()).violations)  # fmt: skip
+    assert found.limit == "units" and abs(found.value) > 100.0
+    slow = replace(good, velocities=good.velocities * 20.0)
+    assert first(slow).limit != "units"
 
 
 def test_uncertainty_gate() -> None:

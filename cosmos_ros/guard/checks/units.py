@@ -1,4 +1,4 @@
-"""Numbers in the wrong unit: degrees for radians, millimetres for metres."""
+"""Numbers in the wrong unit: degrees for radians, millimetres for metres; and numbers that fit none."""
 
 from __future__ import annotations
 
@@ -6,51 +6,70 @@ import numpy as np
 
 from cosmos_ros.guard.checks.base import Case
 from cosmos_ros.guard.verdict import Violation
+from cosmos_ros.types import FloatArray
 
-# Beyond its range by this part of the range is not a motion that went wrong a little.
+# Outside the range by this part of it, or faster than this many times the bound, is not a motion gone wrong a little.
 _FAR = 1.0
+_FAST = 50.0
+_UNITS = ((np.pi / 180.0, "degrees, not radians"), (1e-3, "millimetres, not metres"))
 
 
 class Units:
-    """A joint far outside its range whose numbers would be right in another unit is named as such."""
+    """A joint far outside its range is refused; where its numbers would be right in another unit, that is named."""
 
     name = "units"
 
     def __call__(self, case: Case) -> list[Violation]:
         """See class."""
-        motion = case.motion
-        table = motion.table
-        enclosure = motion.hull(0)
-        slack = case.config.slack
-        if bool(np.all((enclosure.lower >= table.lower - slack) & (enclosure.upper <= table.upper + slack))):
+        motion, slack = case.motion, case.config.slack
+        table, place, speed = motion.table, motion.hull(0), motion.hull(1)
+        plausible = (place.lower >= table.lower - slack) & (place.upper <= table.upper + slack)
+        plausible &= (speed.upper <= _FAST * table.velocity) & (speed.lower >= -_FAST * table.velocity)
+        if plausible.all():
             return []
         points = motion.positions[motion.offset :]
-        span = table.upper - table.lower
+        room = _FAR * (table.upper - table.lower)
+        found = self._far(case, points, table.lower - room, table.upper + room, table.lower, table.upper)
+        if motion.velocities is not None and not found:
+            bound = table.velocity
+            velocities = motion.velocities[motion.offset :]
+            found = self._far(case, velocities, -_FAST * bound, _FAST * bound, -bound, bound)
+        return found
+
+    def _far(
+        self,
+        case: Case,
+        values: FloatArray,
+        least: FloatArray,
+        most: FloatArray,
+        lower: FloatArray,
+        upper: FloatArray,
+    ) -> list[Violation]:
+        """Return the joints with a value outside [least, most], and what unit would bring all into their bounds."""
+        motion = case.motion
+        far = (values > most) | (values < least)
         found = []
-        with np.errstate(all="ignore"):
-            far = (points > table.upper + _FAR * span) | (points < table.lower - _FAR * span)
         for joint in np.flatnonzero(far.any(axis=0)):
-            column = points[:, joint]
+            column, low, high = values[:, joint], lower[joint], upper[joint]
             step = int(np.argmax(far[:, joint]))
-            low, high = table.lower[joint], table.upper[joint]
-            room = 0.05 * (high - low)
-            for factor, text in ((np.pi / 180.0, "degrees, not radians"), (1e-3, "millimetres, not metres")):
-                values = column * factor
-                if np.all((values >= low - room) & (values <= high + room)):
-                    bound = high if column[step] > high else low
-                    found.append(
-                        Violation(
-                            self.name,
-                            joint=motion.names[joint],
-                            step=step,
-                            time=float(motion.times[motion.offset + step]),
-                            value=float(column[step]),
-                            bound=float(bound),
-                            message=f"these look like {text}",
-                            last_safe_point=step - 1,
-                        )
-                    )
+            message = "far outside anything that the joint can do"
+            for factor, text in _UNITS:
+                room = 0.05 * (high - low)
+                if np.all((column * factor >= low - room) & (column * factor <= high + room)):
+                    message = f"these look like {text}"
                     break
+            found.append(
+                Violation(
+                    self.name,
+                    joint=motion.names[joint],
+                    step=step,
+                    time=float(motion.times[motion.offset + step]),
+                    value=float(column[step]),
+                    bound=float(high if column[step] > high else low),
+                    message=message,
+                    last_safe_point=step - 1,
+                )
+            )
         return found
 
 

@@ -1,0 +1,313 @@
+"""The state machine: armed or not, e-stop, latch, liveness, clock jumps, rivals."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from guard_support import HOME, NOW, PANDA, broken_limits, joint_guard, panda_limits, reach
+
+from cosmos_ros.guard import Violation
+from cosmos_ros.guard.supervisor import State, Supervisor, SupervisorConfig
+from cosmos_ros.trajectory.splice import motion_at
+from cosmos_ros.types import JointState, JointTrajectory
+
+MS = 1_000_000
+
+
+def at(now: int, positions: np.ndarray = HOME, velocities: np.ndarray | None = None) -> JointState:
+    return JointState(now, PANDA, positions, np.zeros(7) if velocities is None else velocities)
+
+
+def supervisor(**settings: object) -> Supervisor:
+    return Supervisor(joint_guard(), SupervisorConfig(**settings))
+
+
+def ready(**settings: object) -> Supervisor:
+    """A supervisor that could be armed at NOW."""
+    one = supervisor(**settings)
+    one.on_joint_state(at(NOW), NOW)
+    one.on_graph({"joint_trajectory": []}, {"joint_trajectory": 1}, NOW)
+    return one
+
+
+def armed(**settings: object) -> Supervisor:
+    one = ready(**settings)
+    assert one.arm(NOW) == (True, "armed")
+    return one
+
+
+def moving(**settings: object) -> tuple[Supervisor, JointTrajectory, int]:
+    """An armed supervisor in the middle of a motion, and the time."""
+    one = armed(**settings)
+    sent = one.on_candidate(reach(0.4), NOW).send
+    assert sent is not None
+    now = NOW + 500 * MS
+    follow(one, sent, now)
+    return one, sent, now
+
+
+def follow(one: Supervisor, sent: JointTrajectory, now: int) -> None:
+    motion = motion_at(sent, now)
+    one.on_joint_state(at(now, motion.positions, motion.velocities), now)
+
+
+def is_stop(stop: JointTrajectory | None, from_: JointTrajectory, now: int) -> bool:
+    """A legal stop from where the motion is."""
+    assert stop is not None and not broken_limits(stop, panda_limits())
+    assert np.allclose(stop.positions[0], motion_at(from_, now).positions, atol=1e-6)
+    return not stop.velocities[-1].any()
+
+
+# -- arming ----------------------------------------------------------------------------------------------------------
+
+
+def test_starts_disarmed_and_says_what_it_would_send() -> None:
+    one = ready()
+    assert one.state is State.DISARMED
+    output = one.on_candidate(reach(0.2), NOW)
+    assert output.send is None and output.would_send is not None and output.verdict.accepted
+    assert one.executing is None
+    assert one.on_candidate(reach(10.0), NOW).would_send is None
+
+
+def test_armed_it_sends() -> None:
+    one = armed()
+    output = one.on_candidate(reach(0.2), NOW)
+    assert output.send is not None and output.would_send is None
+    assert one.executing is output.send and one.moving(NOW) and not one.moving(NOW + 2_000 * MS)
+    assert one.counters.responses["accept"] == 1
+
+
+def test_arming_is_refused_with_a_reason() -> None:
+    assert "looked at" in supervisor().arm(NOW)[1]
+    one = supervisor()
+    one.on_graph({}, {"joint_trajectory": 1}, NOW)
+    assert one.arm(NOW) == (False, "not armed: no joint state yet")
+    one.on_joint_state(at(NOW - 300 * MS), NOW)
+    assert "0.30 s old" in one.arm(NOW)[1]
+    one.on_joint_state(at(NOW + 500 * MS), NOW)
+    assert "in the future" in one.arm(NOW)[1]
+    one = ready()
+    one.on_graph({"joint_trajectory": ["/other"]}, {"joint_trajectory": 1}, NOW)
+    assert "/other also publishes on joint_trajectory" in one.arm(NOW)[1]
+    one.on_graph({"joint_trajectory": []}, {"joint_trajectory": 0}, NOW)
+    assert "no controller listens" in one.arm(NOW)[1]
+    assert "dry run" in ready(never_arm=True).arm(NOW)[1]
+    one = ready()
+    one.on_joint_state(JointState(NOW + MS, PANDA[:6], HOME[:6], np.zeros(6)), NOW + MS)
+    assert "panda_joint7" in one.arm(NOW + MS)[1]
+    one = ready()
+    one.on_bad_joint_state("joint 'x' is nan", NOW)
+    assert "dropped" in one.arm(NOW)[1]
+    assert all(x.state is State.DISARMED for x in (one,))
+
+
+def test_arming_needs_no_listener_when_told_so() -> None:
+    one = ready(require_controllers=False)
+    one.on_graph({}, {"joint_trajectory": 0}, NOW)
+    assert one.arm(NOW)[0]
+
+
+def test_arming_twice_keeps_what_is_executed() -> None:
+    one, sent, now = moving()
+    assert one.arm(now)[0] and one.executing is sent
+
+
+def test_refusals_for_people_do_not_flicker() -> None:
+    one = ready()
+    one.tick(NOW + 300 * MS)
+    assert one.refusal_kind(NOW + 300 * MS) == one.refusal_kind(NOW + 400 * MS) != ""
+
+
+def test_disarming_brakes() -> None:
+    one, sent, now = moving()
+    output = one.disarm(now)
+    assert is_stop(output.send, sent, now) and one.state is State.DISARMED
+    assert one.disarm(now).send is None
+    assert one.on_candidate(reach(0.2), now).send is None
+
+
+# -- rejections and the latch ----------------------------------------------------------------------------------------
+
+
+def bad(now: int) -> JointTrajectory:
+    trajectory = reach(0.1, stamp_ns=now)
+    positions = trajectory.positions.copy()
+    positions[3, 3] = np.nan
+    return replace(trajectory, positions=positions)
+
+
+def test_a_rejection_brakes() -> None:
+    one, sent, now = moving()
+    assert is_stop(one.on_candidate(bad(now), now).send, sent, now)
+    assert one.state is State.ARMED
+
+
+def test_or_lets_the_verified_motion_run_to_its_end() -> None:
+    one, sent, now = moving(brake_on_reject=False)
+    assert one.on_candidate(bad(now), now).send is None and one.executing is sent
+
+
+@pytest.mark.parametrize("brake", [True, False])
+def test_many_rejections_latch(brake: bool) -> None:
+    one, sent, now = moving(latch_after=3, brake_on_reject=brake)
+    outputs = [one.on_candidate(bad(now), now) for _ in range(3)]
+    assert one.state is State.LATCHED and "latched after 3" in outputs[-1].event
+    assert any(output.send is not None for output in outputs)
+    assert one.on_candidate(reach(0.0), now).send is None
+    assert "reset first" in one.arm(now)[1]
+    assert one.reset(now)[0] and one.state is State.DISARMED
+    follow(one, sent, now)
+    assert one.arm(now)[0]
+
+
+def test_an_accepted_trajectory_clears_the_count() -> None:
+    one = armed(latch_after=3)
+    for _ in range(5):
+        one.on_candidate(bad(NOW), NOW)
+        one.on_candidate(bad(NOW), NOW)
+        assert one.on_candidate(reach(0.1), NOW).send is not None
+    assert one.state is State.ARMED
+
+
+def test_latching_can_be_switched_off() -> None:
+    one = armed(latch_after=0)
+    for _ in range(50):
+        one.on_candidate(bad(NOW), NOW)
+    assert one.state is State.ARMED
+
+
+def test_a_message_that_is_no_trajectory() -> None:
+    one = armed()
+    output = one.on_candidate([Violation("lengths", message="6 values for 7 joints")], NOW, stamp_ns=5)
+    assert output.send is None and output.verdict.first.limit == "lengths" and output.verdict.stamp_ns == 5
+    assert one.last_verdict is output.verdict
+
+
+def test_an_older_chunk_is_dropped_without_braking() -> None:
+    one, sent, now = moving()
+    output = one.on_candidate(reach(0.1, stamp_ns=NOW - 100 * MS), now)
+    assert output.send is None and "older than" in output.verdict.summary
+    assert one.executing is sent and one.counters.consecutive_rejects == 0
+
+
+# -- e-stop ----------------------------------------------------------------------------------------------------------
+
+
+def test_e_stop_brakes_and_stays_until_released_and_reset() -> None:
+    one, sent, now = moving()
+    output = one.on_e_stop(True, now)
+    assert is_stop(output.send, sent, now) and one.state is State.E_STOP
+    assert one.on_e_stop(True, now).send is None
+    assert one.on_candidate(reach(0.0), now).send is None
+    assert not one.arm(now)[0] and not one.reset(now)[0]
+    assert "released" in one.on_e_stop(False, now).event
+    assert "latched" in one.arm(now)[1]
+    assert one.reset(now)[0]
+    follow(one, sent, now)
+    assert one.arm(now)[0]
+
+
+def test_e_stop_while_disarmed_and_release_without_press() -> None:
+    one = ready()
+    assert not one.on_e_stop(False, NOW).event
+    assert one.on_e_stop(True, NOW).send is None and one.state is State.E_STOP
+
+
+def test_resetting_when_armed_does_nothing() -> None:
+    one = armed()
+    assert one.reset(NOW) == (True, "nothing to reset: armed") and one.state is State.ARMED
+
+
+# -- liveness --------------------------------------------------------------------------------------------------------
+
+
+def test_all_is_well_while_the_robot_follows() -> None:
+    one, sent, now = moving()
+    assert one.tick(now).send is None
+    assert one.tick(NOW + 5_000 * MS).send is None  # at rest there is nothing to watch
+
+
+def test_frozen_joint_states_brake() -> None:
+    one, sent, now = moving()
+    later = now + 210 * MS
+    output = one.tick(later)
+    assert is_stop(output.send, sent, later) and "joint state is 0.21 s old" in output.event
+    assert one.tick(later + 20 * MS).send is None  # once is enough
+    assert one.trouble(later) == "stale"
+
+
+def test_silence_brakes() -> None:
+    one, sent, now = moving(silence_timeout=0.6)
+    later = NOW + 650 * MS
+    follow(one, sent, later)
+    output = one.tick(later)
+    assert is_stop(output.send, sent, later) and "predictor silent" in output.event
+    assert one.state is State.ARMED
+
+
+def test_a_robot_that_does_not_follow_latches() -> None:
+    one, sent, now = moving()
+    one.on_joint_state(at(now + MS, motion_at(sent, now).positions + 0.2), now + MS)
+    output = one.tick(now + MS)
+    assert output.send is not None and "does not follow" in output.event and one.state is State.LATCHED
+
+
+def test_a_state_without_some_of_the_joints_is_no_proof() -> None:
+    one, sent, now = moving()
+    motion = motion_at(sent, now)
+    one.on_joint_state(JointState(now, PANDA[:6], motion.positions[:6], motion.velocities[:6]), now)
+    assert one.tick(now).send is None
+
+
+def test_bad_joint_states_are_dropped_and_the_last_good_one_ages() -> None:
+    one = ready()
+    good = one.measured
+    for state in (
+        at(NOW + MS, np.full(7, np.nan)),
+        at(NOW + MS, HOME, np.full(7, np.inf)),
+        JointState(NOW + MS, PANDA, HOME[:6], None),
+        JointState(NOW + MS, PANDA, HOME, np.zeros(6)),
+    ):
+        one.on_joint_state(state, NOW + MS)
+        assert one.measured is good and one.trouble(NOW + MS).startswith("joint state dropped")
+    one.on_joint_state(JointState(NOW + 2 * MS, PANDA, HOME, None), NOW + 2 * MS)
+    assert one.measured is not good and not one.trouble(NOW + 2 * MS)
+    one.on_joint_state(at(NOW), NOW + 3 * MS)
+    assert one.measured.stamp_ns == NOW + 2 * MS  # an older one does not replace it
+    assert supervisor().trouble(NOW) == "none yet"
+
+
+def test_a_clock_that_jumps_back_brakes_disarms_and_forgets() -> None:
+    one, sent, now = moving()
+    back = now - 10_000 * MS
+    output = one.tick(back)
+    assert output.send is not None and "jumped back by 10.00 s" in output.event
+    assert one.state is State.DISARMED and one.measured is None
+    stop = output.send
+    assert stop.stamp_ns == back and not broken_limits(stop, panda_limits())
+    assert np.allclose(stop.positions[0], motion_at(sent, now).positions, atol=1e-6)
+    assert "clock" in one.reason
+
+
+def test_a_clock_jump_at_rest_or_disarmed() -> None:
+    one = armed()
+    assert one.tick(NOW - 10_000 * MS).send is None and one.state is State.DISARMED
+    other = ready()
+    assert "jumped" in other.on_candidate(reach(0.1), NOW - 10_000 * MS).event
+    small = armed()
+    assert not small.tick(NOW - 50 * MS).event and small.state is State.ARMED
+
+
+def test_another_guard_on_the_topic_brakes_and_latches() -> None:
+    one, sent, now = moving()
+    output = one.on_graph({"joint_trajectory": ["/guard2"]}, {"joint_trajectory": 1}, now)
+    assert is_stop(output.send, sent, now) and one.state is State.LATCHED and "/guard2" in output.event
+    assert not one.on_graph({"joint_trajectory": ["/guard2"]}, {"joint_trajectory": 1}, now).event
+
+
+def test_the_uncertainty_reaches_the_guard() -> None:
+    one = ready()
+    assert one.context(NOW, 0.3).uncertainty == 0.3
