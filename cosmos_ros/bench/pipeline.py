@@ -16,7 +16,7 @@ from rich.console import Console
 
 from cosmos_ros.bench.machine import machine
 from cosmos_ros.bringup.domain import private_domain, private_environment
-from cosmos_ros.bringup.graph import NodeSpec, predict_nodes
+from cosmos_ros.bringup.graph import NodeSpec, predict_arguments, predict_nodes, resolve
 from cosmos_ros.bringup.processes import ProcessGroup, child_environment, write_parameters
 from cosmos_ros.errors import CosmosRosError
 
@@ -58,7 +58,7 @@ class _Listener:
 
         from cosmos_ros.nodes import qos
 
-        rclpy.init(domain_id=domain)
+        rclpy.init(args=[], domain_id=domain)
         self._shutdown = rclpy.try_shutdown
         self.samples = samples
         self.finished = False
@@ -161,10 +161,7 @@ def _measure(console: Console, transport: str, duration: float, rate: float, joi
         output: list[str] = []
         try:
             with ProcessGroup(lambda name, line: output.append(f"[{name}] {line}")) as group:
-                values = {
-                    "embodiment": "franka", "world_model": "persistence", "model": "", "cameras": "",
-                    "use_sim_time": "false", "dry_run": "false",
-                }  # fmt: skip
+                values = resolve(predict_arguments(), {"world_model": "persistence"})
                 nodes = [_faster(spec, transport, rate) for spec in predict_nodes(values)]
                 group.start_nodes(nodes, {}, environment)
                 load = {"transport": transport, "count": round(duration * 30), "joint_rate": joint_rate}

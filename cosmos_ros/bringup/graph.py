@@ -80,6 +80,7 @@ def predict_arguments(
         Argument("embodiment", embodiment, f"Shipped embodiment ({', '.join(_embodiments())}) or path of a YAML file."),
         Argument("world_model", world_model, "World model that predicts.", _world_models()),
         Argument("model", "", "Checkpoint directory, hub id or server address of the world model."),
+        Argument("model_options", "", "Comma-separated option=value pairs of the world model, e.g. device=cuda:1."),
         Argument(
             "cameras",
             "",
@@ -143,6 +144,7 @@ def predict_nodes(values: Mapping[str, str]) -> list[NodeSpec]:
                 **shared,
                 "world_model": values["world_model"],
                 "model": values["model"],
+                "model_options": values["model_options"],
                 "cameras": values["cameras"],
                 **({"instruction": values["task"]} if "task" in values else {}),
             },

@@ -21,7 +21,7 @@ class DemoObserver:
     """A node of its own that counts what happens. Used by one thread, which spins it."""
 
     def __init__(self, domain: int) -> None:
-        rclpy.init(domain_id=domain)
+        rclpy.init(args=[], domain_id=domain)  # our own command line is not for rcl to read
         self._node = Node("demo_observer")
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)

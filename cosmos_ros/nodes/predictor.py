@@ -32,7 +32,7 @@ from cosmos_ros.nodes.camera_input import CameraInput
 from cosmos_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics
 from cosmos_ros.nodes.input_report import input_values
 from cosmos_ros.nodes.parameters import declare
-from cosmos_ros.nodes.predictor_parameters import parameters, parse_cameras, sampler_settings
+from cosmos_ros.nodes.predictor_parameters import parameters, parse_cameras, sampler_settings, world_model_options
 from cosmos_ros.nodes.runner import run
 from cosmos_ros.nodes.teller import Teller
 from cosmos_ros.observation import Snapshot, Synchroniser
@@ -91,9 +91,8 @@ class Predictor(LifecycleNode):
         values = self._values
         embodiment = load_embodiment(values["embodiment"])
         self._topics = parse_cameras(values["cameras"], embodiment.views)
-        options = {"model": values["model"]} if values["model"] else {}
         self._diagnostics.set("state", WARN, f"loading world model {values['world_model']}")
-        model = create_world_model(values["world_model"], **options)
+        model = create_world_model(values["world_model"], **world_model_options(values))
         blank = frozenset(embodiment.views) - set(self._topics)
         pipeline = Pipeline(
             embodiment,
@@ -325,6 +324,7 @@ class Predictor(LifecycleNode):
             blend_ns=_ns(values["blend_time"]),
             acceleration_share=values["blend_acceleration"],
             tracking_tolerance=values["tracking_tolerance"],
+            shift_from_rest=values["shift_from_rest"],
         )
         return self._joiner.join(trajectory, self._now(), self._synchroniser.newest_joint_state(), settings)
 

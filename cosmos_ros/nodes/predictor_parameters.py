@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from cosmos_ros.errors import ConfigError
 from cosmos_ros.nodes.camera_input import TRANSPORTS
 from cosmos_ros.nodes.parameters import Parameter
 from cosmos_ros.world_models import world_model_names
+from cosmos_ros.world_models.registry import parse_options, world_model_class
 
 
 def parameters() -> list[Parameter]:
@@ -17,6 +19,7 @@ def parameters() -> list[Parameter]:
         Parameter("embodiment", "franka", "Shipped embodiment or path of its YAML file.", read_only=True),
         Parameter("world_model", "flow", "World model that predicts.", choices=world_model_names(), read_only=True),
         Parameter("model", "", "Checkpoint directory, hub id or server address of the world model.", read_only=True),
+        Parameter("model_options", "", "Comma-separated option=value pairs of the world model.", read_only=True),
         Parameter(
             "cameras", "", "Comma-separated view=topic pairs; views left out are black. Empty: all <view>/image_raw.",
             read_only=True,
@@ -42,6 +45,7 @@ def parameters() -> list[Parameter]:
         Parameter("join_lead", 0.05, "How far ahead of now a trajectory joins the executed motion, s.", 0.0, 1.0),
         Parameter("blend_time", 0.3, "Shortest time in which a new trajectory takes over from the old, s.", 0.02, 5.0),
         Parameter("blend_acceleration", 0.4, "Share of the acceleration limits that taking over may use.", 0.01, 1.0),
+        Parameter("shift_from_rest", True, "While the arm rests where it was observed, no step of a chunk is dropped."),
         Parameter("tracking_tolerance", 0.1, "Join the commanded motion while the arm is this close to it, rad or m.",
                   0.0, 3.0),
         Parameter("model_timeout", 30.0, "Say so when the world model has not answered for this long, s.", 0.1, 3600.0),
@@ -72,6 +76,22 @@ def parse_cameras(text: str, views: tuple[str, ...]) -> dict[str, str]:
             raise ConfigError(f"view '{view}' is given twice", where="parameter cameras")
         cameras[view] = topic
     return cameras
+
+
+def world_model_options(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that the world model is created with.
+
+    Raises:
+        ConfigError: An option is malformed or not one of the model's.
+    """
+    name = values["world_model"]
+    options = parse_options(name, [text for text in values["model_options"].split(",") if text.strip()])
+    if values["model"]:
+        options["model"] = values["model"]
+    # A model that is made for one robot (the scripted expert) must be told which.
+    if "embodiment" in inspect.signature(world_model_class(name)).parameters:
+        options.setdefault("embodiment", values["embodiment"])
+    return options
 
 
 def sampler_settings(values: Mapping[str, Any]) -> dict[str, float | int | str | bool]:

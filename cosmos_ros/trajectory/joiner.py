@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from cosmos_ros.limits import JointLimit
 from cosmos_ros.trajectory.executing import ExecutingMotion
-from cosmos_ros.trajectory.splice import splice
+from cosmos_ros.trajectory.splice import Motion, splice
 from cosmos_ros.types import NANOSECONDS, JointState, JointTrajectory
+
+# A standing arm trembles by less than this: rad (or m), and per second.
+_AT_START = 0.01
+_AT_REST = 0.02
 
 
 @dataclass(frozen=True)
@@ -23,12 +27,16 @@ class JoinSettings:
         blend_ns: Shortest time of taking over.
         acceleration_share: Share of the acceleration limits that taking over may use.
         tracking_tolerance: Join the commanded motion while the arm is this close to it, rad or m.
+        shift_from_rest: While the arm rests where it was when it was observed, no time has passed for the plan: it
+            starts from its first step instead of catching up with steps that nobody executed. A model whose answer
+            takes longer than its chunk lasts can only work so.
     """
 
     lead_ns: int
     blend_ns: int
     acceleration_share: float
     tracking_tolerance: float
+    shift_from_rest: bool = True
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,9 @@ class Joiner:
             return Joined(None, {"held": "there is no joint state to join"})
         join_ns = now_ns + settings.lead_ns
         current, followed = self.executing.at(join_ns, measured, settings.tracking_tolerance)
+        shifted = settings.shift_from_rest and self._rests_at_start(trajectory, current, measured)
+        if shifted:
+            trajectory = replace(trajectory, stamp_ns=join_ns)
         accelerations = np.array([self._limits[name].acceleration for name in trajectory.joint_names])
         result = splice(
             trajectory,
@@ -77,5 +88,20 @@ class Joiner:
             "dropped_steps": result.dropped_steps,
             "error": result.join_error,
             "follows": list(followed),
+            "shifted": shifted,
         }
         return Joined(result.trajectory, record)
+
+    def _rests_at_start(self, trajectory: JointTrajectory, current: Motion, measured: JointState) -> bool:
+        """Whether the arm (grippers aside) stands still, by command and measurement, where the plan begins."""
+        arm = [name for name in trajectory.joint_names if name not in self._gripper_joints]
+        wanted = np.array([trajectory.positions[0, trajectory.joint_names.index(name)] for name in arm])
+        order = [current.joint_names.index(name) for name in arm]
+        rates = (
+            [measured.velocities[measured.names.index(name)] for name in arm] if measured.velocities is not None else []
+        )
+        return bool(
+            np.max(np.abs(current.positions[order] - wanted)) < _AT_START
+            and np.max(np.abs(current.velocities[order])) < _AT_REST
+            and all(abs(rate) < _AT_REST for rate in seen)
+        )

@@ -41,7 +41,8 @@ def joint_plot(
     for index, name in enumerate(names):
         axis = axes[index // columns][index % columns]
         commanded = [t for t in sent if name in t.joint_names]
-        for trajectory, following in zip(commanded, [*commanded[1:], None], strict=True):
+        for index_sent, trajectory in enumerate(commanded):
+            following = commanded[index_sent + 1] if index_sent + 1 < len(commanded) else None
             end = trajectory.stamp_ns + int(trajectory.times_ns[-1])
             until = end if following is None else min(end, following.stamp_ns)
             times = np.linspace(trajectory.stamp_ns, max(until, trajectory.stamp_ns), 12)
