@@ -292,7 +292,12 @@ class Predictor(LifecycleNode):
                     self.get_logger().debug(done.trace)
                 self._diagnostics.set("prediction", ERROR, f"holding: {done.error}", self._counters())
             elif self._synchroniser is not None and done.job.epoch == self._synchroniser.epoch:
-                self._publish(done.result, done.job)
+                try:
+                    self._publish(done.result, done.job)
+                except Exception as error:  # one prediction that cannot be joined must not end the node
+                    self._failures += 1
+                    text = f"holding: {type(error).__name__}: {error}"
+                    self._diagnostics.set("prediction", ERROR, text, self._counters())
         self._poll()
 
     def _publish(self, prediction: Prediction, snapshot: Snapshot) -> None:

@@ -97,9 +97,7 @@ class Joiner:
         arm = [name for name in trajectory.joint_names if name not in self._gripper_joints]
         wanted = np.array([trajectory.positions[0, trajectory.joint_names.index(name)] for name in arm])
         order = [current.joint_names.index(name) for name in arm]
-        rates = (
-            [measured.velocities[measured.names.index(name)] for name in arm] if measured.velocities is not None else []
-        )
+        seen = () if measured.velocities is None else measured.velocities[[measured.names.index(name) for name in arm]]
         return bool(
             np.max(np.abs(current.positions[order] - wanted)) < _AT_START
             and np.max(np.abs(current.velocities[order])) < _AT_REST
