@@ -6,7 +6,7 @@ No ROS here. The node feeds it what arrives and publishes what it answers.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
@@ -39,6 +39,8 @@ class SupervisorConfig:
         brake_on_reject: Brake what is being executed when a candidate is rejected; otherwise it runs to its end.
         never_arm: Refuse to be armed (dry run).
         require_controllers: Refuse to be armed while nobody listens on a controller's topic.
+        max_judging_delay: Seconds by which judging may end after the trajectory was to begin: a controller that gets
+            it later jumps into its middle.
     """
 
     silence_timeout: float = 1.0
@@ -47,6 +49,7 @@ class SupervisorConfig:
     brake_on_reject: bool = True
     never_arm: bool = False
     require_controllers: bool = True
+    max_judging_delay: float = 0.02
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,18 @@ class Counters:
 class Supervisor:
     """One guard over one robot."""
 
-    def __init__(self, guard: Guard, config: SupervisorConfig | None = None) -> None:
+    def __init__(
+        self, guard: Guard, config: SupervisorConfig | None = None, clock: Callable[[], int] | None = None
+    ) -> None:
+        """Watch over a guard.
+
+        Args:
+            guard: Judges trajectories.
+            config: Policies.
+            clock: The node's clock, ns; asked again after a judgement took its time. None: judging takes none.
+        """
         self.guard = guard
+        self._clock = clock
         self.config = config or SupervisorConfig()
         self.state = State.DISARMED
         self.reason = "not armed yet"
@@ -183,7 +196,14 @@ class Supervisor:
             # Late, not wrong: nothing to brake for.
             return self._record(Verdict(Response.REJECT, None, (old,), stamp_ns=trajectory.stamp_ns))
         else:
-            verdict = self.guard.judge(trajectory, self.context(now_ns, uncertainty))
+            verdict = self._judge(trajectory, now_ns, uncertainty)
+            late = self._late(trajectory)
+            if verdict.trajectory is not None and late is not None:
+                found = (late, *verdict.violations)
+                # Late, not wrong: nothing to brake for.
+                return self._record(
+                    replace(verdict, response=Response.REJECT, trajectory=None, violations=found, remaining=())
+                )
         output = self._record(verdict)
         if verdict.trajectory is not None:
             self.counters.consecutive_rejects = 0
@@ -203,6 +223,22 @@ class Supervisor:
                 event = f"latched after {self.counters.consecutive_rejects} rejections in a row: {verdict.summary}"
                 self._enter(State.LATCHED, event)
         return replace(output, send=stop, event=event)
+
+    def _judge(self, trajectory: JointTrajectory, now_ns: int, uncertainty: float | None) -> Verdict:
+        try:
+            return self.guard.judge(trajectory, self.context(now_ns, uncertainty))
+        except Exception as error:  # a fault of the guard's own must never let a trajectory, or the arm, go on
+            fault = Violation("internal", message=f"{type(error).__name__}: {error}")
+            return Verdict(Response.REJECT, None, (fault,), stamp_ns=trajectory.stamp_ns)
+
+    def _late(self, trajectory: JointTrajectory) -> Violation | None:
+        """Return by how much judging ended too late for a trajectory to begin without a jump; None when in time."""
+        if self._clock is None or not trajectory.stamp_ns:
+            return None
+        bound = self.config.max_judging_delay
+        delay = (self._clock() - trajectory.stamp_ns) / NANOSECONDS
+        message = "judged too late to begin without a jump"
+        return Violation("stamp", value=delay, bound=bound, message=message) if delay > bound else None
 
     def tick(self, now_ns: int) -> Output:
         """Watch liveness; call often (20 Hz or more)."""

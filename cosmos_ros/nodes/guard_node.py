@@ -72,7 +72,7 @@ class GuardNode(Node):
         self._limits = embodiment.limits
         dynamics = PinocchioDynamics(values["urdf"]) if values["urdf"] and config.enabled("effort") else None
         guard = Guard(embodiment.limits, config, embodiment.robot, dynamics)
-        self._supervisor = Supervisor(guard, supervisor_config(values))
+        self._supervisor = Supervisor(guard, supervisor_config(values), self._now)
         self._uncertainty: tuple[int, float] | None = None
 
         self._outputs = {

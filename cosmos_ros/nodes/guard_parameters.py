@@ -78,6 +78,9 @@ def parameters() -> list[Parameter]:
         Parameter("recovery", True, "Let a joint outside its bound move, inwards only.", read_only=True),
         Parameter("brake_scale", 0.9, "Part of the acceleration bound that braking uses.", 0.05, 1.0, read_only=True),
         Parameter("brake_on_reject", True, "Brake when a candidate is rejected; otherwise finish what is executed."),
+        Parameter(
+            "max_judging_delay", 0.02, "How long after its start a trajectory may leave the guard, s.", 0.0, 1.0
+        ),
         Parameter("silence_timeout", 1.0, "Predictor's silence after which a motion is braked, s.", 0.05, 60.0),
         Parameter("latch_after", 20, "Rejections in a row that latch the guard; 0: never.", 0, 100_000),
         Parameter("clock_jump", 0.1, "How far time may run backwards before that is a jump, s.", 0.0, 10.0),
@@ -113,4 +116,5 @@ def supervisor_config(values: Mapping[str, Any]) -> SupervisorConfig:
         brake_on_reject=values["brake_on_reject"],
         never_arm=values["dry_run"],
         require_controllers=values["require_controllers"],
+        max_judging_delay=values["max_judging_delay"],
     )

@@ -225,7 +225,7 @@ def test_resetting_when_armed_does_nothing() -> None:
 
 
 def test_all_is_well_while_the_robot_follows() -> None:
-    one, sent, now = moving()
+    one, _, now = moving()
     assert one.tick(now).send is None
     assert one.tick(NOW + 5_000 * MS).send is None  # at rest there is nothing to watch
 
@@ -240,7 +240,7 @@ def test_frozen_joint_states_brake() -> None:
 
 
 def test_silence_brakes() -> None:
-    one, sent, now = moving(silence_timeout=0.6)
+    one, sent, _ = moving(silence_timeout=0.6)
     later = NOW + 650 * MS
     follow(one, sent, later)
     output = one.tick(later)
@@ -311,3 +311,33 @@ def test_another_guard_on_the_topic_brakes_and_latches() -> None:
 def test_the_uncertainty_reaches_the_guard() -> None:
     one = ready()
     assert one.context(NOW, 0.3).uncertainty == 0.3
+
+
+def test_what_was_judged_too_late_is_not_sent_and_nothing_is_braked_for_it():
+    now = NOW
+    one = Supervisor(joint_guard(), SupervisorConfig(max_judging_delay=0.02), clock=lambda: now)
+    one.on_joint_state(at(NOW), NOW)
+    one.on_graph({"joint_trajectory": []}, {"joint_trajectory": 1}, NOW)
+    assert one.arm(NOW)[0]
+    stamped = replace(reach(0.4), stamp_ns=NOW + 10 * MS)
+    now = NOW + 31 * MS
+    output = one.on_candidate(stamped, NOW)
+    assert output.verdict.response.value == "reject"
+    assert "judged too late" in output.verdict.summary
+    assert (output.send, output.would_send, one.executing) == (None, None, None)
+    assert one.counters.consecutive_rejects == 0
+    now = NOW + 29 * MS  # judging took its time, but the controller can still begin in time
+    assert one.on_candidate(stamped, NOW).send is not None
+
+
+def test_a_fault_inside_the_guard_rejects_and_brakes(monkeypatch):
+    one, sent, now = moving()
+
+    def broken(*_):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(one.guard, "judge", broken)
+    output = one.on_candidate(reach(0.4), now)
+    assert output.verdict.first.limit == "internal"
+    assert "ZeroDivisionError: a bug" in output.verdict.summary
+    assert is_stop(output.send, sent, now)
