@@ -215,9 +215,7 @@ def compare(model: Cosmos3, stock, request: Request, steps: int, repeat: int) ->
         "spread_s": max(ours) - min(ours),
         "stages_ms": {stage: round(ms, 1) for stage, ms in rollout.latencies_ms.items()},
         "peak_gib": rollout.provenance["peak_memory_gib"],
-        "text_tokens": len(
-            model._pipeline.tokenize_prompt(request.prompt, "", num_frames=17, use_system_prompt=False)[0]
-        ),
+        "text_tokens": len(tokens),
     }
     if actions is not None:
         row["equal"] = bool(np.array_equal(rollout.actions, actions))
