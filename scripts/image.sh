@@ -103,7 +103,7 @@ from ament_index_python.packages import get_package_prefix, get_package_share_di
 
 executables = Path(get_package_prefix("cosmos_ros"), "lib", "cosmos_ros")
 found = sorted(p.name for p in executables.iterdir() if os.access(p, os.X_OK))
-assert found == ["guard", "predictor", "sim_robot", "visualizer"], found
+assert found == ["guard", "predictor", "rerun_viewer", "sim_robot", "visualizer"], found
 share = Path(get_package_share_directory("cosmos_ros"))
 for folder in ("launch", "config", "embodiments"):
     assert any((share / folder).iterdir()), folder

@@ -10,7 +10,8 @@ from cosmos_ros.errors import ConfigError
 
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 BOOLEANS = ("true", "false")
-VIEWERS = ("none", "markers")
+VIEWERS = ("none", "rerun", "markers")
+RERUN_OUTPUTS = ("window", "web", "connect", "file")
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,15 @@ def common_arguments() -> list[Argument]:
         Argument(
             "viewer",
             "none",
+            "rerun: show everything in Rerun (rerun_output says where). "
             "markers: publish robot, paths and violations for RViz or Foxglove elsewhere (rviz:=true implies it).",
             VIEWERS,
+        ),
+        Argument(
+            "rerun_output",
+            "window",
+            "With viewer:=rerun: see the parameters of config/rerun_viewer.yaml.",
+            RERUN_OUTPUTS,
         ),
     ]
 
@@ -176,6 +184,24 @@ def viewer_nodes(values: Mapping[str, str], shared: Mapping[str, Any]) -> list[N
     if values["rviz"] == "true" or values["viewer"] == "markers":
         nodes.append(
             NodeSpec("visualizer", "cosmos_ros.nodes.visualizer", "visualizer", "visualizer.yaml", shared, outputs)
+        )
+    if values["viewer"] == "rerun":
+        from cosmos_ros.viewer.rerun import require_rerun
+
+        require_rerun()
+        rollout = [
+            (topic, f"predictor/{topic}")
+            for topic in ("rollout/image/compressed", "rollout/contact_sheet/compressed", "rollout/markers")
+        ]
+        nodes.append(
+            NodeSpec(
+                "rerun_viewer",
+                "cosmos_ros.nodes.rerun_viewer",
+                "rerun_viewer",
+                "rerun_viewer.yaml",
+                {**shared, "cameras": values["cameras"], "output": values["rerun_output"]},
+                (*outputs, *rollout),
+            )
         )
     return nodes
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,7 +62,18 @@ class RobotShape:
         carrying = {capsule.link for capsule in self.capsules}
         self.links = tuple(link for link in model.links if link in carrying)
 
-    def segments(self, positions: dict[str, float]) -> tuple[FloatArray, FloatArray]:
+    def link_poses(self, positions: Mapping[str, float]) -> dict[str, FloatArray]:
+        """Return link → pose ``float64 [4, 4]`` in the base frame of the links that carry capsules.
+
+        Raises:
+            KinematicsError: A position is not finite.
+        """
+        if self._model is None:
+            return {}
+        row = np.array([[float(positions.get(name, 0.0)) for name in self._model.joint_names]])
+        return {link: batch[0] for link, batch in self._model.fk_batch_links(row, self.links).items()}
+
+    def segments(self, positions: Mapping[str, float]) -> tuple[FloatArray, FloatArray]:
         """Return the capsules of a posture.
 
         Args:
@@ -74,10 +86,7 @@ class RobotShape:
         Raises:
             KinematicsError: A position is not finite.
         """
-        if self._model is None:
-            return np.zeros((0, 2, 3)), np.zeros(0)
-        row = np.array([[float(positions.get(name, 0.0)) for name in self._model.joint_names]])
-        poses = {link: batch[0] for link, batch in self._model.fk_batch_links(row, self.links).items()}
+        poses = self.link_poses(positions)
         ends = np.empty((len(self.capsules), 2, 3))
         for index, capsule in enumerate(self.capsules):
             rotation, origin = poses[capsule.link][:3, :3], poses[capsule.link][:3, 3]

@@ -16,6 +16,7 @@ from cosmos_ros.resources import resource
 NODES = {
     "predictor": ("cosmos_ros.nodes.predictor_parameters", "parameters"),
     "guard": ("cosmos_ros.nodes.guard_parameters", "parameters"),
+    "rerun_viewer": ("cosmos_ros.nodes.rerun_viewer", "PARAMETERS"),
     "sim_robot": ("cosmos_ros.nodes.sim_robot", "PARAMETERS"),
     "visualizer": ("cosmos_ros.nodes.visualizer", "PARAMETERS"),
 }

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-NODES = ["guard", "predictor", "sim_robot", "visualizer"]
+# One executable a node; test_manifest checks that each has its module.
+NODES = sorted(path.name for path in (ROOT / "scripts" / "nodes").iterdir() if path.is_file())
 
 # What an installation is made from; a copy keeps build/ and egg-info out of the checkout.
 _SOURCES = [
