@@ -241,3 +241,40 @@ def test_msgpack_round_trip_and_rejections():
     for broken in (b"", b"\x81", b"\xc1", msgpack_numpy.pack({"a": 1}) + b"x", b"\x91" * 5000):
         with pytest.raises(ValueError, match="not a MessagePack message"):
             msgpack_numpy.unpack(broken)
+
+
+def test_joint_space_goes_through_pipeline_and_guard():
+    """From joint states to a guarded joint trajectory, with the joint-space policy in between."""
+    from world_model_scenes import observation_of
+
+    from cosmos_ros.embodiment import load_embodiment
+    from cosmos_ros.guard import Guard, GuardConfig, GuardContext
+    from cosmos_ros.pipeline import Pipeline, PipelineSettings
+
+    embodiment = load_embodiment("franka_joint")
+    observation = observation_of(embodiment, 180, 320)
+    with OpenPi() as server:
+        model = connect(server)
+        prediction = Pipeline(embodiment, model, PipelineSettings(seed=1)).predict(observation)
+        model.close()
+    sent = server.messages[0]
+    home = [embodiment.home[name] for name in embodiment.joint_names]
+    np.testing.assert_allclose(sent["observation/joint_position"], home, atol=1e-6)
+    np.testing.assert_allclose(sent["observation/gripper_position"], [0.0])  # open at home; raw 0 is open
+    assert sent["observation/image"].shape == (270, 320, 3)
+    trajectory = prediction.trajectory
+    assert trajectory.joint_names == embodiment.all_joints
+    assert prediction.ik is None
+    np.testing.assert_allclose(trajectory.positions[0, :7], home, atol=1e-6)
+    raw = droid_rows(sent, 1)
+    row = int(np.searchsorted(trajectory.times_ns, prediction.chunk.times_ns[15]))
+    np.testing.assert_allclose(trajectory.positions[row, :7], raw[15, :7], atol=1e-5)
+    assert trajectory.positions[-1, 7] < 0.03  # the fingers close
+    assert (
+        np.linalg.norm(prediction.chunk.poses["panda_link8"][-1] - embodiment.tool_poses(observation)["panda_link8"])
+        > 0.05
+    )
+    guard = Guard(embodiment.limits, GuardConfig(), embodiment.robot)
+    verdict = guard.judge(trajectory, GuardContext(now_ns=trajectory.stamp_ns, measured=observation.joints))
+    assert verdict.trajectory is not None
+    assert not verdict.remaining

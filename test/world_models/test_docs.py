@@ -1,0 +1,35 @@
+"""The table in docs/world_models.md is what the backends declare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cosmos_ros.embodiment import list_embodiments, load_embodiment
+from cosmos_ros.types import ActionSpace, Mode
+from cosmos_ros.world_models.compatibility import markdown, survey
+from cosmos_ros.world_models.settings import default_sampler
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "world_models.md"
+
+
+def test_table_of_embodiments_is_current():
+    pytest.importorskip("mujoco", reason="the expert's column needs MuJoCo")
+    text = DOCUMENT.read_text(encoding="utf-8")
+    table = text.split("<!-- table -->\n")[1].split("\n<!-- /table -->")[0]
+    expected = markdown(survey(load_embodiment(name) for name in list_embodiments()))
+    assert table == expected, "run `cosmos-ros world-models` and put its output between the marks"
+
+
+def test_table_of_settings_is_current():
+    text = DOCUMENT.read_text(encoding="utf-8")
+    rows = {
+        "policy": default_sampler(Mode.POLICY, "fractal"),
+        "forward and inverse dynamics": default_sampler(Mode.FORWARD_DYNAMICS, "fractal"),
+        "joint policy (Policy-DROID)": default_sampler(Mode.POLICY, "droid_lerobot", ActionSpace.JOINT),
+    }
+    for label, sampler in rows.items():
+        start = f"| {label} | {sampler.num_inference_steps} | {sampler.guidance_scale:g} | {sampler.flow_shift:g}"
+        assert start in text
+    assert default_sampler(Mode.INVERSE_DYNAMICS, "camera_pose").flow_shift == 5.0
