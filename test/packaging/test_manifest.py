@@ -53,9 +53,10 @@ def dependencies(manifest: ET.Element) -> set[str]:
 
 
 def declared(setup_arguments: dict[str, Any]) -> set[str]:
+    """Return the distributions that users of some part install; not those of the tests."""
     requirements = list(setup_arguments["install_requires"])
-    for extra in setup_arguments["extras_require"].values():
-        requirements += extra
+    for name, extra in setup_arguments["extras_require"].items():
+        requirements += extra if name not in ("test", "dev") else []
     return {re.split(r"[\[<>=! ;]", text, maxsplit=1)[0].lower() for text in requirements}
 
 
