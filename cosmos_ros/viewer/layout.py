@@ -33,7 +33,7 @@ def blueprint(views: Sequence[str], joints: Sequence[str]) -> Any:
     """Return the layout: robot and prediction beside what happened, cameras, joints with limits, guard events."""
     import rerun.blueprint as rrb
 
-    eye = rrb.EyeControls3D(position=(1.5, -1.3, 1.1), look_target=(0.3, 0.0, 0.3), eye_up=(0.0, 0.0, 1.0))
+    eye = rrb.EyeControls3D(position=(1.25, -0.95, 0.85), look_target=(0.25, 0.0, 0.3), eye_up=(0.0, 0.0, 1.0))
     return rrb.Blueprint(
         rrb.Vertical(
             rrb.Horizontal(

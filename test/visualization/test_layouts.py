@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import re
 import sys
 from pathlib import Path
 
@@ -15,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
 from live import processes
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from sensor_msgs.msg import JointState
-from shown_topics import rviz_topics
+from shown_topics import foxglove_paths, rviz_topics
 from trajectory_msgs.msg import JointTrajectory
 from visualization_msgs.msg import Marker, MarkerArray
 
@@ -61,6 +63,20 @@ def test_rviz_shows_topics_that_exist(demo):
             # A subscription that asks for more than is offered gets nothing.
             assert not entry.reliable or offer.reliability == ReliabilityPolicy.RELIABLE, entry.topic
             assert not entry.latched or offer.durability == DurabilityPolicy.TRANSIENT_LOCAL, entry.topic
+
+
+def test_the_foxglove_layout_shows_topics_and_fields_that_exist(demo):
+    paths = foxglove_paths(resource("config", "foxglove.json"))
+    for path in paths:
+        (kind,) = demo.wait(lambda topic=path.topic: published(demo, topic[1:]), f"a publisher of {path.topic}")
+        assert not path.types or kind in path.types, path.topic
+        if path.field:
+            package, _, name = kind.split("/")
+            fields = getattr(importlib.import_module(f"{package}.msg"), name).get_fields_and_field_types()
+            assert re.fullmatch(r"(\w+)(\[\d+\])?", path.field)[1] in fields, path
+    # Both layouts show the same robot.
+    both = {shown.topic for shown in rviz_topics(resource("config", "rollout.rviz"))}
+    assert both <= {path.topic[1:].removesuffix("/compressed") for path in paths}
 
 
 def test_the_visualizer_draws_robot_ghost_path_and_what_the_guard_would_send(demo):
