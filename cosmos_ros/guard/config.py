@@ -124,6 +124,10 @@ class GuardConfig:
         linear_ends: Position-only trajectories start from and end in standstill as far as acceleration is concerned.
         recovery: A state outside a position bound may move, inwards only; otherwise it may not move at all.
         brake_scale: Part of the acceleration bound that braking uses, (0, 1].
+        reaction_time: What is executed goes on for so long before it is slowed or braked: by then the controller has
+            the new trajectory, s.
+        hold_time: What is sent lasts at least this long after now, if need be by holding at its end, so that a
+            controller that gets it late does not refuse it as past and run on with what it has, s.
         surroundings: Box, plane, singularity and the arm's own shape.
         groups: Joints of each controller; a trajectory names all joints of a group or none.
     """
@@ -157,6 +161,8 @@ class GuardConfig:
     linear_ends: bool = True
     recovery: bool = True
     brake_scale: float = 0.9
+    reaction_time: float = 0.02
+    hold_time: float = 0.5
     surroundings: Surroundings = field(default_factory=Surroundings)
     groups: tuple[tuple[str, ...], ...] = ()
 
@@ -177,6 +183,8 @@ class GuardConfig:
             "max_stamp_lead", "max_duration", "minimum_step", "maximum_step", "start_position_tolerance",
             "start_velocity_tolerance", "tracking_tolerance", "end_velocity_tolerance", "mimic_tolerance",
             "max_uncertainty",
+            "hold_time",
+            "reaction_time",
         ):  # fmt: skip
             self._within(name, 0.0, inf)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from cosmos_ros.types import NANOSECONDS, JointState, JointTrajectory
 
 
@@ -29,6 +31,16 @@ class GuardContext:
         return None if self.measured is None else (self.now_ns - self.measured.stamp_ns) / NANOSECONDS
 
     def moving_until_ns(self) -> int | None:
-        """Absolute end of the executed trajectory, None without one."""
+        """Absolute time at which the executed trajectory comes to rest for good, None without one."""
         executing = self.executing
-        return None if executing is None else executing.stamp_ns + int(executing.times_ns[-1])
+        return None if executing is None else executing.stamp_ns + rest_from(executing)
+
+
+def rest_from(trajectory: JointTrajectory) -> int:
+    """Return the time_from_start from which on a trajectory stands still, nanoseconds."""
+    away = np.any(trajectory.positions != trajectory.positions[-1], axis=1)
+    if trajectory.velocities is not None:
+        away |= np.any(trajectory.velocities != 0.0, axis=1)
+    moving = np.flatnonzero(away)
+    last = min(int(moving[-1]) + 1, len(away) - 1) if moving.size else 0
+    return int(trajectory.times_ns[last])

@@ -12,7 +12,7 @@ from cosmos_ros.guard.checker import Checker
 from cosmos_ros.guard.checks.effort import InverseDynamics
 from cosmos_ros.guard.config import GuardConfig
 from cosmos_ros.guard.context import GuardContext
-from cosmos_ros.guard.planner import Planner, duration_of
+from cosmos_ros.guard.planner import Planner, duration_of, held
 from cosmos_ros.guard.verdict import Response, Verdict, Violation, by_time
 from cosmos_ros.kinematics import RobotModel
 from cosmos_ros.limits import RobotLimits
@@ -53,12 +53,18 @@ class Guard:
         began = perf_counter()
         with np.errstate(all="ignore"):  # whatever overflows is found out, see Checker.examine
             verdict = self._judge(trajectory, context)
-        return replace(verdict, stamp_ns=trajectory.stamp_ns, elapsed_ms=1e3 * (perf_counter() - began))
+        sent = None if verdict.trajectory is None else self._held(verdict.trajectory, context)
+        elapsed = 1e3 * (perf_counter() - began)
+        return replace(verdict, trajectory=sent, stamp_ns=trajectory.stamp_ns, elapsed_ms=elapsed)
 
     def brake(self, context: GuardContext) -> JointTrajectory | None:
         """Return the quickest legal stop; None when nothing has to be sent for it. See ``Planner.brake``."""
         with np.errstate(all="ignore"):
-            return self.planner.brake(context)
+            stop = self.planner.brake(context)
+        return None if stop is None else self._held(stop, context)
+
+    def _held(self, trajectory: JointTrajectory, context: GuardContext) -> JointTrajectory:
+        return held(trajectory, context.now_ns + round(self.config.hold_time * NANOSECONDS))
 
     def _judge(self, trajectory: JointTrajectory, context: GuardContext) -> Verdict:
         terminal = self.checker.terminal(trajectory, context)

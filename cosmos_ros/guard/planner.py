@@ -91,15 +91,18 @@ class Planner:
         self, motion: Motion, stamp_ns: int, context: GuardContext, stop: float | None
     ) -> Iterator[JointTrajectory]:
         """Yield runs through the path, the fastest first, then ones with less jerk."""
-        scale = 1.0
         path = None
-        for _ in range(_ATTEMPTS):
-            path = self.path(motion, context, scale=scale)
-            fastest = retime.slow_down(path, stamp_ns) if stop is None else retime.stop_by(path, stamp_ns, stop)
-            if fastest is None:
+        for keep in (self.config.reaction_time, 0.0):
+            scale = 1.0
+            for _ in range(_ATTEMPTS):
+                path = self.path(motion, context, scale=scale, keep=keep)
+                fastest = retime.slow_down(path, stamp_ns) if stop is None else retime.stop_by(path, stamp_ns, stop)
+                if fastest is None:
+                    break
+                yield fastest
+                scale *= _TIGHTER
+            if not path.kept:
                 break
-            yield fastest
-            scale *= _TIGHTER
         if path is None or stop is not None:
             return
         if path.starts_at_rest:
@@ -157,10 +160,12 @@ class Planner:
         motion = make_motion(executing, self.checker.table(executing.joint_names), None)
         begin = (context.now_ns - executing.stamp_ns) / NANOSECONDS
         # With all of the bound the executed run itself is admissible, so that some stop always is.
-        for scale in (self.config.brake_scale, 1.0, _ALL / retime.AIM):
-            stop = retime.brake(self.path(motion, context, scale=scale, begin=begin), context.now_ns)
-            if stop is not None and self.checker.keeps_joint_limits(stop, context):
-                return stop
+        for keep in (self.config.reaction_time, 0.0):
+            for scale in (self.config.brake_scale, 1.0, _ALL / retime.AIM):
+                path = self.path(motion, context, scale=scale, begin=begin, keep=keep)
+                stop = retime.brake(path, context.now_ns)
+                if stop is not None and self.checker.keeps_joint_limits(stop, context):
+                    return stop
         return None
 
     def _hold(
@@ -193,11 +198,38 @@ class Planner:
             np.stack((speed, np.zeros_like(speed))),
         )
 
-    def path(self, motion: Motion, context: GuardContext, *, scale: float, begin: float | None = None) -> retime.Path:
+    def path(
+        self, motion: Motion, context: GuardContext, *, scale: float, begin: float | None = None, keep: float = 0.0
+    ) -> retime.Path:
         """Lay a motion on a grid with all limits on its run."""
         sampler, tools = self.checker.sampler, self.checker.limits.cartesian
         samples = None if sampler is None or not tools else sampler.samples(motion, context.measured)
-        return retime.make_path(motion, self.config, begin=begin, scale=scale, tools=tools, samples=samples)
+        return retime.make_path(motion, self.config, begin=begin, keep=keep, scale=scale, tools=tools, samples=samples)
+
+
+def held(trajectory: JointTrajectory, until_ns: int) -> JointTrajectory:
+    """Return the trajectory with its last point held until an absolute time; unchanged when it lasts that long.
+
+    A quintic that ends in acceleration is left alone: it would be carried on.
+    """
+    end_ns = trajectory.stamp_ns + int(trajectory.times_ns[-1])
+    ends_moving = trajectory.velocities is not None and bool(trajectory.velocities[-1].any())
+    if trajectory.accelerations is not None:
+        ends_moving = ends_moving or bool(trajectory.accelerations[-1].any())
+    if end_ns >= until_ns or ends_moving:
+        return trajectory
+
+    def repeated(field: FloatArray | None) -> FloatArray | None:
+        return None if field is None else np.concatenate((field, field[-1:]))
+
+    return JointTrajectory(
+        trajectory.joint_names,
+        trajectory.stamp_ns,
+        np.append(trajectory.times_ns, until_ns - trajectory.stamp_ns),
+        np.concatenate((trajectory.positions, trajectory.positions[-1:])),
+        repeated(trajectory.velocities),
+        repeated(trajectory.accelerations),
+    )
 
 
 def stopping_time(speed: FloatArray, acceleration: FloatArray) -> float:

@@ -48,6 +48,18 @@ class PathLimits:
             self.limit, self.ceiling[:count],
         )  # fmt: skip
 
+    def since(self, index: int) -> PathLimits:
+        """Return the grid points from ``index`` on."""
+        return PathLimits(
+            self.grid[index:],
+            self.tangent_left[index:],
+            self.tangent_right[index:],
+            self.bend_left[index:],
+            self.bend_right[index:],
+            self.limit,
+            self.ceiling[index:],
+        )
+
 
 @dataclass(frozen=True)
 class Lines:
@@ -63,6 +75,10 @@ class Lines:
     def until(self, count: int) -> Lines:
         """Return the lines of the first ``count`` grid points."""
         return Lines(self.slope[: count - 1], self.reach[: count - 1], self.ceiling[: count - 1])
+
+    def since(self, index: int) -> Lines:
+        """Return the lines of the grid points from ``index`` on."""
+        return Lines(self.slope[index:], self.reach[index:], self.ceiling[index:])
 
 
 def make_lines(path: PathLimits) -> Lines:

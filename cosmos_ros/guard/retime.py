@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,18 +26,26 @@ _APOTHEM = float(np.cos(np.deg2rad(11.25)))
 
 @dataclass(frozen=True)
 class Path:
-    """A motion's path on a grid, with the limits on its run; made once, run in several ways."""
+    """A motion's path on a grid, with the limits on its run; made once, run in several ways.
+
+    Attributes:
+        limits, lines: What bounds the run.
+        positions, tangents: ``float64 [N, J]`` q and q' on the grid.
+        motion: Whose path it is.
+        kept: Leading grid intervals that are run as they were commanded.
+    """
 
     limits: PathLimits
     lines: Lines
     positions: FloatArray
     tangents: FloatArray
     motion: Motion
+    kept: int = 0
 
     def until(self, count: int) -> Path:
         """Return the path up to grid point ``count - 1``."""
         limits, lines = self.limits.until(count), self.lines.until(count)
-        return Path(limits, lines, self.positions[:count], self.tangents[:count], self.motion)
+        return Path(limits, lines, self.positions[:count], self.tangents[:count], self.motion, self.kept)
 
     @property
     def starts_at_rest(self) -> bool:
@@ -50,6 +58,7 @@ def make_path(
     config: GuardConfig,
     *,
     begin: float | None = None,
+    keep: float = 0.0,
     scale: float = 1.0,
     tools: tuple[CartesianLimits, ...] = (),
     samples: Samples | None = None,
@@ -60,6 +69,7 @@ def make_path(
         motion: Cubic or quintic, two knots or more.
         config: Which bounds are checked.
         begin: Path parameter to start at; None: the first knot.
+        keep: Seconds from there on that are run as commanded, if the path moves there.
         scale: Part of the bounds on accelerations that may be used.
         tools: Bounds on the tools' speeds and accelerations.
         samples: Kinematics along the motion, for these.
@@ -67,6 +77,9 @@ def make_path(
     times = motion.times
     first = times[0] if begin is None else max(begin, float(times[0]))
     knots = np.concatenate(([first], times[times > first + 1e-6]))
+    join = first + keep
+    if keep > 0.0 and join < knots[-1] - config.minimum_step and np.abs(knots - join).min() > config.minimum_step:
+        knots = np.sort(np.append(knots, join))
     step = max(GRID_STEP, config.minimum_step)
     counts = np.ceil(np.diff(knots) / step).astype(int)
     # Two intervals a segment where there is room: with one, the cubic through its ends would be all there is.
@@ -110,7 +123,10 @@ def make_path(
         limit=np.concatenate(bounds) * scale * AIM,
         ceiling=ceiling,
     )
-    return Path(limits_of_path, make_lines(limits_of_path), positions, tangents, motion)
+    path = Path(limits_of_path, make_lines(limits_of_path), positions, tangents, motion)
+    if keep == 0.0 or path.starts_at_rest:
+        return path
+    return replace(path, kept=min(int(np.searchsorted(grid, join - config.minimum_step)), len(grid) - 2))
 
 
 def _joint_ceiling(motion: Motion, positions: FloatArray, tangents: FloatArray, config: GuardConfig) -> FloatArray:
@@ -183,16 +199,24 @@ def _tool_rows(
 
 
 def run(path: Path, profile: Profile, stamp_ns: int) -> JointTrajectory:
-    """Return the cubic trajectory that runs through the path with a speed profile."""
-    sigma = np.sqrt(profile.squared_speed)[:, None]
-    times = np.round(profile.times * NANOSECONDS).astype(np.int64)
-    return JointTrajectory(path.motion.names, stamp_ns, times, path.positions, path.tangents * sigma)
+    """Return the cubic trajectory that runs through the path, with a speed profile from where it need not be kept."""
+    grid, kept = path.limits.grid, path.kept
+    squared = np.concatenate((np.ones(kept), profile.squared_speed))
+    seconds = np.concatenate((grid[:kept] - grid[0], grid[kept] - grid[0] + profile.times))
+    times = np.round(seconds * NANOSECONDS).astype(np.int64)
+    return JointTrajectory(
+        path.motion.names, stamp_ns, times, path.positions, path.tangents * np.sqrt(squared)[:, None]
+    )
+
+
+def _fastest(path: Path, end: float | None) -> Profile | None:
+    start = None if path.starts_at_rest else 1.0
+    return fastest(path.limits.since(path.kept), path.lines.since(path.kept), start=start, end=end)
 
 
 def slow_down(path: Path, stamp_ns: int) -> JointTrajectory | None:
     """Return the fastest legal run of the whole path, from its speed at the start; None when there is none."""
-    start = None if path.starts_at_rest else 1.0
-    profile = fastest(path.limits, path.lines, start=start, end=None)
+    profile = _fastest(path, None)
     return None if profile is None else run(path, profile, stamp_ns)
 
 
@@ -205,7 +229,7 @@ def uniform(path: Path, stamp_ns: int, scale: float) -> JointTrajectory:
 
 def ramped(path: Path, stamp_ns: int, pace: float, ramp: float) -> JointTrajectory:
     """Return the path at ``pace`` times its speed, reached smoothly from its own speed over ``ramp`` of path time."""
-    grid = path.limits.grid
+    grid = path.limits.grid[path.kept :]
     u = np.clip((grid - grid[0]) / ramp, 0.0, 1.0)
     speed = 1.0 - (1.0 - pace) * u**3 * (10.0 - 15.0 * u + 6.0 * u**2)
     seconds = np.concatenate(([0.0], np.cumsum(2.0 * np.diff(grid) / (speed[:-1] + speed[1:]))))
@@ -215,22 +239,22 @@ def ramped(path: Path, stamp_ns: int, pace: float, ramp: float) -> JointTrajecto
 def stop_by(path: Path, stamp_ns: int, limit: float) -> JointTrajectory | None:
     """Return the fastest legal run that comes to rest at the last grid point at or before path parameter ``limit``."""
     count = int(np.searchsorted(path.limits.grid, limit + 1e-9, side="right"))
-    if count < 2:
+    if count < path.kept + 2:
         return None
     part = path.until(count)
-    profile = fastest(part.limits, part.lines, start=None if part.starts_at_rest else 1.0, end=0.0)
+    profile = _fastest(part, 0.0)
     return None if profile is None else run(part, profile, stamp_ns)
 
 
 def brake(path: Path, stamp_ns: int) -> JointTrajectory | None:
     """Return the shortest legal run to rest along the path from its commanded speed; None when none is possible."""
-    low, high = 2, len(path.limits.grid)
+    low, high = path.kept + 2, len(path.limits.grid)
 
     def possible(count: int) -> bool:
-        part = path.until(count)
-        return bool(controllable(part.limits, part.lines, end=0.0)[0] >= 1.0 - 1e-9)
+        limits, lines = path.limits.until(count).since(path.kept), path.lines.until(count).since(path.kept)
+        return bool(controllable(limits, lines, end=0.0)[0] >= 1.0 - 1e-9)
 
-    if high < 2 or not possible(high):
+    if high < low or not possible(high):
         return None
     while low < high:
         middle = (low + high) // 2
@@ -239,5 +263,5 @@ def brake(path: Path, stamp_ns: int) -> JointTrajectory | None:
         else:
             low = middle + 1
     part = path.until(high)
-    profile = fastest(part.limits, part.lines, start=1.0, end=0.0)
+    profile = _fastest(part, 0.0)
     return None if profile is None else run(part, profile, stamp_ns)

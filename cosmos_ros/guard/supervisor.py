@@ -372,6 +372,8 @@ class Supervisor:
         return Output(send=stop, event=event)
 
     def _brake(self, now_ns: int) -> JointTrajectory | None:
+        if self._braking() and self.moving(now_ns):
+            return None  # on its way to rest already
         stop = self.guard.brake(self.context(now_ns))
         if stop is not None:
             self._executing = stop

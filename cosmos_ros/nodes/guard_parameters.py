@@ -77,6 +77,14 @@ def parameters() -> list[Parameter]:
         ),
         Parameter("recovery", True, "Let a joint outside its bound move, inwards only.", read_only=True),
         Parameter("brake_scale", 0.9, "Part of the acceleration bound that braking uses.", 0.05, 1.0, read_only=True),
+        Parameter(
+            "reaction_time", 0.02, "What is executed goes on for so long before it is slowed or braked, s.", 0.0, 0.2,
+            read_only=True,
+        ),
+        Parameter(
+            "hold_time", 0.5, "What is sent lasts at least this long, so that a late controller takes it, s.", 0.05, 2.0,
+            read_only=True,
+        ),
         Parameter("brake_on_reject", True, "Brake when a candidate is rejected; otherwise finish what is executed."),
         Parameter(
             "max_judging_delay", 0.02, "How long after its start a trajectory may leave the guard, s.", 0.0, 1.0
@@ -97,6 +105,8 @@ def guard_config(
         "max_duration", "minimum_step", "maximum_step", "start_position_tolerance", "start_velocity_tolerance",
         "tracking_tolerance", "end_velocity_tolerance", "mimic_tolerance", "allow_slow_down", "allow_truncate",
         "max_time_scale", "linear_ends", "recovery", "brake_scale",
+        "reaction_time", "hold_time",
+        "hold_time",
     )  # fmt: skip
     return GuardConfig(
         checks=frozenset(name for name in OPTIONAL_CHECKS if values[f"check.{name}"]),
