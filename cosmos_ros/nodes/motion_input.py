@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from sensor_msgs.msg import JointState
@@ -16,6 +15,7 @@ from cosmos_ros.nodes import qos
 from cosmos_ros.types import JointState as JointStateRecord
 from cosmos_ros.types import JointTrajectory as TrajectoryRecord
 from cosmos_ros.visualization.motion import MotionStory
+from cosmos_ros.visualization.verdicts import parse_verdict
 
 
 class MotionInput:
@@ -87,14 +87,3 @@ class MotionInput:
             return
         self.story.add_verdict(verdict)
         self.on_verdict(verdict)
-
-
-def parse_verdict(text: str) -> dict[str, Any]:
-    """Return the JSON object of ``~/verdict_json``; InputError when it is none."""
-    try:
-        verdict = json.loads(text)
-    except ValueError as error:
-        raise InputError(f"not JSON: {error}", where="verdict_json") from None
-    if not isinstance(verdict, dict) or not all(isinstance(v, dict) for v in verdict.get("violations", ())):
-        raise InputError("not a verdict", where="verdict_json")
-    return verdict

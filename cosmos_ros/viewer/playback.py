@@ -30,10 +30,10 @@ class Playback(Generic[Frame]):
     def due(self, now_ns: int) -> tuple[int, Frame] | None:
         """Return (stamp, frame) of the newest frame whose moment has come; None when there is no new one."""
         newest = self._take(now_ns)
-        if not self._playing and self._next:
+        if newest is None and not self._playing and self._next:
             # Frames of it that still arrive are appended to what is being played.
             self._playing, self._next = self._next, deque()
-            newest = self._take(now_ns) or newest
+            newest = self._take(now_ns)
         return newest
 
     def clear(self) -> None:
