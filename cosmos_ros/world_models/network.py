@@ -25,6 +25,7 @@ import aiohttp
 from cosmos_ros.errors import ConfigError, ModelError
 
 TOKEN_VARIABLE = "COSMOS_ROS_TOKEN"  # noqa: S105  # the name of the variable, not a token
+FIRST_PAUSE = 0.2  # seconds before the second try; doubles with each further one
 Result = TypeVar("Result")
 
 # Statuses by which a server says that it did not start the work: asking again is safe.
@@ -188,7 +189,7 @@ class HttpClient:
             else:
                 if answer.status not in _TURNED_AWAY or last:
                     return answer
-            await asyncio.sleep(0.2 * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311  # jitter
+            await asyncio.sleep(FIRST_PAUSE * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311  # jitter
         raise AssertionError("unreachable")
 
     async def _once(self, method: str, path: str, accept: str, body: Callable[[], Any] | None) -> Answer:

@@ -48,6 +48,8 @@ def decode_video(
             if not container.streams.video:
                 raise InputError("the file holds no video", where=where)
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise InputError("the video is of a kind that cannot be decoded", where=where)
             width, height = int(stream.codec_context.width), int(stream.codec_context.height)
             _check_size(width, height, exact_frames or 1, where)
             rate = float(stream.average_rate or 0)
@@ -58,7 +60,7 @@ def decode_video(
                     raise InputError("the video changes its size on the way", where=where)
                 _check_size(width, height, len(frames) + 1, where)
                 frames.append(frame.to_ndarray(format="rgb24"))
-    except (av.FFmpegError, ValueError, EOFError) as error:
+    except (av.FFmpegError, ValueError, EOFError, OverflowError, MemoryError) as error:
         raise InputError(f"the video cannot be decoded: {error}", where=where) from error
     if not frames:
         raise InputError("the video has no frames", where=where)

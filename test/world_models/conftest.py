@@ -35,3 +35,9 @@ def make_request() -> Callable[..., Request]:
         return Request(**(defaults | fields))  # type: ignore[arg-type]
 
     return build
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries of the network backends follow at once."""
+    monkeypatch.setattr("cosmos_ros.world_models.network.FIRST_PAUSE", 0.01)
