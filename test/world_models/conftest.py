@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -41,3 +44,20 @@ def make_request() -> Callable[..., Request]:
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries of the network backends follow at once."""
     monkeypatch.setattr("cosmos_ros.world_models.network.FIRST_PAUSE", 0.01)
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSLContext]:
+    """A self-signed certificate for 127.0.0.1, and a server's context that uses it."""
+    folder = tmp_path_factory.mktemp("tls")
+    key, path = folder / "key.pem", folder / "cert.pem"
+    command = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
+    try:
+        subprocess.run(
+            ["openssl", *command.split(), "-keyout", str(key), "-out", str(path)], check=True, capture_output=True
+        )
+    except FileNotFoundError:
+        pytest.skip("needs the openssl command to make a certificate")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path, key)
+    return path, context

@@ -101,7 +101,7 @@ def ask_stock(pipeline, request, *, steps=2, guidance=1.0, shift=None):
         num_inference_steps=steps,
         guidance_scale=guidance,
         use_system_prompt=False,
-        generator=torch.Generator().manual_seed(request.seed),
+        generator=torch.Generator(pipeline.device).manual_seed(request.seed),
         output_type="pil",
     )
     actions = None if output.action is None else output.action[0].numpy()
@@ -285,3 +285,38 @@ def test_memory_is_judged_before_loading(checkpoint, monkeypatch):
     with pytest.raises(ConfigError, match=r"15.9 billion parameters are too many for the CPU"):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
         cosmos3_device.choose_device("auto", found)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.parametrize("offload", ["none", "model", "sequential"])
+def test_on_the_gpu(checkpoint, offload):
+    model = create_world_model("cosmos3", model=str(checkpoint), device="cuda", offload=offload)
+    model.load()
+    first, again = (model.predict(make()) for _ in range(2))
+    np.testing.assert_array_equal(first.actions, again.actions)
+    np.testing.assert_array_equal(first.frames, again.frames)
+    assert first.provenance["dtype"] == "bfloat16"
+    assert first.provenance["peak_memory_gib"] >= 0
+    assert "gpu_free_gib" in model.status()
+    model.close()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.parametrize("mode", list(Mode))
+def test_equals_the_stock_pipeline_on_the_gpu(checkpoint, mode):
+    model = create_world_model("cosmos3", model=str(checkpoint), device="cuda", dtype="float32", warm_up=False)
+    model.load()
+    pipeline = diffusers.Cosmos3OmniPipeline.from_pretrained(
+        checkpoint, dtype=torch.float32, safety_checker=None, enable_safety_checker=False
+    ).to("cuda")
+    pipeline.set_progress_bar_config(disable=True)
+    request = make(mode)
+    rollout = model.predict(request)
+    frames, actions = ask_stock(pipeline, request)
+    if mode is not Mode.FORWARD_DYNAMICS:
+        np.testing.assert_array_equal(rollout.actions, actions)
+    if mode is not Mode.INVERSE_DYNAMICS:
+        np.testing.assert_array_equal(rollout.frames, frames)
+    model.close()

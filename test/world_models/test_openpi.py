@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import subprocess
 import threading
 import time
 
@@ -194,21 +193,8 @@ def test_what_is_not_supported_is_refused_without_asking(joint_request, make_req
         create_world_model("openpi", model="http://localhost:1")
 
 
-def test_tls_and_token(joint_request, tmp_path, monkeypatch):
-    import ssl
-
-    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
-    command = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
-    try:
-        subprocess.run(
-            ["openssl", *command.split(), "-keyout", str(key), "-out", str(certificate)],
-            check=True,
-            capture_output=True,
-        )
-    except FileNotFoundError:
-        pytest.skip("needs the openssl command to make a certificate")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+def test_tls_and_token(joint_request, certificate, monkeypatch):
+    path, context = certificate
     monkeypatch.setenv("COSMOS_ROS_TOKEN", "s3cret-token")
     with OpenPi(ssl_context=context) as server:
         assert server.address.startswith("wss://")
@@ -217,7 +203,7 @@ def test_tls_and_token(joint_request, tmp_path, monkeypatch):
             stranger.load()
         stranger.close()
         assert not server.requests
-        trusted = connect(server, ca_file=str(certificate))
+        trusted = connect(server, ca_file=str(path))
         trusted.predict(joint_request())
         trusted.close()
     assert server.headers[0]["Authorization"] == "Bearer s3cret-token"

@@ -300,6 +300,20 @@ def test_token_is_not_sent_unencrypted_beyond_this_machine(monkeypatch):
         create_world_model("vllm_omni", model="https://robot-server:8000")
 
 
+def test_https(request_for, certificate):
+    path, context = certificate
+    with VllmOmni(ssl_context=context) as server:
+        assert server.url.startswith("https://")
+        stranger = connect(server)
+        with pytest.raises(ModelError, match=r"(?i)certificate"):
+            stranger.predict(request_for())
+        stranger.close()
+        assert not server.requests
+        trusted = connect(server, ca_file=str(path))
+        assert trusted.predict(request_for()).actions.shape == (4, 10)
+        trusted.close()
+
+
 @pytest.mark.parametrize("option", [{"timeout": 0.0}, {"timeout": float("nan")}, {"max_answer_bytes": -1}])
 def test_bad_limits(option):
     with pytest.raises(ConfigError, match="must be positive"):
