@@ -91,7 +91,7 @@ class Planner:
         self, motion: Motion, stamp_ns: int, context: GuardContext, stop: float | None
     ) -> Iterator[JointTrajectory]:
         """Yield runs through the path, the fastest first, then ones with less jerk."""
-        path = None
+        path: retime.Path | None = None
         for keep in (self.config.reaction_time, 0.0):
             scale = 1.0
             for _ in range(_ATTEMPTS):
@@ -101,7 +101,7 @@ class Planner:
                     break
                 yield fastest
                 scale *= _TIGHTER
-            if not path.kept:
+            if path is None or not path.kept:
                 break
         if path is None or stop is not None:
             return

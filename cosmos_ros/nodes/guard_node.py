@@ -76,7 +76,9 @@ class GuardNode(Node):
         self._uncertainty: tuple[int, float] | None = None
 
         self._outputs = {
-            topic: self.create_publisher(JointTrajectory, topic, qos.reliable()) for topic, _ in self._controllers
+            # Deep: what follows a trajectory starts on it, so none may be overtaken on its way.
+            topic: self.create_publisher(JointTrajectory, topic, qos.reliable(20))
+            for topic, _ in self._controllers
         }
         self._would_send = self.create_publisher(JointTrajectory, "~/would_send", qos.reliable())
         self._verdict = self.create_publisher(DiagnosticArray, "~/verdict", qos.reliable(10))

@@ -82,7 +82,7 @@ def parameters() -> list[Parameter]:
             read_only=True,
         ),
         Parameter(
-            "hold_time", 0.5, "What is sent lasts at least this long, so that a late controller takes it, s.", 0.05, 2.0,
+            "hold_time", 0.5, "What is sent lasts at least so long: a late controller takes it, s.", 0.05, 2.0,
             read_only=True,
         ),
         Parameter("brake_on_reject", True, "Brake when a candidate is rejected; otherwise finish what is executed."),

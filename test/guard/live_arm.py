@@ -49,7 +49,7 @@ class Arm:
             "gripper_trajectory": JointTrajectoryController((FINGER,)),
         }
         self.received: list[tuple[int, JointTrajectory]] = []
-        self.refused: list[str] = []
+        self.refused: list[tuple[float, str]] = []  # seconds after its stamp, reason
         self.frozen = False
         self.spoil: Callable[[JointState], JointState] | None = None
         self.clock_offset: int | None = None  # set: publish /clock, this far from the system's time
@@ -105,7 +105,7 @@ class Arm:
             controller = self.controllers[topic]
             refused = controller.accept(trajectory, now, self.state(now))
             if refused:
-                self.refused.append(refused)
+                self.refused.append(((now - trajectory.stamp_ns) * 1e-9, refused))
             if topic == "joint_trajectory":
                 self.received.append((now, trajectory))
 
