@@ -115,6 +115,12 @@ class EventLoopThread:
             with self._lock:
                 self._running = None
 
+    @property
+    def idle(self) -> bool:
+        """True when nothing is running."""
+        with self._lock:
+            return self._running is None
+
     def cancel(self) -> None:
         """Cancel the running coroutine, if any."""
         with self._lock:

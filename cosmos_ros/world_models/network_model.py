@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Mapping
@@ -108,12 +109,13 @@ class NetworkModel(ABC):
         if loop is None:
             return
         loop.cancel()
-        try:
+        # The thread that was asking needs a moment to leave; connections are closed after it.
+        deadline = time.monotonic() + 2.0
+        while not loop.idle and time.monotonic() < deadline:
+            time.sleep(0.005)
+        with contextlib.suppress(ModelError):  # a connection that cannot be closed nicely ends with the thread
             loop.run(self._disconnect(), 2.0)
-        except ModelError:
-            pass  # a connection that cannot be closed nicely ends with the thread
-        finally:
-            loop.stop()
+        loop.stop()
 
     @abstractmethod
     async def _greet(self) -> None:

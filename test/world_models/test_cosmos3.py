@@ -265,6 +265,38 @@ def test_wrong_shapes_in_a_checkpoint_are_a_named_error(checkpoint, tmp_path):
         model.load()
 
 
+def test_hub_errors_say_what_to_do(monkeypatch, tmp_path):
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    from cosmos_ros.world_models.cosmos3_checkpoint import find_checkpoint
+
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(
+        ConfigError, match=rf"not in the local cache.*hf download nvidia/Cosmos3-Nano --revision {commit}"
+    ):
+        find_checkpoint("nvidia/Cosmos3-Nano", commit)
+
+    def refuse(kind):
+        def download(*_, **__):
+            error = kind.__new__(kind)
+            Exception.__init__(error, "403 Client Error")
+            raise error
+
+        return download
+
+    for kind, message in [
+        (errors.GatedRepoError, r"gated.*Accept its terms.*hf auth login"),
+        (errors.RepositoryNotFoundError, "no such repository or revision"),
+        (errors.RevisionNotFoundError, "no such repository or revision"),
+        (errors.HfHubHTTPError, "cannot be fetched: "),
+    ]:
+        monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse(kind))
+        with pytest.raises(ConfigError, match=message):
+            find_checkpoint("nvidia/Cosmos3-Nano", commit, allow_download=True)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_devices_that_are_not_there(checkpoint):
     for device, message in [("cuda:3", "device 'cuda:3' is not there; CUDA devices: 0"), ("abacus", "device 'abacus'")]:

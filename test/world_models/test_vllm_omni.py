@@ -200,6 +200,31 @@ def test_cancel_from_another_thread(request_for):
     assert model.status()["failures"] == "1"  # the refused second one; a cancelled one is nobody's failure
 
 
+def test_close_while_asking_ends_both_and_can_be_loaded_again(request_for, recwarn):
+    with VllmOmni("stuck") as server:
+        model = connect(server)
+        caught: list[Exception] = []
+
+        def ask():
+            try:
+                model.predict(request_for())
+            except ModelError as error:
+                caught.append(error)
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        wait_for(lambda: len(server.asked("GET")) >= 2)
+        model.close()
+        thread.join(5)
+        assert "was cancelled" in str(caught[0])
+        server.odd = ""
+        model.load()
+        assert model.predict(request_for()).actions.shape == (4, 10)
+        model.close()
+    assert not [w for w in recwarn if "Unclosed" in str(w.message)]
+    assert not [t for t in threading.enumerate() if t.name == "world_model vllm_omni"]
+
+
 def test_dead_server_opens_the_circuit(request_for):
     with VllmOmni() as server:
         model = connect(server)
