@@ -1,0 +1,262 @@
+"""Evaluates a world model on recordings: predictions against what then happened, chunk by chunk."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cosmos_ros
+from cosmos_ros.errors import InputError
+from cosmos_ros.evaluation.annotations import Annotation, AnnotationWriter, make_annotation, merge
+from cosmos_ros.evaluation.jobs import ChunkJob
+from cosmos_ros.evaluation.keepsakes import Keepsakes, Strip, make_strip
+from cosmos_ros.evaluation.options import EvaluationOptions
+from cosmos_ros.evaluation.producer import SourceReport, chunk_jobs
+from cosmos_ros.evaluation.scoring import Scored, Scorer
+from cosmos_ros.evaluation.setup import Setup, prepare
+from cosmos_ros.evaluation.store import METRICS, REPORT, TIMING, ResultStore, read_records, write_json
+from cosmos_ros.evaluation.summary import SCHEMA, summarise, summarise_timing
+
+Item = TypeVar("Item")
+_WAITING = 2
+Progress = Callable[["Status"], None]
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far an evaluation is: recording, its number, chunks done in all, share of this recording."""
+
+    bag: str
+    number: int
+    chunks: int
+    share: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an evaluation gave.
+
+    Attributes:
+        metrics: As in ``metrics.json``.
+        timing: As in ``timing.json``.
+        complete: False when it was interrupted or a recording could not be read.
+        interrupted: It was told to stop.
+    """
+
+    metrics: dict[str, Any]
+    timing: dict[str, Any]
+    complete: bool
+    interrupted: bool
+
+
+def evaluate(options: EvaluationOptions, progress: Progress = lambda _: None) -> Outcome:
+    """Evaluate, and write ``chunks.jsonl``, ``metrics.json``, ``timing.json``, the report and the annotated recording.
+
+    A KeyboardInterrupt ends the walk; what was done is summarised like a whole evaluation, marked as incomplete. A
+    recording that cannot be read is named in the metrics, and the others are evaluated.
+
+    Raises:
+        ConfigError, CapabilityError, ModelError: Before anything is predicted.
+        InputError: None of the recordings can be read.
+    """
+    setup = prepare(options, load=options.engine == "local")
+    run = _Run(setup, progress)
+    try:
+        return run.run()
+    finally:
+        setup.close()
+
+
+@dataclass(frozen=True)
+class Completed:
+    """All that is kept of one chunk; small enough to be sent between processes."""
+
+    record: dict[str, Any]
+    strip: Strip | None
+    annotation: Annotation | None
+
+
+def complete_chunk(setup: Setup, job: ChunkJob) -> Completed:
+    """Score one chunk from beginning to end; what a worker in another process does."""
+    scorer = setup.scorer()
+    return _complete(setup, scorer, job, scorer.predict(job))
+
+
+def _complete(setup: Setup, scorer: Scorer, job: ChunkJob, scored: Scored) -> Completed:
+    complete = scorer.compare_frames(job, scored)
+    options = setup.options
+    return Completed(
+        complete.record,
+        make_strip(job, complete, scorer.regions.of(job.observation.images)) if options.pictures else None,
+        make_annotation(job, complete, setup.embodiment, options.stride) if options.annotate else None,
+    )
+
+
+class _Run:
+    """One evaluation under way."""
+
+    def __init__(self, setup: Setup, progress: Progress) -> None:
+        self._setup = setup
+        self._options = setup.options
+        self._progress = progress
+        self._reports: list[SourceReport] = []
+        self._unreadable: dict[str, str] = {}
+        self._chunks = 0
+        self._began = time.perf_counter()
+
+    def run(self) -> Outcome:
+        options = self._options
+        interrupted = False
+        with ResultStore(options.out, self._identity(), resume=options.resume) as store:
+            keepsakes = Keepsakes(options.out, pictures=options.pictures)
+            try:
+                with ThreadPoolExecutor(max(1, options.workers), thread_name_prefix="evaluate") as pool:
+                    for number, path in enumerate(options.bags):
+                        if not self._room():
+                            break
+                        self._one(path, number, store, keepsakes, pool)
+            except KeyboardInterrupt:
+                interrupted = True
+            if not store.done:
+                self._raise_for_nothing(interrupted)
+        return self._finish(keepsakes, interrupted)
+
+    def _identity(self) -> dict[str, Any]:
+        return {
+            **self._options.identity(),
+            "schema": SCHEMA,
+            "version": cosmos_ros.__version__,
+            "config_hash": self._setup.embodiment.config_hash,
+        }
+
+    def _room(self) -> bool:
+        return not self._options.max_chunks or self._chunks < self._options.max_chunks
+
+    def _one(self, path: Path, number: int, store: ResultStore, keepsakes: Keepsakes, pool: ThreadPoolExecutor) -> None:
+        name = path.resolve().name
+        report = SourceReport(name)
+        self._reports.append(report)
+        jobs = chunk_jobs(path, name, self._setup.embodiment, self._setup.source, report, pool)
+        first_ns: int | None = None
+        try:
+            frame = self._setup.embodiment.base_frame
+            with (
+                _closed(jobs),
+                _closed(self._scored(self._open(jobs, store), pool)) as results,
+                AnnotationWriter(self._options.out, name, frame) as annotations,
+            ):
+                for job, completed in results:
+                    # The line comes last: what has none is done again.
+                    keepsakes.add(completed.record, completed.strip)
+                    if completed.annotation is not None:
+                        annotations.add(completed.annotation)
+                    store.add(completed.record)
+                    stamp = job.observation.stamp_ns
+                    first_ns = stamp if first_ns is None else first_ns
+                    share = (stamp - first_ns) * 1e-9 / report.seconds if report.seconds else 1.0
+                    self._progress(Status(name, number, self._chunks, min(1.0, max(0.0, share))))
+        except InputError as error:
+            self._unreadable[name] = str(error)
+
+    def _open(self, jobs: Iterator[ChunkJob], store: ResultStore) -> Iterator[ChunkJob]:
+        """Yield the chunks that are not done, as long as there is room."""
+        for job in jobs:
+            if not self._room():
+                return
+            self._chunks += 1
+            if job.key not in store.done:
+                yield job
+
+    def _scored(self, jobs: Iterator[ChunkJob], pool: Executor) -> Iterator[tuple[ChunkJob, Completed]]:
+        if self._options.engine == "ray":
+            from cosmos_ros.evaluation.ray_engine import scored_by_ray
+
+            yield from scored_by_ray(jobs, self._options, complete_chunk)
+            return
+        scorer = self._setup.scorer()
+        # Frames of one chunk are compared while the next is predicted.
+        waiting: deque[tuple[ChunkJob, Future[Completed]]] = deque()
+        for job in jobs:
+            scored = scorer.predict(job)
+            waiting.append((job, pool.submit(_complete, self._setup, scorer, job, scored)))
+            while len(waiting) > _WAITING:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        for first, future in waiting:
+            yield first, future.result()
+
+    def _raise_for_nothing(self, interrupted: bool) -> None:
+        if interrupted:
+            raise KeyboardInterrupt
+        if self._unreadable:
+            raise InputError("; ".join(self._unreadable.values()))
+        raise InputError(
+            "no chunk could be evaluated",
+            where=", ".join(str(path) for path in self._options.bags),
+            hint=next((r.unreadable_reason for r in self._reports if r.unreadable_reason), None),
+        )
+
+    def _finish(self, keepsakes: Keepsakes, interrupted: bool) -> Outcome:
+        options, setup = self._options, self._setup
+        records = read_records(options.out)
+        complete = not interrupted and not self._unreadable
+        summary = summarise(
+            records,
+            fps=setup.embodiment.fps,
+            steps=options.chunk_size,
+            stride_ns=setup.stride_ns,
+            views=setup.seen_views,
+            dimensions=setup.embodiment.layout.names,
+        )
+        metrics = {
+            "schema": SCHEMA,
+            "complete": complete,
+            "interrupted": interrupted,
+            "unreadable": self._unreadable,
+            "options": self._identity(),
+            "fps": setup.embodiment.fps,
+            "steps": options.chunk_size,
+            "stride": options.stride,
+            "views": setup.seen_views,
+            "blank_views": sorted(set(setup.embodiment.views) - set(options.cameras)),
+            "scripted": setup.pipelines["model"].world_model.capabilities.scripted,
+            "bags": [report.to_dict() for report in self._reports],
+            **summary,
+        }
+        timing = summarise_timing(
+            records,
+            fps=setup.embodiment.fps,
+            stride=options.stride,
+            steps=options.chunk_size,
+            deadline_s=options.deadline,
+        )
+        timing["evaluation_s"] = round(time.perf_counter() - self._began, 3)
+        write_json(options.out / METRICS, metrics)
+        write_json(options.out / TIMING, timing)
+        self._tell(keepsakes, metrics, timing, records)
+        return Outcome(metrics, timing, complete, interrupted)
+
+    def _tell(
+        self, keepsakes: Keepsakes, metrics: dict[str, Any], timing: dict[str, Any], records: list[dict[str, Any]]
+    ) -> None:
+        from cosmos_ros.evaluation.report import write_report
+
+        write_report(self._options.out / REPORT, metrics, timing, keepsakes.chosen(records))
+        if self._options.annotate and not metrics["interrupted"]:
+            merge(self._options.out, self._options.bags)
+
+
+@contextmanager
+def _closed(stream: Iterator[Item]) -> Iterator[Iterator[Item]]:
+    """Close a generator at once, so that its recordings are closed, whatever ends the loop."""
+    try:
+        yield stream
+    finally:
+        if isinstance(stream, Generator):
+            stream.close()

@@ -1,0 +1,171 @@
+"""Scores of predicted frames against recorded ones, by horizon step and view."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from cosmos_ros.embodiment import Embodiment
+from cosmos_ros.evaluation.metrics import WINDOW, SsimReference, mean_squared_error, moving_pixels, psnr_of
+from cosmos_ros.types import UInt8Array
+
+# Equal frames have an infinite PSNR, which no mean survives; this is beyond what 8 bits can tell apart.
+PSNR_CAP = 100.0
+
+
+@dataclass(frozen=True)
+class Region:
+    """A rectangle of the canvas, pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    def of(self, image: UInt8Array) -> UInt8Array:
+        """Return this part of a picture."""
+        return image[self.top : self.top + self.height, self.left : self.left + self.width]
+
+
+class CanvasRegions:
+    """Where each view lies on the canvas. Views without a camera are black in truth and prediction alike; counting them
+    would flatter every model, so only the others are scored.
+    """
+
+    def __init__(self, embodiment: Embodiment, blank: frozenset[str]) -> None:
+        self._embodiment = embodiment
+        self._blank = blank
+        self._known: dict[tuple[tuple[str, tuple[int, ...]], ...], dict[str, Region]] = {}
+
+    def of(self, images: Mapping[str, UInt8Array]) -> dict[str, Region]:
+        """Return seen view → region, for images of these sizes."""
+        key = tuple(sorted((view, image.shape) for view, image in images.items()))
+        if key not in self._known:
+            self._known[key] = {view: self._find(images, view) for view in sorted(images) if view not in self._blank}
+        return self._known[key]
+
+    def _find(self, images: Mapping[str, UInt8Array], view: str) -> Region:
+        lit = {name: np.full_like(image, 255 if name == view else 0) for name, image in images.items()}
+        canvas = self._embodiment.compose(lit)
+        return Region(*cv2.boundingRect(np.ascontiguousarray(canvas[..., 0])))
+
+
+def score_frames(
+    candidates: Mapping[str, UInt8Array],
+    canvases: tuple[UInt8Array | None, ...],
+    regions: Mapping[str, Region],
+    *,
+    whole: bool,
+) -> dict[str, dict[str, Any]]:
+    """Return the scores of several rollouts against the same truth.
+
+    Args:
+        candidates: Name → frames ``uint8 [T+1, H, W, 3]``; frame 0 is the observation and is not scored. Frames of
+            another size are scaled to the truth's.
+        canvases: T + 1 true canvases; None where there is none.
+        regions: Seen view → where it lies.
+        whole: The regions cover the canvas: SSIM is that of the whole frame, not the mean of the views'.
+
+    Returns:
+        Name → ``psnr``, ``dynamic_psnr``, ``ssim`` (lists of T numbers or None) and ``views`` (view → PSNR list).
+    """
+
+    def step(k: int) -> dict[str, dict[str, Any]]:
+        truth, before = canvases[k], canvases[k - 1]
+        if truth is None:
+            return {}
+        return _score_step({name: frames[k] for name, frames in candidates.items()}, truth, before, regions, whole)
+
+    numbers = range(1, len(canvases))
+    steps = list(map(step, numbers))
+    return {
+        name: {
+            **{
+                figure: [found[name][figure] if found else None for found in steps]
+                for figure in ("psnr", "dynamic_psnr", "ssim")
+            },
+            "views": {view: [found[name]["views"][view] if found else None for found in steps] for view in regions},
+        }
+        for name in candidates
+    }
+
+
+def _score_step(
+    candidates: Mapping[str, UInt8Array],
+    truth: UInt8Array,
+    before: UInt8Array | None,
+    regions: Mapping[str, Region],
+    whole: bool,
+) -> dict[str, dict[str, Any]]:
+    parts = {view: np.ascontiguousarray(region.of(truth)) for view, region in regions.items()}
+    sizes = {view: part.shape[0] * part.shape[1] for view, part in parts.items()}
+    moving: UInt8Array | None = None
+    if before is not None:
+        seen = np.zeros(truth.shape[:2], dtype=np.uint8)
+        for region in regions.values():
+            region.of(seen)[:] = 255
+        moving = moving_pixels(before, truth) if whole else _moving_within(before, truth, regions)
+        if moving is not None:
+            moving &= seen
+    areas = {"": truth} if whole else {v: p for v, p in parts.items() if min(p.shape[:2]) >= WINDOW}
+    references = {name: SsimReference(area) for name, area in areas.items() if min(area.shape[:2]) >= WINDOW}
+    found = {}
+    for name, frame in candidates.items():
+        fitted = fit(frame, truth)
+        errors = {view: mean_squared_error(region.of(fitted), parts[view]) for view, region in regions.items()}
+        pooled = sum(errors[view] * sizes[view] for view in regions) / sum(sizes.values())
+        dynamic = None if moving is None else psnr_of(mean_squared_error(fitted, truth, moving))
+        weights = [area.truth.shape[0] * area.truth.shape[1] for area in references.values()]
+        similar = [
+            area.compare(np.ascontiguousarray(fitted if view == "" else regions[view].of(fitted)))
+            for view, area in references.items()
+        ]
+        found[name] = {
+            "psnr": tidy(capped(psnr_of(pooled))),
+            "dynamic_psnr": None if dynamic is None else tidy(capped(dynamic)),
+            "ssim": tidy(float(np.average(similar, weights=weights))) if similar else None,
+            "views": {view: tidy(capped(psnr_of(error))) for view, error in errors.items()},
+        }
+    return found
+
+
+def _moving_within(before: UInt8Array, truth: UInt8Array, regions: Mapping[str, Region]) -> UInt8Array | None:
+    """Return the fifth that moves most of what is seen, not of the whole canvas."""
+    strips = [
+        [np.ascontiguousarray(r.of(image)).reshape(1, -1, 3) for r in regions.values()] for image in (before, truth)
+    ]
+    found = moving_pixels(np.concatenate(strips[0], axis=1), np.concatenate(strips[1], axis=1))
+    if found is None:
+        return None
+    mask = np.zeros(truth.shape[:2], dtype=np.uint8)
+    begin = 0
+    for region in regions.values():
+        size = region.width * region.height
+        region.of(mask)[:] = found[0, begin : begin + size].reshape(region.height, region.width)
+        begin += size
+    return mask
+
+
+def fit(frame: UInt8Array, like: UInt8Array) -> UInt8Array:
+    """Return a frame scaled to another's size; itself when it fits."""
+    if frame.shape == like.shape:
+        return frame
+    height, width = like.shape[:2]
+    shrink = frame.shape[0] > height or frame.shape[1] > width
+    scaled = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
+    return np.asarray(scaled, dtype=np.uint8)
+
+
+def capped(decibels: float) -> float:
+    """Return a PSNR of at most ``PSNR_CAP``."""
+    return min(decibels, PSNR_CAP)
+
+
+def tidy(value: float) -> float | None:
+    """Return a number with nine significant digits; None for one that is not finite (JSON has none)."""
+    return float(f"{value:.9g}") if math.isfinite(value) else None

@@ -1,0 +1,251 @@
+"""From a recording to chunks: the live node's observations, each with what was then recorded. Streaming."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+from cosmos_ros.embodiment import Embodiment
+from cosmos_ros.errors import ConfigError, CosmosRosError, InputError
+from cosmos_ros.evaluation.bags import BagReader
+from cosmos_ros.evaluation.commands import CommandTrack
+from cosmos_ros.evaluation.jobs import ChunkJob, recorded_motion, step_times, with_blank_views
+from cosmos_ros.evaluation.truth import TruthTap, TruthWindow
+from cosmos_ros.observation import Snapshot, Synchroniser, WalkReport, WalkTopics, find_view_topic, walk
+from cosmos_ros.observation.setup import Timing, synchroniser_for
+from cosmos_ros.types import NANOSECONDS, FloatArray, JointState
+
+# Recorded joint states further apart are a gap, seconds.
+JOINT_GAP = 0.25
+# The frames that a chunk begins with may be this much older than the newest, ns.
+_KEPT_NS = 2 * NANOSECONDS
+_EVERY_CATCH_UP_NS = NANOSECONDS
+
+
+@dataclass(frozen=True)
+class Source:
+    """How recordings are read.
+
+    Attributes:
+        cameras: View → image topic without ``/compressed``; the first is the reference.
+        timing: As the predictor's parameters; ``prediction_rate`` is set by the stride.
+        stride: Control steps from one chunk to the next.
+        steps: T, control steps of a chunk.
+        instruction: Task text until one is recorded.
+        needs_scene: The model reads the simulator's scene.
+        previous_images: The model looks at the images of the step before.
+        commands: Topics of joint trajectories that another driver commanded; None looks for the controllers' own.
+    """
+
+    cameras: Mapping[str, str]
+    timing: Timing
+    stride: int
+    steps: int
+    instruction: str = ""
+    needs_scene: bool = False
+    previous_images: bool = False
+    commands: tuple[str, ...] | None = None
+
+
+@dataclass
+class SourceReport:
+    """What happened in one recording; filled while reading, complete at its end.
+
+    Attributes:
+        name: Of the recording.
+        walk: As the walk's.
+        skipped_references: Images that were due but late, as in the live node.
+        went_back: Times that the recording time went back.
+        undecodable_frames: Recorded frames that could not be decoded for comparison.
+        unreadable: Observations that could not be decoded, with the first reason.
+        problems: What the streams lacked at the end.
+        commands: Topics of commands that were compared with.
+        seconds: Duration of the recording.
+    """
+
+    name: str
+    walk: WalkReport = field(default_factory=WalkReport)
+    skipped_references: int = 0
+    went_back: int = 0
+    undecodable_frames: int = 0
+    unreadable: int = 0
+    unreadable_reason: str = ""
+    problems: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-serialisable data, the same for the same recording."""
+        return {
+            "name": self.name,
+            "seconds": round(self.seconds, 6),
+            "messages": self.walk.messages,
+            "observations": self.walk.references,
+            "unsynchronised_images": self.walk.unsynchronised,
+            "late_images": self.skipped_references,
+            "refused_messages": dict(sorted(self.walk.refused.items())),
+            "first_refusals": self.walk.errors[:5],
+            "clock_resets": self.walk.resets,
+            "recording_time_went_back": self.went_back,
+            "undecodable_frames": self.undecodable_frames,
+            "undecodable_observations": self.unreadable,
+            "first_undecodable": self.unreadable_reason,
+            "damaged": self.walk.damaged,
+            "command_topics": list(self.commands),
+        }
+
+
+def chunk_jobs(
+    path: Path, name: str, embodiment: Embodiment, source: Source, report: SourceReport, pool: Executor | None = None
+) -> Iterator[ChunkJob]:
+    """Yield the chunks of a recording in order.
+
+    Raises:
+        InputError: No such recording, a topic is missing or of the wrong type, or no observation can be made of it.
+        ConfigError: The embodiment has no joints.
+    """
+    if not embodiment.has_joints:
+        raise ConfigError(
+            f"embodiment {embodiment.name} has no joints; only robots with joint states can be evaluated",
+            where="embodiment",
+        )
+    with BagReader(path) as reader:
+        report.seconds = reader.duration_ns / NANOSECONDS
+        timing = replace(source.timing, prediction_rate=embodiment.fps / source.stride)
+        live = synchroniser_for(
+            embodiment, source.cameras, timing, scene=source.needs_scene, instruction=source.instruction
+        )
+        every = Synchroniser(
+            list(source.cameras),
+            joints=embodiment.all_joints,
+            settings=replace(live.settings, period_ns=0, step_ns=0, catch_up_ns=_EVERY_CATCH_UP_NS),
+        )
+        topics = WalkTopics(
+            views={view: find_view_topic(reader, topic) for view, topic in source.cameras.items()},
+            joints="/joint_states",
+            scene="/scene" if source.needs_scene else None,
+        )
+        commands = CommandTrack.of(path, reader, embodiment, source.commands)
+        report.commands = commands.topics
+        assembler = _Assembler(name, embodiment, source, report, commands, pool)
+        tap = TruthTap(live, every, assembler)
+        with commands:
+            # The tap answers to everything that a walk asks of a synchroniser.
+            for snapshot in walk(reader, topics, cast("Synchroniser", tap), report=report.walk):
+                assembler.expect(snapshot)
+                yield from assembler.ready()
+            assembler.flush()
+            yield from assembler.ready()
+        report.skipped_references = live.skipped
+        report.went_back = reader.went_back
+        report.problems = live.problems(live.health(0)[0].newest_stamp_ns or 0) if not report.walk.references else ()
+    if not report.walk.references:
+        why = "; ".join(report.problems) or live.last_unsynchronised or "its streams never came together"
+        raise InputError(f"no observation could be made: {why}", where=str(path))
+
+
+class _Assembler(TruthWindow):
+    """Puts chunks together as soon as their last frame has been seen."""
+
+    def __init__(
+        self,
+        name: str,
+        embodiment: Embodiment,
+        source: Source,
+        report: SourceReport,
+        commands: CommandTrack,
+        pool: Executor | None,
+    ) -> None:
+        blank = frozenset(embodiment.views) - set(source.cameras)
+        super().__init__(embodiment, blank, round(JOINT_GAP * NANOSECONDS), pool)
+        self._name = name
+        self._robot = embodiment
+        self._source = source
+        self._report = report
+        self._commands = commands
+        self._workers = pool
+        self._pending: deque[Snapshot] = deque()
+        self._done: deque[ChunkJob] = deque()
+        self._earlier: deque[tuple[int, FloatArray]] = deque(maxlen=64)
+        self._count = 0
+        self._half_step_ns = round(0.5 * NANOSECONDS / embodiment.fps)
+        self._horizon_ns = round(source.steps * NANOSECONDS / embodiment.fps)
+
+    def expect(self, snapshot: Snapshot) -> None:
+        """Begin a chunk."""
+        self._pending.append(snapshot)
+
+    def ready(self) -> Iterator[ChunkJob]:
+        """Yield the chunks that are complete."""
+        while self._done:
+            yield self._done.popleft()
+
+    def add_snapshot(self, snapshot: Snapshot) -> None:
+        """As the window; what became complete is put together, and what nothing needs is let go."""
+        super().add_snapshot(snapshot)
+        self._finish()
+
+    def add_joints(self, state: JointState) -> None:
+        """As the window."""
+        super().add_joints(state)
+        self._finish()
+
+    def clear(self) -> None:
+        """The clock went back: what is open gets what there is."""
+        self.flush()
+        self._earlier.clear()
+        super().clear()
+
+    def flush(self) -> None:
+        """Put the open chunks together from what there is."""
+        while self._pending:
+            self._assemble(self._pending.popleft())
+
+    def _finish(self) -> None:
+        seen = min(self.newest_ns, self.newest_joints_ns + self._half_step_ns)
+        while self._pending and seen >= self._pending[0].stamp_ns + self._horizon_ns + self._half_step_ns:
+            self._assemble(self._pending.popleft())
+        oldest = self._pending[0].stamp_ns if self._pending else self.newest_ns - _KEPT_NS
+        self.forget_before(min(oldest, self.newest_ns - _KEPT_NS))
+
+    def _assemble(self, snapshot: Snapshot) -> None:
+        source, index = self._source, self._count
+        self._count += 1
+        try:
+            observation = snapshot.build(previous_images=source.previous_images, pool=self._workers)
+        except InputError as error:
+            self._report.unreadable += 1
+            self._report.unreadable_reason = self._report.unreadable_reason or str(error)
+            return
+        times = list(step_times(snapshot.stamp_ns, source.steps, self._robot.fps))
+        undecodable = self.undecodable
+        canvases = tuple(self.canvas_at(time, self._half_step_ns) for time in times)
+        self._report.undecodable_frames += self.undecodable - undecodable
+        joints = tuple(self.joints_at(time) for time in times)
+        other = next((rows for end, rows in reversed(self._earlier) if end <= snapshot.stamp_ns), None)
+        self._done.append(
+            ChunkJob(
+                bag=self._name,
+                index=index,
+                epoch=snapshot.epoch,
+                observation=with_blank_views(observation, self._blank),
+                canvases=canvases,
+                joints=joints,
+                commanded=self._commands.states(times, snapshot.joints),
+                other_actions=other,
+            )
+        )
+        actions = self._actions(joints)
+        if actions is not None and len(actions) == source.steps:
+            self._earlier.append((times[-1], actions))
+
+    def _actions(self, joints: Sequence[JointState | None]) -> FloatArray | None:
+        try:
+            motion = recorded_motion(self._robot, tuple(joints))
+        except (CosmosRosError, KeyError):
+            return None  # the scorer says why
+        return None if motion is None else motion.actions

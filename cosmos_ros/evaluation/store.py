@@ -1,0 +1,131 @@
+"""The folder of an evaluation: one JSON line a chunk, so that whatever ends it, what was done is kept."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from cosmos_ros.errors import ConfigError, CosmosRosError, InputError
+
+CHUNKS, RUN, METRICS, TIMING, REPORT = "chunks.jsonl", "run.json", "metrics.json", "timing.json", "report.html"
+Key = tuple[str, int, int]
+
+
+class ResultStore:
+    """Records of an evaluation on disk. Use it as a context manager.
+
+    Args:
+        folder: Is made.
+        identity: What decides the figures; must be the same when going on.
+        resume: Go on with what is there.
+
+    Raises:
+        ConfigError: On entering: there are results and ``resume`` was not asked for, or they are of other options.
+    """
+
+    def __init__(self, folder: Path, identity: Mapping[str, Any], *, resume: bool) -> None:
+        self.folder = folder
+        self._identity = dict(identity)
+        self._resume = resume
+        self._file: IO[str] | None = None
+        self.done: set[Key] = set()
+
+    def __enter__(self) -> ResultStore:
+        """Open the folder."""
+        path = self.folder / CHUNKS
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if path.exists() and not self._resume:
+                raise ConfigError(
+                    "there are results of an evaluation in it", where=str(self.folder), hint="Give --resume or another."
+                )
+            if path.exists():
+                self._check_identity()
+                self.done = {key_of(record) for record in self._repair(path)}
+            else:
+                write_json(self.folder / RUN, self._identity)
+            self._file = path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise CosmosRosError(f"cannot be written: {error.strerror}", where=str(self.folder)) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Append one record; it is on disk when this returns."""
+        assert self._file is not None
+        try:
+            self._file.write(json.dumps(record, separators=(",", ":"), allow_nan=False) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise CosmosRosError(f"cannot be written: {error.strerror}", where=str(self.folder / CHUNKS)) from error
+        self.done.add(key_of(record))
+
+    def _check_identity(self) -> None:
+        try:
+            before = json.loads((self.folder / RUN).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"cannot be read: {error}", where=str(self.folder / RUN)) from error
+        now = json.loads(json.dumps(self._identity))
+        other = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
+        if other:
+            raise ConfigError(
+                f"was begun with other {', '.join(other)}: {', '.join(str(before.get(key)) for key in other)}",
+                where=str(self.folder),
+                hint="Give the same options, or another folder.",
+            )
+
+    def _repair(self, path: Path) -> list[dict[str, Any]]:
+        """Cut off a line that was not finished when the last run was killed; return the whole ones."""
+        data = path.read_bytes()
+        end = data.rfind(b"\n") + 1
+        if end < len(data):
+            os.truncate(path, end)
+        return read_records(self.folder)
+
+
+def read_records(folder: Path) -> list[dict[str, Any]]:
+    """Return the chunk records of an evaluation, in order.
+
+    Raises:
+        InputError: There are none, or a line is damaged; names it.
+    """
+    path = folder / CHUNKS
+    records = []
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                try:
+                    record = json.loads(line)
+                    key_of(record)
+                except (ValueError, KeyError, TypeError) as error:
+                    raise InputError(f"line {number} is damaged: {error}", where=str(path)) from error
+                records.append(record)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    return records
+
+
+def key_of(record: Mapping[str, Any]) -> Key:
+    """Return what tells chunks apart: recording, epoch, stamp."""
+    return str(record["bag"]), int(record["epoch"]), int(record["stamp_ns"])
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON whole or not at all, the same bytes for the same data."""
+    text = json.dumps(data, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+    part = path.with_suffix(path.suffix + ".part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise CosmosRosError(f"cannot be written: {error.strerror}", where=str(path)) from error

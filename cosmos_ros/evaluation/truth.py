@@ -1,0 +1,181 @@
+"""What was recorded after an observation: canvases and joint states at the predicted times, from a bounded window."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import deque
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cosmos_ros.embodiment import Embodiment
+from cosmos_ros.errors import InputError
+from cosmos_ros.observation import Snapshot, Synchroniser
+from cosmos_ros.types import JointState, UInt8Array
+
+# Faster joint states than this say nothing more about poses that are compared at a few per second.
+_JOINT_PERIOD_NS = 4_000_000
+
+
+@dataclass
+class _Frame:
+    stamp_ns: int
+    snapshot: Snapshot | None
+    canvas: UInt8Array | None = None
+    error: str = ""
+
+
+class TruthWindow:
+    """Recorded frames and joint states of the last few seconds. Used by one thread.
+
+    Args:
+        embodiment: Composes canvases.
+        blank_views: Views without a camera; black, as the pipeline makes them.
+        joint_gap_ns: Joint states further apart than this are not interpolated between.
+        pool: Decodes images at the same time; None decodes one after another.
+    """
+
+    def __init__(
+        self, embodiment: Embodiment, blank_views: frozenset[str], joint_gap_ns: int, pool: Executor | None = None
+    ) -> None:
+        self._embodiment = embodiment
+        self._blank = blank_views
+        self._joint_gap_ns = joint_gap_ns
+        self._pool = pool
+        self._frames: deque[_Frame] = deque()
+        self._joints: deque[JointState] = deque()
+        self.undecodable = 0
+
+    def add_snapshot(self, snapshot: Snapshot) -> None:
+        """Hold one synchronised set of images, undecoded."""
+        self._frames.append(_Frame(snapshot.stamp_ns, snapshot))
+
+    def add_joints(self, state: JointState) -> None:
+        """Hold one joint state newer than those before."""
+        self._joints.append(state)
+
+    @property
+    def newest_ns(self) -> int:
+        """Stamp of the newest frame; 0 without one."""
+        return self._frames[-1].stamp_ns if self._frames else 0
+
+    @property
+    def newest_joints_ns(self) -> int:
+        """Stamp of the newest joint state; 0 without one."""
+        return self._joints[-1].stamp_ns if self._joints else 0
+
+    def clear(self) -> None:
+        """Forget everything: the clock went back."""
+        self._frames.clear()
+        self._joints.clear()
+
+    def forget_before(self, stamp_ns: int) -> None:
+        """Let go of what is older than a stamp, but for the last of it."""
+        while len(self._frames) > 1 and self._frames[1].stamp_ns <= stamp_ns:
+            self._frames.popleft()
+        while len(self._joints) > 1 and self._joints[1].stamp_ns <= stamp_ns:
+            self._joints.popleft()
+
+    def canvas_at(self, stamp_ns: int, tolerance_ns: int) -> UInt8Array | None:
+        """Return the canvas ``uint8 [H, W, 3]`` nearest to a time, or None beyond the tolerance."""
+        frames = list(self._frames)
+        place = bisect_left(frames, stamp_ns, key=lambda frame: frame.stamp_ns)
+        near = frames[max(0, place - 1) : place + 1]
+        best = min(near, key=lambda frame: abs(frame.stamp_ns - stamp_ns), default=None)
+        if best is None or abs(best.stamp_ns - stamp_ns) > tolerance_ns:
+            return None
+        return self._canvas(best)
+
+    def joints_at(self, stamp_ns: int) -> JointState | None:
+        """Return the joint state at a time, linearly between the two around it; None outside or across a gap."""
+        states = list(self._joints)
+        place = bisect_left(states, stamp_ns, key=lambda state: state.stamp_ns)
+        if place < len(states) and states[place].stamp_ns == stamp_ns:
+            return states[place]
+        if not 0 < place < len(states):
+            return None
+        before, after = states[place - 1], states[place]
+        span = after.stamp_ns - before.stamp_ns
+        if span > self._joint_gap_ns or before.names != after.names:
+            return None
+        share = (stamp_ns - before.stamp_ns) / span
+        positions = before.positions + share * (after.positions - before.positions)
+        return JointState(stamp_ns, before.names, positions)
+
+    def _canvas(self, frame: _Frame) -> UInt8Array | None:
+        if frame.canvas is None and frame.snapshot is not None:
+            try:
+                images = dict(frame.snapshot.build(previous_images=False, pool=self._pool).images)
+                like = next(iter(images.values()))
+                for view in self._blank:
+                    images.setdefault(view, np.zeros_like(like))
+                frame.canvas = self._embodiment.compose(images)
+            except InputError as error:
+                frame.error = str(error)
+                self.undecodable += 1
+            frame.snapshot = None  # the images themselves are not needed any more
+        return frame.canvas
+
+
+class TruthTap:
+    """Stands in a walk for the live node's synchroniser, and shows a second one, which takes every image, the same.
+
+    Args:
+        live: Decides which images are predicted from.
+        every: The same streams with ``period_ns`` 0.
+        window: Filled while walking.
+    """
+
+    def __init__(self, live: Synchroniser, every: Synchroniser, window: TruthWindow) -> None:
+        self.live = live
+        self._every = every
+        self._window = window
+        self._epoch = 0
+        self._next_joints_ns = 0
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else is the live synchroniser's."""
+        return getattr(self.live, name)
+
+    def add_image(self, view: str, image: Any, *, received_ns: int, stamp_ns: int | None = None) -> bool:
+        """As Synchroniser."""
+        self._every.add_image(view, image, received_ns=received_ns, stamp_ns=stamp_ns)
+        return self.live.add_image(view, image, received_ns=received_ns, stamp_ns=stamp_ns)
+
+    def add_joint_state(self, message: Any, *, received_ns: int) -> bool:
+        """As Synchroniser."""
+        self._every.add_joint_state(message, received_ns=received_ns)
+        held = self.live.add_joint_state(message, received_ns=received_ns)
+        if held and (received_ns >= self._next_joints_ns or self._every.epoch != self._epoch):
+            state = self._every.newest_joint_state()
+            if state is not None and (
+                self._every.epoch != self._epoch or state.stamp_ns > self._window.newest_joints_ns
+            ):
+                self._note_epoch()
+                self._window.add_joints(state)
+                self._next_joints_ns = received_ns + _JOINT_PERIOD_NS
+        return held
+
+    def add_instruction(self, text: str, *, received_ns: int) -> bool:
+        """As Synchroniser."""
+        self._every.add_instruction(text, received_ns=received_ns)
+        return self.live.add_instruction(text, received_ns=received_ns)
+
+    def add_scene(self, scene: Any, *, received_ns: int, stamp_ns: int | None = None) -> bool:
+        """As Synchroniser; the truth does not need it."""
+        return self.live.add_scene(scene, received_ns=received_ns, stamp_ns=stamp_ns)
+
+    def take(self, now_ns: int, *, ended: bool = False) -> Snapshot | None:
+        """As Synchroniser, after every recorded frame that is due went into the window."""
+        while (snapshot := self._every.take(now_ns, ended=ended)) is not None:
+            self._note_epoch()
+            self._window.add_snapshot(snapshot)
+        return self.live.take(now_ns, ended=ended)
+
+    def _note_epoch(self) -> None:
+        if self._every.epoch != self._epoch:
+            self._epoch = self._every.epoch
+            self._window.clear()
+            self._next_joints_ns = 0
