@@ -139,7 +139,7 @@ class Pipeline:
             InputError, ModelError, DecodeError, KinematicsError: Each names the stage's own culprit.
         """
         clock = _StageClock()
-        observation = self._with_blank_views(observation)
+        observation = self.complete(observation)
         request = self.embodiment.build_request(
             observation,
             Mode.POLICY,
@@ -184,7 +184,8 @@ class Pipeline:
             self.settings.gate or ResidualGate(),
         )
 
-    def _with_blank_views(self, observation: Observation) -> Observation:
+    def complete(self, observation: Observation) -> Observation:
+        """Return the observation with black pictures for the views that have no camera; InputError without any."""
         missing = [view for view in self.settings.blank_views if view not in observation.images]
         if not missing:
             return observation
@@ -196,7 +197,7 @@ class Pipeline:
         return replace(
             observation,
             images={**observation.images, **black},
-            previous=None if previous is None or not previous.images else self._with_blank_views(previous),
+            previous=None if previous is None or not previous.images else self.complete(previous),
         )
 
     def _facts(self, observation: Observation) -> dict[str, Any]:

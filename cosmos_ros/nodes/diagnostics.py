@@ -7,6 +7,9 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
+from cosmos_ros.nodes import qos
+from cosmos_ros.nodes.clocks import steady_clock
+
 OK: bytes = DiagnosticStatus.OK
 WARN: bytes = DiagnosticStatus.WARN
 ERROR: bytes = DiagnosticStatus.ERROR
@@ -21,16 +24,11 @@ class Diagnostics:
     """
 
     def __init__(self, node: Any, *, hardware_id: str = "", period: float = 1.0) -> None:
-        from cosmos_ros.nodes import qos
-
         self._node = node
         self._hardware_id = hardware_id
         self._statuses: dict[str, DiagnosticStatus] = {}
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", qos.reliable(10))
-        # On the steady clock: diagnostics must go on when sim time stands still.
-        from rclpy.clock import Clock, ClockType
-
-        self._timer = node.create_timer(period, self.publish, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._timer = node.create_timer(period, self.publish, clock=steady_clock())
 
     def set(self, concern: str, level: bytes, message: str, values: Mapping[str, Any] | None = None) -> None:
         """Set one concern's status; publish and log at once if its level or message changed."""

@@ -29,19 +29,28 @@ from cosmos_ros.errors import InputError
 from cosmos_ros.messages import joint_trajectory_from_message, joint_trajectory_message
 from cosmos_ros.nodes import qos
 from cosmos_ros.nodes.camera_input import CameraInput
+from cosmos_ros.nodes.clocks import steady_clock
 from cosmos_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics
-from cosmos_ros.nodes.input_report import input_values
+from cosmos_ros.nodes.dynamics_services import DynamicsServices, Question
+from cosmos_ros.nodes.input_report import report_inputs
 from cosmos_ros.nodes.parameters import declare
-from cosmos_ros.nodes.predictor_parameters import parameters, parse_cameras, sampler_settings, world_model_options
+from cosmos_ros.nodes.predictor_parameters import (
+    join_settings,
+    parameters,
+    parse_cameras,
+    sampler_settings,
+    world_model_options,
+)
 from cosmos_ros.nodes.runner import run
 from cosmos_ros.nodes.teller import Teller
 from cosmos_ros.observation import Snapshot, Synchroniser
 from cosmos_ros.observation.setup import Timing, synchroniser_for
 from cosmos_ros.pipeline import Pipeline, PipelineSettings, Prediction
-from cosmos_ros.trajectory.joiner import Joined, Joiner, JoinSettings
+from cosmos_ros.trajectory.joiner import Joined, Joiner
 from cosmos_ros.types import NANOSECONDS
 from cosmos_ros.types import JointTrajectory as TrajectoryRecord
 from cosmos_ros.world_models import create_world_model
+from cosmos_ros.world_models.state_api import StateRollout
 
 _TIMING = tuple(entry.name for entry in fields(Timing))
 
@@ -60,13 +69,15 @@ class Predictor(LifecycleNode):
         self._diagnostics.set("state", WARN, "unconfigured")
         self._embodiment: Embodiment | None = None
         self._pipeline: Pipeline | None = None
-        self._engine: Engine[Snapshot, Prediction] | None = None
+        self._engine: Engine[Snapshot | Question, Prediction | StateRollout] | None = None
         self._teller: Teller | None = None
         self._decoders = ThreadPoolExecutor(max_workers=2, thread_name_prefix="decode")
         self._synchroniser: Synchroniser | None = None
         self._cameras: list[CameraInput] = []
         self._owned: list[tuple[Callable[[Any], Any], Any]] = []
         self._joiner: Joiner | None = None
+        self._dynamics: DynamicsServices | None = None
+        self._newest: Snapshot | None = None
         self._predictions = 0
         self._failures = 0
         self._starved = 0
@@ -120,7 +131,8 @@ class Predictor(LifecycleNode):
         """Subscribe and start the worker."""
         assert self._embodiment is not None
         assert self._pipeline is not None
-        self._engine = Engine(self._predict, self._wake.trigger, name="world_model")
+        self._engine = Engine(self._work, self._wake.trigger, name="world_model")
+        self._dynamics = DynamicsServices(self, self._pipeline, self._topics, lambda: self._newest, self._commanded)
         self._synchroniser = self._make_synchroniser(self._embodiment)
         for view, topic in self._topics.items():
             self._cameras.append(CameraInput(self, view, topic, self._values["image_transport"], self._on_image))
@@ -136,7 +148,7 @@ class Predictor(LifecycleNode):
         service = self.create_service(Trigger, "~/reset", self._on_reset)
         self._owned.append((self.destroy_service, service))
         for period, callback in ((0.25, self._look_at_inputs), (0.02, self._poll)):
-            self._owned.append((self.destroy_timer, self.create_timer(period, callback, clock=_steady_clock())))
+            self._owned.append((self.destroy_timer, self.create_timer(period, callback, clock=steady_clock())))
         self._look_at_inputs()
         return super().on_activate(state)
 
@@ -172,7 +184,9 @@ class Predictor(LifecycleNode):
         self._cameras.clear()
         if self._engine is not None and not self._engine.stop():
             self.get_logger().warning("the world model is still running; its answer will be ignored")
-        self._engine = self._synchroniser = None
+        if self._dynamics is not None:
+            self._dynamics.close()
+        self._engine = self._synchroniser = self._dynamics = self._newest = None
         self._forget_motion()
 
     def _forget_motion(self) -> None:
@@ -213,11 +227,15 @@ class Predictor(LifecycleNode):
     def _on_image(self, view: str, message: Any, compressed: bool) -> None:
         if self._synchroniser is not None:
             self._synchroniser.add_image(view, message, received_ns=self._now())
+            if self._dynamics is not None:
+                self._dynamics.keep_image(view, message)
             self._poll()
 
     def _on_joint_state(self, message: JointState) -> None:
         if self._synchroniser is not None:
             self._synchroniser.add_joint_state(message, received_ns=self._now())
+            if self._dynamics is not None:
+                self._dynamics.keep_joint_state(message)
             self._poll()
 
     def _on_instruction(self, message: String) -> None:
@@ -264,15 +282,30 @@ class Predictor(LifecycleNode):
         if name == "seed" and self._pipeline is not None:
             self._pipeline.reseed(self._values["seed"])
 
+    def _commanded(self) -> TrajectoryRecord | None:
+        """Return what the first controller, the arm's, was sent last."""
+        if self._joiner is None or self._embodiment is None or not self._embodiment.controllers:
+            return None
+        return self._joiner.executing.sent.get(self._embodiment.controllers[0][0])
+
     # -- predicting -----------------------------------------------------------------------------------------------
 
     def _poll(self) -> None:
         """Give the worker the newest inputs whenever it is free."""
         if self._synchroniser is None or self._engine is None or not self._engine.idle:
             return
+        question = self._dynamics.next_question() if self._dynamics is not None else None
+        if question is not None:
+            self._engine.submit(question)
+            return
         snapshot = self._synchroniser.take(self._now())
         if snapshot is not None:
+            self._newest = snapshot
             self._engine.submit(snapshot)
+
+    def _work(self, job: Snapshot | Question) -> Prediction | StateRollout:
+        """Runs in the worker: the only thread that touches the world model."""
+        return job.job() if isinstance(job, Question) else self._predict(job)
 
     def _predict(self, snapshot: Snapshot) -> Prediction:
         assert self._pipeline is not None
@@ -286,12 +319,18 @@ class Predictor(LifecycleNode):
     def _on_done(self) -> None:
         """Runs in the executor when the worker has finished a job."""
         while self._engine is not None and (done := self._engine.take()) is not None:
-            if done.result is None:
+            if isinstance(done.job, Question):
+                done.job.answer(done.result, done.error)
+            elif done.result is None:
                 self._failures += 1
                 if done.trace:
                     self.get_logger().debug(done.trace)
                 self._diagnostics.set("prediction", ERROR, f"holding: {done.error}", self._counters())
-            elif self._synchroniser is not None and done.job.epoch == self._synchroniser.epoch:
+            elif (
+                isinstance(done.result, Prediction)
+                and self._synchroniser is not None
+                and done.job.epoch == self._synchroniser.epoch
+            ):
                 try:
                     self._publish(done.result, done.job)
                 except Exception as error:  # one prediction that cannot be joined must not end the node
@@ -321,60 +360,33 @@ class Predictor(LifecycleNode):
             self._diagnostics.set("prediction", OK, f"predicting{scripted}", values)
 
     def _join(self, trajectory: TrajectoryRecord) -> Joined:
-        values = self._values
         assert self._joiner is not None
         assert self._synchroniser is not None
-        settings = JoinSettings(
-            lead_ns=_ns(values["join_lead"]),
-            blend_ns=_ns(values["blend_time"]),
-            acceleration_share=values["blend_acceleration"],
-            tracking_tolerance=values["tracking_tolerance"],
-            shift_from_rest=values["shift_from_rest"],
-        )
-        return self._joiner.join(trajectory, self._now(), self._synchroniser.newest_joint_state(), settings)
+        measured = self._synchroniser.newest_joint_state()
+        return self._joiner.join(trajectory, self._now(), measured, join_settings(self._values))
 
     # -- telling --------------------------------------------------------------------------------------------------
 
     def _counters(self) -> dict[str, Any]:
-        replaced = self._engine.replaced if self._engine is not None else 0
-        return {
-            "predictions": self._predictions,
-            "failures": self._failures,
-            "starved": self._starved,
-            "replaced": replaced,
-        }
+        counts = {"predictions": self._predictions, "failures": self._failures, "starved": self._starved}
+        return {**counts, "replaced": self._engine.replaced if self._engine is not None else 0}
 
     def _look_at_inputs(self) -> None:
         synchroniser, engine = self._synchroniser, self._engine
         if synchroniser is None or engine is None:
             return
         now = self._now()
-        for camera in self._cameras:
-            problem = camera.update()
-            how = {"transport": camera.transport, "topic": camera.topic}
-            self._diagnostics.set(f"camera {camera.view}", WARN if problem else OK, problem or "connected", how)
-        values = input_values(synchroniser, now)
-        problems = synchroniser.problems(now)
         if synchroniser.epoch != self._epoch:
             self._epoch = synchroniser.epoch
             self._forget_motion()
             engine.cancel_pending()
             self._diagnostics.set("clock", WARN, f"holding: {synchroniser.last_reset}; buffers were emptied")
-        if problems:
-            self._diagnostics.set("inputs", ERROR, f"holding: {problems[0]}", {**values, "all": "; ".join(problems)})
-        else:
-            self._diagnostics.set("inputs", OK, "fresh", values)
+        report_inputs(self._diagnostics, synchroniser, self._cameras, now)
         busy = engine.busy_seconds()
         if busy > self._values["model_timeout"]:
             limit = self._values["model_timeout"]
             self._diagnostics.set("prediction", ERROR, f"holding: no answer from the world model for over {limit:g} s")
         self._diagnostics.set("state", OK, f"active: {self._model_text}")
-
-
-def _steady_clock() -> Any:
-    from rclpy.clock import Clock, ClockType
-
-    return Clock(clock_type=ClockType.STEADY_TIME)
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -9,6 +9,8 @@ from typing import Any
 from cosmos_ros.errors import ConfigError
 from cosmos_ros.nodes.camera_input import TRANSPORTS
 from cosmos_ros.nodes.parameters import Parameter
+from cosmos_ros.trajectory.joiner import JoinSettings
+from cosmos_ros.types import NANOSECONDS
 from cosmos_ros.world_models import world_model_names
 from cosmos_ros.world_models.registry import parse_options, world_model_class
 
@@ -98,3 +100,14 @@ def sampler_settings(values: Mapping[str, Any]) -> dict[str, float | int | str |
     """Return the sampler settings that were set; 0 means the mode's own."""
     names = ("num_inference_steps", "guidance_scale", "flow_shift")
     return {name: values[name] for name in names if values[name]}
+
+
+def join_settings(values: Mapping[str, Any]) -> JoinSettings:
+    """Return how trajectories take over."""
+    return JoinSettings(
+        lead_ns=round(values["join_lead"] * NANOSECONDS),
+        blend_ns=round(values["blend_time"] * NANOSECONDS),
+        acceleration_share=values["blend_acceleration"],
+        tracking_tolerance=values["tracking_tolerance"],
+        shift_from_rest=values["shift_from_rest"],
+    )

@@ -38,13 +38,13 @@ class Visualizer(Node):
 
     def __init__(self) -> None:
         super().__init__("visualizer")
-        self._parameters = declare(self, PARAMETERS)
-        self._embodiment = load_embodiment(self._parameters["embodiment"])
+        self._values = declare(self, PARAMETERS)
+        self._embodiment = load_embodiment(self._values["embodiment"])
         if self._embodiment.robot is None:
             raise ConfigError(f"embodiment {self._embodiment.name} has no robot to draw", where="parameter embodiment")
         self._diagnostics = Diagnostics(self, hardware_id="cosmos_ros")
         self._shape = RobotShape(self._embodiment)
-        self._story = MotionStory(self._embodiment, history_s=self._parameters["history"])
+        self._story = MotionStory(self._embodiment, history_s=self._values["history"])
         self._input = MotionInput(self, self._embodiment, self._story)
         self._drawings: list[tuple[Any, Callable[[], MarkerArray]]] = [
             (self.create_publisher(MarkerArray, "~/robot", qos.reliable()), self._robot),
@@ -52,7 +52,7 @@ class Visualizer(Node):
             (self.create_publisher(MarkerArray, "~/guard", qos.reliable()), self._guard),
         ]
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(1.0 / self._parameters["rate"], self._draw, clock=steady)
+        self.create_timer(1.0 / self._values["rate"], self._draw, clock=steady)
         self._diagnostics.set("state", OK, f"drawing {self._embodiment.name}")
 
     def _draw(self) -> None:
@@ -73,7 +73,7 @@ class Visualizer(Node):
         markers = Markers(self._embodiment.base_frame, self._now())
         robot_markers(markers, "robot", *self._shape.segments(self._story.positions), ROBOT)
         candidate = self._story.newest_candidate
-        if self._parameters["ghost"] and candidate is not None and len(candidate.times_ns):
+        if self._values["ghost"] and candidate is not None and len(candidate.times_ns):
             end_ns = int(candidate.times_ns[-1])
             if candidate.stamp_ns + end_ns > self._now():
                 posture = self._story.posture_at(candidate, end_ns / NANOSECONDS)
