@@ -77,6 +77,8 @@ class RerunLog:
             default_blueprint=self.blueprint,
             recording=self.stream,
             server_memory_limit=memory_limit,
+            # A page that is opened late, or that is slow, shows what is now before what was.
+            newest_first=True,
         )
         self._rr.serve_web_viewer(web_port=web_port, open_browser=False, connect_to=data)
         self._begin()
