@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -145,7 +146,23 @@ def chunk_jobs(
         report.problems = live.problems(live.health(0)[0].newest_stamp_ns or 0) if not report.walk.references else ()
     if not report.walk.references:
         why = "; ".join(report.problems) or live.last_unsynchronised or "its streams never came together"
+        why += _missing_joints(path, embodiment)
         raise InputError(f"no observation could be made: {why}", where=str(path))
+
+
+def _missing_joints(path: Path, embodiment: Embodiment) -> str:
+    """Return which joints a recording's first joint states lack, as the end of a sentence; empty for none."""
+    named: set[str] = set()
+    with BagReader(path) as reader:
+        try:
+            for entry in islice(reader.messages(["/joint_states"]), 20):
+                named.update(reader.decode(entry).name)
+        except InputError:
+            return ""
+    missing = [name for name in embodiment.all_joints if name not in named]
+    if not missing:
+        return ""
+    return f"; /joint_states lacks {', '.join(missing)}: it names {', '.join(sorted(named)[:12]) or 'no joint'}"
 
 
 class _Assembler(TruthWindow):
