@@ -94,10 +94,17 @@ class Checker:
         with np.errstate(all="ignore"):
             return self.examine(trajectory, context)
 
-    def examine(self, trajectory: JointTrajectory, context: GuardContext) -> Findings:
-        """Check a trajectory that is known to pass the terminal checks."""
+    def examine(self, trajectory: JointTrajectory, context: GuardContext, *, begins: bool = False) -> Findings:
+        """Check a trajectory that is known to pass the terminal checks.
+
+        Args:
+            trajectory: The trajectory.
+            context: The moment.
+            begins: Its first point is where the motion begins; the controller bridges nothing before it.
+        """
         table = self.table(trajectory.joint_names)
-        motion = make_motion(trajectory, table, self.start_knot(trajectory, table, context))
+        start = None if begins else self.start_knot(trajectory, table, context)
+        motion = make_motion(trajectory, table, start)
         case = Case(motion, context, self.config, self.sampler)
         if not np.isfinite(motion.coefficients).all():
             found = [Violation("nonfinite", message="the interpolation overflows")]
@@ -108,9 +115,8 @@ class Checker:
         return Findings(by_time(found), motion)
 
     def legal(self, trajectory: JointTrajectory, context: GuardContext) -> bool:
-        """Whether a trajectory that passes the terminal checks breaks nothing; stops at the first violation."""
-        table = self.table(trajectory.joint_names)
-        motion = make_motion(trajectory, table, self.start_knot(trajectory, table, context))
+        """Whether a motion that begins with its first point breaks nothing; stops at the first violation."""
+        motion = make_motion(trajectory, self.table(trajectory.joint_names), None)
         case = Case(motion, context, self.config, self.sampler)
         return bool(np.isfinite(motion.coefficients).all()) and not any(check(case) for check in self.checks)
 

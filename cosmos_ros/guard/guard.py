@@ -74,7 +74,7 @@ class Guard:
         start = self.checker.start_knot(trajectory, table, context)
         aligned, note = align(_settled(trajectory, self.config), context, start)
         notes = (note,) if note else ()
-        findings = self.checker.examine(aligned, context)
+        findings = self.checker.examine(aligned, context, begins=True)
         if not findings.violations:
             return Verdict(Response.ACCEPT, aligned, notes=notes)
         shift = (aligned.stamp_ns - (trajectory.stamp_ns or context.now_ns)) / NANOSECONDS
