@@ -1,6 +1,6 @@
 """World models: one protocol, one file a backend, found by name.
 
-Backends are imported only when they are created, so that torch, httpx2 or MuJoCo are needed only by those who
+Backends are imported only when they are created, so that torch, aiohttp or MuJoCo are needed only by those who
 use them. Other packages add their own through the entry-point group ``cosmos_ros.world_models``.
 """
 

@@ -71,7 +71,7 @@ def test_factory_that_is_no_world_model_is_refused(monkeypatch):
 def test_listing_and_baselines_import_no_heavy_library():
     code = (
         "import sys, cosmos_ros.world_models as w; w.world_model_names(); w.create_world_model('flow')\n"
-        "heavy = {'torch', 'diffusers', 'rclpy', 'httpx2', 'mujoco', 'websockets'} & set(sys.modules)\n"
+        "heavy = {'torch', 'diffusers', 'rclpy', 'aiohttp', 'msgpack', 'av', 'mujoco'} & set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
