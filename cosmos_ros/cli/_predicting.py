@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -100,7 +101,7 @@ def prepare(arguments: argparse.Namespace, mode: Mode) -> Asking:
     """Load the embodiment, create the world model, and refuse the pair when it cannot do the mode."""
     from cosmos_ros.embodiment import load_embodiment
     from cosmos_ros.errors import ConfigError
-    from cosmos_ros.world_models import create_world_model, parse_options
+    from cosmos_ros.world_models import create_world_model, parse_options, world_model_class
     from cosmos_ros.world_models.compatibility import check_embodiment
 
     texts = list(arguments.option)
@@ -110,6 +111,9 @@ def prepare(arguments: argparse.Namespace, mode: Mode) -> Asking:
         texts.append(f"model={arguments.model}")
     embodiment = load_embodiment(arguments.embodiment)
     options = parse_options(arguments.world_model, texts)
+    # A model that is made for one robot must be told which.
+    if "embodiment" in inspect.signature(world_model_class(arguments.world_model)).parameters:
+        options.setdefault("embodiment", arguments.embodiment)
     model = create_world_model(arguments.world_model, **options)
     check_embodiment(model, embodiment, (mode,))
     return Asking(arguments, embodiment, model, options)
