@@ -94,7 +94,9 @@ else
             "Install ROS 2 Jazzy or Kilted, source its setup.bash and run make again."
     say "installing $(grep -cE '^[A-Za-z]' "$pins") pins of $pins"
     if [ "$set_name" = cosmos3 ]; then
-        pip_install -r "$pins" # with dependencies: which CUDA wheels torch needs depends on its build
+        # With dependencies: which CUDA wheels torch needs depends on its build. A sourced ROS 2 and the wheels never mix.
+        ros_is_sourced && grep -vE '^(ros-|empy|lark-parser)' "$pins" >"$venv/requirements.txt" || cp "$pins" "$venv/requirements.txt"
+        pip_install -r "$venv/requirements.txt"
     else
         pip_install --no-deps -r "$pins"
     fi
