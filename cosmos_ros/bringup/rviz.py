@@ -38,7 +38,7 @@ def rviz_config(values: Mapping[str, str]) -> Path:
         ConfigError: The embodiment or the cameras are wrong.
     """
     from cosmos_ros.embodiment import load_embodiment
-    from cosmos_ros.nodes.predictor_parameters import parse_cameras
+    from cosmos_ros.observation.cameras import parse_cameras
     from cosmos_ros.visualization.rviz_config import adapted
 
     shipped = resource("config", "rollout.rviz")

@@ -6,9 +6,9 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from cosmos_ros.errors import ConfigError
 from cosmos_ros.nodes.camera_input import TRANSPORTS
 from cosmos_ros.nodes.parameters import Parameter
+from cosmos_ros.observation.cameras import parse_cameras as parse_cameras
 from cosmos_ros.trajectory.joiner import JoinSettings
 from cosmos_ros.types import NANOSECONDS
 from cosmos_ros.world_models import world_model_names
@@ -53,31 +53,6 @@ def parameters() -> list[Parameter]:
         Parameter("model_timeout", 30.0, "Say so when the world model has not answered for this long, s.", 0.1, 3600.0),
         Parameter("prediction_log", "", "File that gets one JSON line a prediction; empty: none.", read_only=True),
     ]  # fmt: skip
-
-
-def parse_cameras(text: str, views: tuple[str, ...]) -> dict[str, str]:
-    """Return view → topic for the views that have a camera.
-
-    Args:
-        text: The ``cameras`` parameter.
-        views: The embodiment's views, primary first.
-
-    Raises:
-        ConfigError: A pair is malformed, a view unknown or named twice.
-    """
-    if not text.strip():
-        return {view: f"{view}/image_raw" for view in views}
-    cameras: dict[str, str] = {}
-    for pair in text.split(","):
-        view, separator, topic = (part.strip() for part in pair.partition("="))
-        if not separator or not view or not topic:
-            raise ConfigError(f"'{pair.strip()}' is not view=topic", where="parameter cameras")
-        if view not in views:
-            raise ConfigError(f"view '{view}' is not one of {', '.join(views)}", where="parameter cameras")
-        if view in cameras:
-            raise ConfigError(f"view '{view}' is given twice", where="parameter cameras")
-        cameras[view] = topic
-    return cameras
 
 
 def world_model_options(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,11 +18,12 @@ from cosmos_ros.errors import ConfigError, CosmosRosError
 from cosmos_ros.nodes import qos
 from cosmos_ros.nodes.diagnostics import OK, WARN, Diagnostics
 from cosmos_ros.nodes.marker_messages import GHOST, ROBOT, Markers, guard_markers, recent_path, robot_markers
-from cosmos_ros.nodes.motion_input import MotionInput
+from cosmos_ros.nodes.motion_input import listen
 from cosmos_ros.nodes.parameters import Parameter, declare
 from cosmos_ros.nodes.runner import run
 from cosmos_ros.types import NANOSECONDS
 from cosmos_ros.visualization.motion import MotionStory
+from cosmos_ros.visualization.motion_reader import MotionReader
 from cosmos_ros.visualization.robot_shape import RobotShape
 
 PARAMETERS = [
@@ -45,7 +46,8 @@ class Visualizer(Node):
         self._diagnostics = Diagnostics(self, hardware_id="cosmos_ros")
         self._shape = RobotShape(self._embodiment)
         self._story = MotionStory(self._embodiment, history_s=self._values["history"])
-        self._input = MotionInput(self, self._embodiment, self._story)
+        self._reader = MotionReader(self._story)
+        listen(self, self._embodiment, self._reader)
         self._drawings: list[tuple[Any, Callable[[], MarkerArray]]] = [
             (self.create_publisher(MarkerArray, "~/robot", qos.reliable()), self._robot),
             (self.create_publisher(MarkerArray, "~/path", qos.reliable()), self._path),
@@ -63,7 +65,7 @@ class Visualizer(Node):
         except CosmosRosError as error:
             self._diagnostics.set("markers", WARN, str(error))
         else:
-            problem, self._input.problem = self._input.problem, ""
+            problem, self._reader.problem = self._reader.problem, ""
             self._diagnostics.set("markers", WARN if problem else OK, problem or "drawing")
 
     def _now(self) -> int:

@@ -19,6 +19,7 @@ class Playback(Generic[Frame]):
         self._next: deque[tuple[int, Frame]] = deque()
         self._receiving = self._next
         self._last_stamp: int | None = None
+        self._shown: int | None = None
 
     def add(self, stamp_ns: int, frame: Frame) -> None:
         """Add a frame; a stamp that is not after the last one's begins a new rollout."""
@@ -43,5 +44,9 @@ class Playback(Generic[Frame]):
     def _take(self, now_ns: int) -> tuple[int, Frame] | None:
         newest = None
         while self._playing and self._playing[0][0] <= now_ns:
-            newest = self._playing.popleft()
+            frame = self._playing.popleft()
+            # The next rollout overlaps with the end of the one that was played.
+            if self._shown is None or frame[0] > self._shown:
+                newest = frame
+                self._shown = frame[0]
         return newest

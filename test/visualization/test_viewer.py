@@ -39,7 +39,7 @@ def test_a_rollout_is_played_to_its_end_and_then_the_newest_one():
 )
 def test_no_frame_is_shown_before_its_moment_or_twice(rollouts, times):
     playback: Playback[tuple[int, int]] = Playback()
-    shown = []
+    shown, stamps = [], []
     rollouts, times = sorted(rollouts), sorted(times)
     for number, now in enumerate(times):
         if number < len(rollouts):
@@ -49,6 +49,8 @@ def test_no_frame_is_shown_before_its_moment_or_twice(rollouts, times):
         due = playback.due(now)
         if due is not None:
             assert due[0] <= now
+            assert not stamps or due[0] > stamps[-1]
+            stamps.append(due[0])
             shown.append(due[1])
     assert len(set(shown)) == len(shown)
     assert shown == sorted(shown)
