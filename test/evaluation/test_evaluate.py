@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +19,10 @@ from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.errors import ConfigError, InputError
 from cosmos_ros.evaluation.bags import BagReader
 from cosmos_ros.evaluation.compare import compare, read_side, table
-from cosmos_ros.evaluation.evaluate import evaluate
+from cosmos_ros.evaluation.evaluate import complete_chunk, evaluate
 from cosmos_ros.evaluation.options import EvaluationOptions
 from cosmos_ros.evaluation.producer import SourceReport, chunk_jobs
+from cosmos_ros.evaluation.ray_engine import scored_by_ray
 from cosmos_ros.evaluation.scoring import Scorer
 from cosmos_ros.evaluation.setup import prepare
 from cosmos_ros.evaluation.store import read_records
@@ -307,7 +310,30 @@ def test_the_command(bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert main([*command, "--out", str(tmp_path / "o3"), "--modes", "dreaming"]) == 2
 
 
-def test_ray_gives_the_same_to_the_last_digit(bag: Path, evaluated, tmp_path: Path) -> None:
-    pytest.importorskip("ray", reason="Ray is not installed")
+@pytest.fixture(scope="module")
+def ray():
+    """A local Ray of two processes."""
+    ray = pytest.importorskip("ray", reason="Ray is not installed")
+    root = str(Path(__file__).resolve().parents[2])
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": root}})
+    yield ray
+    ray.shutdown()
+
+
+def test_ray_gives_the_same_to_the_last_digit(ray, bag: Path, evaluated, tmp_path: Path) -> None:
     evaluate(options(bag, tmp_path / "out", engine="ray", ray_workers=1))
     assert (tmp_path / "out" / "metrics.json").read_bytes() == (evaluated[0] / "metrics.json").read_bytes()
+
+
+def test_a_killed_worker_loses_nothing(ray, bag: Path, evaluated, tmp_path: Path) -> None:
+    setup = prepare(options(bag, tmp_path / "out"), load=False)
+    jobs = chunk_jobs(bag, "turning", setup.embodiment, setup.source, SourceReport("turning"))
+    workers: list = []
+    records = []
+    asked = replace(setup.options, ray_workers=1)
+    for _, completed in scored_by_ray(jobs, asked, complete_chunk, on_start=workers.extend):
+        if not records:
+            os.kill(ray.get(workers[0].process.remote()), signal.SIGKILL)
+        records.append(completed.record)
+    expected = read_records(evaluated[0])
+    assert [{**r, "timing": {}} for r in records] == [{**r, "timing": {}} for r in expected]
