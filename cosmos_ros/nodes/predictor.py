@@ -103,7 +103,8 @@ class Predictor(LifecycleNode):
         embodiment = load_embodiment(values["embodiment"])
         self._topics = parse_cameras(values["cameras"], embodiment.views)
         self._diagnostics.set("state", WARN, f"loading world model {values['world_model']}")
-        model = create_world_model(values["world_model"], **world_model_options(values))
+        options = world_model_options(values)
+        model = create_world_model(values["world_model"], **options)
         blank = frozenset(embodiment.views) - set(self._topics)
         pipeline = Pipeline(
             embodiment,
@@ -120,7 +121,8 @@ class Predictor(LifecycleNode):
         self._embodiment, self._pipeline = embodiment, pipeline
         self._joiner = Joiner(embodiment.limits.joints, [g.joint for g in embodiment.gripper_joints.values()])
         self._candidate = self.create_publisher(JointTrajectory, "~/action_trajectory", qos.reliable())
-        self._teller = Teller(self, embodiment, values["prediction_log"])
+        told = {"name": values["world_model"], "options": options}
+        self._teller = Teller(self, embodiment, values["prediction_log"], told)
         if blank:
             self._diagnostics.set("views", WARN, f"no camera for {', '.join(sorted(blank))}: black on the canvas")
         scripted = "; SCRIPTED, not predicted" if model.capabilities.scripted else ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from std_msgs.msg import String
@@ -17,6 +16,7 @@ from cosmos_ros.messages import action_poses_message
 from cosmos_ros.nodes import qos
 from cosmos_ros.nodes.rollout_publisher import RolloutPublisher
 from cosmos_ros.pipeline import Prediction
+from cosmos_ros.world_models.provenance import PredictionLog
 
 # Records must not be lost while pictures are being made; this many may wait.
 _MAILBOX = 32
@@ -31,11 +31,21 @@ class _Telling:
 class Teller:
     """Owns ``~/provenance``, ``~/action_poses``, ``~/rollout/...`` and the prediction log of a node."""
 
-    def __init__(self, node: Any, embodiment: Embodiment, log: str) -> None:
-        """Make the publishers; open the log file when its name is not empty."""
+    def __init__(
+        self, node: Any, embodiment: Embodiment, log: str, world_model: Mapping[str, Any] | None = None
+    ) -> None:
+        """Make the publishers; open the log file when its name is not empty.
+
+        Args:
+            node: Owner of the publishers.
+            embodiment: What is predicted.
+            log: File that gets one line a prediction; its pictures are kept beside it.
+            world_model: Name and options, for the log: what ``cosmos-ros replay-request`` asks again.
+        """
         self._node = node
         self._base_frame = embodiment.base_frame
-        self._log = Path(log).open("a", encoding="utf-8") if log else None  # noqa: SIM115 - closed with the node
+        self._log = PredictionLog(log) if log else None
+        self._world_model = dict(world_model or {})
         self._provenance = node.create_publisher(String, "~/provenance", qos.reliable(10))
         self._poses = node.create_publisher(MultiDOFJointTrajectory, "~/action_poses", qos.reliable())
         self._rollout = RolloutPublisher(node, embodiment)
@@ -55,11 +65,10 @@ class Teller:
 
     def _work(self, telling: _Telling) -> None:
         prediction = telling.prediction
-        line = json.dumps({**prediction.provenance, **telling.record})
-        self._provenance.publish(String(data=line))
+        record = {**prediction.provenance, **telling.record}
+        self._provenance.publish(String(data=json.dumps(record)))
         if self._log is not None:
-            self._log.write(line + "\n")
-            self._log.flush()
+            self._log.write({**record, "world_model": self._world_model}, prediction.request, prediction.rollout)
         if prediction.chunk is not None:
             self._poses.publish(action_poses_message(prediction.chunk, frame_id=self._base_frame))
         # Pictures are for looking at: when they take too long, the newest are enough.

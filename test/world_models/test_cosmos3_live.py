@@ -75,7 +75,7 @@ def test_rollout_is_chained(checkpoint, small_robot, tmp_path):
 
 
 @pytest.mark.integration
-def test_live_predictor(checkpoint, small_robot):
+def test_live_predictor(checkpoint, small_robot, tmp_path, capsys):
     pytest.importorskip("rclpy", reason="rclpy is not installed")
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
     try:
@@ -101,6 +101,7 @@ def test_live_predictor(checkpoint, small_robot):
         "max_image_age": 5.0,
         "max_joint_age": 5.0,
         "model_timeout": 60.0,
+        "prediction_log": str(tmp_path / "predictions.jsonl"),
     }
     spec = NodeSpec(spec.executable, spec.module, spec.name, spec.config, {**spec.parameters, **overrides})
     with processes() as (watcher, group, environment, lines):
@@ -131,3 +132,6 @@ def test_live_predictor(checkpoint, small_robot):
     message = watcher.messages["predictor/action_trajectory"][-1]
     assert set(message.joint_names) == set(embodiment.all_joints)
     assert all(np.isfinite(point.positions).all() for point in message.points)
+    # What the node was asked, asked again by hand.
+    assert main(["replay-request", str(tmp_path / "predictions.jsonl"), "--number", "1"]) == 0
+    assert json.loads(capsys.readouterr().out)["same"] is True
