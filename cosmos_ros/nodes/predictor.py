@@ -184,6 +184,9 @@ class Predictor(LifecycleNode):
         for camera in self._cameras:
             camera.close()
         self._cameras.clear()
+        if self._pipeline is not None and self._engine is not None and not self._engine.idle:
+            # Models that can be interrupted (servers, long samplers) say so by having the method.
+            getattr(self._pipeline.world_model, "cancel", lambda: None)()
         if self._engine is not None and not self._engine.stop():
             self.get_logger().warning("the world model is still running; its answer will be ignored")
         if self._dynamics is not None:
@@ -371,7 +374,9 @@ class Predictor(LifecycleNode):
 
     def _counters(self) -> dict[str, Any]:
         counts = {"predictions": self._predictions, "failures": self._failures, "starved": self._starved}
-        return {**counts, "replaced": self._engine.replaced if self._engine is not None else 0}
+        model = None if self._pipeline is None else getattr(self._pipeline.world_model, "status", None)
+        facts = {} if model is None else {f"model {key}": value for key, value in model().items()}
+        return {**counts, "replaced": self._engine.replaced if self._engine is not None else 0, **facts}
 
     def _look_at_inputs(self) -> None:
         synchroniser, engine = self._synchroniser, self._engine

@@ -45,7 +45,11 @@ class NetworkModel(ABC):
         """
         if self._loop is None:
             self._loop = EventLoopThread(self.where)
-        self._loop.run(self._greet(), self._limits.connect * self._limits.attempts + self._limits.read)
+        try:
+            self._loop.run(self._greet(), self._limits.connect * self._limits.attempts + self._limits.read)
+        except CosmosRosError:
+            self.close()
+            raise
 
     def predict(self, request: Request) -> Rollout:
         """Answer one request.
