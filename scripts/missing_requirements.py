@@ -17,7 +17,11 @@ from pathlib import Path
 from unittest import mock
 
 _DEMO = ("kinematics", "sim", "bags")
-EXTRAS = {"demo": _DEMO, "test": (*_DEMO, "lerobot", "network", "test", "dev"), "cosmos3": ("cosmos3", "kinematics")}
+EXTRAS = {
+    "demo": _DEMO,
+    "test": (*_DEMO, "lerobot", "network", "ray", "test", "dev"),
+    "cosmos3": ("cosmos3", "kinematics"),
+}
 
 
 def requirements(set_name: str) -> list[str]:
