@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from cosmos_ros.guard.chain import Chain, Rates, make_chain
 from cosmos_ros.guard.config import Capsule
 from cosmos_ros.guard.motion import Motion
 from cosmos_ros.kinematics import RobotModel
@@ -22,81 +23,6 @@ from cosmos_ros.types import FloatArray, JointState
 
 # Longest interval of the first look, s; it is shared by all checks, and certifies most motions.
 FIRST_STEP = 1.0 / 14.0
-
-
-@dataclass(frozen=True)
-class Chain:
-    """The moving joints between the root and a point on a link, C of them.
-
-    Attributes:
-        link: The link.
-        gains: ``float64 [C, J]`` chain joint speed from the model's actuated joint speeds (mimic joints follow).
-        reach: ``float64 [C]`` how fast the point can move at most per unit of joint speed: metres for turning joints
-            (a bound on the distance from the axis), 1 for sliding ones.
-        turns: ``float64 [C]`` 1 for turning joints, 0 for sliding ones.
-        joints: Names of the chain joints, root first.
-        frames: Link that each joint moves; its frame is the joint's.
-        axes: ``float64 [C, 3]`` joint axes in these frames.
-    """
-
-    link: str
-    gains: FloatArray
-    reach: FloatArray
-    turns: FloatArray
-    joints: tuple[str, ...]
-    frames: tuple[str, ...]
-    axes: FloatArray
-
-    @cached_property
-    def slides(self) -> npt.NDArray[np.intp]:
-        """Indices of the sliding joints."""
-        return np.flatnonzero(self.turns == 0.0)
-
-
-def make_chain(model: RobotModel, link: str, extent: float = 0.0) -> Chain:
-    """Return the chain to a link.
-
-    Args:
-        model: The robot.
-        link: A link of it.
-        extent: Distance of the farthest point of interest from the link's origin, m.
-    """
-    parents = {joint.child: joint for joint in model.tree.joints}
-    reach: list[float] = []
-    gains: list[FloatArray] = []
-    turns: list[float] = []
-    names: list[str] = []
-    frames: list[str] = []
-    axes: list[FloatArray] = []
-    distance = extent
-    current = link
-    while current in parents:
-        joint = parents[current]
-        if joint.type != "fixed" and joint.limit is not None:
-            row = np.zeros(len(model.joint_names))
-            mimic = joint.limit.mimic
-            source, factor = (joint.name, 1.0) if mimic is None else (mimic.source, mimic.multiplier)
-            row[model.joint_names.index(source)] = factor
-            slides = joint.type == "prismatic"
-            gains.append(row)
-            turns.append(0.0 if slides else 1.0)
-            reach.append(1.0 if slides else distance)
-            names.append(joint.name)
-            frames.append(joint.child)
-            axes.append(joint.axis)
-            if slides:
-                distance += max(abs(joint.limit.lower), abs(joint.limit.upper))
-        distance += float(np.linalg.norm(joint.origin[:3, 3]))
-        current = joint.parent
-    return Chain(
-        link=link,
-        gains=np.array(gains[::-1]).reshape(-1, len(model.joint_names)),
-        reach=np.array(reach[::-1]),
-        turns=np.array(turns[::-1]),
-        joints=tuple(names[::-1]),
-        frames=tuple(frames[::-1]),
-        axes=np.array(axes[::-1]).reshape(-1, 3),
-    )
 
 
 def cross(a: FloatArray, b: FloatArray) -> FloatArray:
@@ -113,106 +39,14 @@ class Columns:
     """The joints under a point, in the root's axes.
 
     Attributes:
-        axis, origin: ``float64 [M, C, 3]`` joint axes and origins.
-        arm: ``float64 [M, C, 3]`` from the joint origins to the point.
+        axis: ``float64 [M, C, 3]`` joint axes.
         jacobian: ``float64 [M, C, 6]`` the columns of the geometric Jacobian, linear part first.
+        position: ``float64 [M, 3]`` the point.
     """
 
     axis: FloatArray
-    origin: FloatArray
-    arm: FloatArray
     jacobian: FloatArray
-
-
-@dataclass(frozen=True, eq=False)
-class Rates:
-    """Bounds on how fast a chain's point and link can move, a row a segment or interval; computed when asked for.
-
-    ``p̈ = Σ_k J_k q̈_k + Σ_jk ∂²p/∂q_j∂q_k q̇_j q̇_k``, and so on for higher orders; a derivative of p by several joints
-    is at most the reach from the last of them, since the joints before only turn it.
-
-    Attributes:
-        chain: The chain.
-        joint_speed, joint_acceleration, joint_jerk: ``[R, C]`` bounds on its joints.
-        reach: ``[C]`` or ``[R, C]``, see ``Chain``.
-    """
-
-    chain: Chain
-    joint_speed: FloatArray
-    joint_acceleration: FloatArray
-    joint_jerk: FloatArray
-    reach: FloatArray
-
-    @cached_property
-    def speed(self) -> FloatArray:
-        """Speed of the point, m/s."""
-        return _sum(self.joint_speed * self.reach)
-
-    @cached_property
-    def acceleration(self) -> FloatArray:
-        """Acceleration of the point, m/s²."""
-        return _sum((self.joint_acceleration + _steps(self._total**2)) * self.reach)
-
-    @cached_property
-    def jerk(self) -> FloatArray:
-        """Third derivative of the point, m/s³."""
-        mixed = _steps(self._total * np.cumsum(self.joint_acceleration, axis=1))
-        return _sum((self.joint_jerk + 3.0 * mixed + _steps(self._total**3)) * self.reach)
-
-    @cached_property
-    def spin(self) -> FloatArray:
-        """Angular speed of the link, rad/s."""
-        return _sum(self._turning)
-
-    @cached_property
-    def spin_rate(self) -> FloatArray:
-        """Angular acceleration of the link, rad/s²."""
-        # Every pair of joints turns the later one's axis: (Σw)² counts each pair twice, and the squares besides.
-        pairs = 0.5 * (self.spin**2 - _sum(self._turning**2))
-        return _sum(self.joint_acceleration * self.chain.turns) + pairs
-
-    @cached_property
-    def spin_jerk(self) -> FloatArray:
-        """Second derivative of the link's angular velocity, rad/s³."""
-        change = _sum(self.joint_acceleration * self.chain.turns)
-        return _sum(self.joint_jerk * self.chain.turns) + 3.0 * self.spin * change + self.spin**3
-
-    @cached_property
-    def jacobian(self) -> FloatArray:
-        """Singular values of the Jacobian, 1/s: no faster than the Frobenius norm of dJ/dt.
-
-        The first joint turns the whole arm, which leaves them alone.
-        """
-        speed = self.joint_speed
-        if not speed.shape[1]:
-            return np.zeros(len(speed))
-        # Column j is turned by the joints up to it, and its arm moved by those after it.
-        moved = speed * self.reach
-        moved[:, 0] = 0.0
-        early = self._total - speed[:, :1]
-        linear = early * self.reach + _sum(moved)[:, None] - np.cumsum(moved, axis=1)
-        angular = early * self.chain.turns
-        return np.sqrt(_sum(linear**2 + angular**2))
-
-    @cached_property
-    def _total(self) -> FloatArray:
-        return np.cumsum(self.joint_speed, axis=1)
-
-    @cached_property
-    def _turning(self) -> FloatArray:
-        return self.joint_speed * self.chain.turns
-
-
-def _sum(values: FloatArray) -> FloatArray:
-    result: FloatArray = np.add.reduce(values, axis=1)
-    return result
-
-
-def _steps(cumulated: FloatArray) -> FloatArray:
-    """Return the differences of neighbouring columns, the first against 0."""
-    result = cumulated.copy()
-    result[:, 1:] -= cumulated[:, :-1]
-    return result
+    position: FloatArray
 
 
 class Sampler:
@@ -236,9 +70,8 @@ class Sampler:
         self.tools = tuple(dict.fromkeys(tools))
         shapes = tuple(dict.fromkeys(capsule.link for capsule in capsules))
         self.chains = {link: make_chain(model, link) for link in dict.fromkeys((*self.tools, *links, *shapes))}
-        frames = [frame for tool in self.tools for frame in self.chains[tool].frames]
-        # Everything whose pose is needed, computed in one go.
-        self.links = tuple(dict.fromkeys((*self.chains, *frames)))
+        # The poses of all others are computed in one go.
+        self.links = tuple(link for link in self.chains if link not in self.tools)
 
     def samples(self, motion: Motion, measured: JointState | None) -> Samples:
         """Return the kinematics along one motion."""
@@ -359,27 +192,35 @@ class Points:
         return self._columns[order]
 
     def pose(self, link: str) -> FloatArray:
-        """Return the pose of a link, ``[M, 4, 4]``."""
+        """Return the pose of a link that is no tool, ``[M, 4, 4]``."""
         if self._poses is None:
             sampler = self.samples.sampler
             self._poses = sampler.model.fk_batch_links(self.joints(0), sampler.links)
         return self._poses[link]
 
+    def position(self, link: str) -> FloatArray:
+        """Return the origin of a link, ``[M, 3]``."""
+        if link in self.samples.sampler.tools:
+            return self.columns(link).position
+        return self.pose(link)[:, :3, 3]
+
     def columns(self, tool: str) -> Columns:
         """Return the joints under a tool link."""
         if tool not in self._tools:
             chain = self.samples.sampler.chains[tool]
-            frames = np.stack([self.pose(frame) for frame in chain.frames], axis=1)
+            frames = chain.frames(self.joints(0))
             axis = np.einsum("mcij,cj->mci", frames[..., :3, :3], chain.axes)
-            origin = frames[..., :3, 3]
-            arm = self.pose(tool)[:, None, :3, 3] - origin
+            if chain.joints:
+                position = frames[:, -1, :3, :3] @ chain.tip[:3, 3] + frames[:, -1, :3, 3]
+            else:
+                position = np.tile(chain.tip[:3, 3], (len(self), 1))
             jacobian = np.empty((*axis.shape[:2], 6))
-            jacobian[..., :3] = cross(axis, arm)
+            jacobian[..., :3] = cross(axis, position[:, None] - frames[..., :3, 3])
             jacobian[..., 3:] = axis
             if chain.slides.size:
                 jacobian[:, chain.slides, :3] = axis[:, chain.slides]
                 jacobian[:, chain.slides, 3:] = 0.0
-            self._tools[tool] = Columns(axis, origin, arm, jacobian)
+            self._tools[tool] = Columns(axis, jacobian, position)
         return self._tools[tool]
 
     def rates(self, link: str) -> Rates:
@@ -395,7 +236,7 @@ class Points:
             reach = chain.reach
             if link in samples.sampler.tools:
                 moved = bounds[0] * reach
-                after = _sum(moved)[:, None] - np.cumsum(moved, axis=1)
+                after = np.add.reduce(moved, axis=1)[:, None] - np.cumsum(moved, axis=1)
                 columns = self.columns(link).jacobian[..., :3]
                 here = np.sqrt(np.einsum("mci,mci->mc", columns, columns))
                 reach = np.minimum(reach, here + after * self.half_seconds[:, None])
@@ -416,23 +257,43 @@ class Points:
         return self._twists[tool]
 
     def twist_rate(self, tool: str) -> FloatArray:
-        """Return the tool's linear and angular acceleration, ``[M, 6]``: ``J q̈ + J̇ q̇``.
-
-        The axis of a joint turns with what carries it, its origin moves: ``ż_k = ω_k × z_k`` with ω_k the sum over
-        the joints before, ``ȯ_k = ω_k × o_k + Σ_{j<k} (ȯ offset)``, and ``d(z×r) = ż×r + z×ṙ``.
-        """
+        """Return the tool's linear and angular acceleration, ``[M, 6]``: ``J q̈ + J̇ q̇``."""
         chain, columns = self.samples.sampler.chains[tool], self.columns(tool)
         speed, change = self.joints(1) @ chain.gains.T, self.joints(2) @ chain.gains.T
-        turns = chain.turns[:, None]
-        spin = speed[..., None] * columns.jacobian[..., 3:]
-        before = np.cumsum(spin, axis=1) - spin
-        # Velocity of a joint's origin: every joint before turns it about its own origin, or slides it.
-        shift = turns * cross(spin, columns.origin) - (1.0 - turns) * speed[..., None] * columns.axis
-        origin_speed = cross(before, columns.origin) - (np.cumsum(shift, axis=1) - shift)
-        arm_speed = self.twist(tool)[:, None, :3] - origin_speed
-        axis_rate = cross(before, columns.axis)
-        linear_rate = turns * (cross(axis_rate, columns.arm) + cross(columns.axis, arm_speed))
-        linear_rate += (1.0 - turns) * axis_rate
-        rate = np.concatenate((linear_rate, turns * axis_rate), axis=2)
+        rate = self._column_rates(tool, speed)
         result: FloatArray = (change[:, None] @ columns.jacobian + speed[:, None] @ rate)[:, 0]
+        return result
+
+    def _column_rates(self, tool: str, speed: FloatArray) -> FloatArray:
+        """Return dJ/dt, ``[M, C, 6]``, at chain joint speeds ``[M, C]``.
+
+        The joints before a joint turn its whole column, with ω the sum of their rotations; the joints after it, and it
+        itself, move the point against its origin: ``ω × column``, and ``z × (their part of the point's velocity)``.
+        """
+        chain, columns = self.samples.sampler.chains[tool], self.columns(tool)
+        parts = speed[..., None] * columns.jacobian
+        spin = parts[..., 3:]
+        before = np.cumsum(spin, axis=1) - spin
+        rate = cross(before[:, :, None], columns.jacobian.reshape(*speed.shape, 2, 3)).reshape(columns.jacobian.shape)
+        after = parts[:, ::-1, :3].cumsum(axis=1)[:, ::-1]
+        own = cross(columns.axis, after)
+        if chain.slides.size:
+            own[:, chain.slides] = 0.0
+        rate[..., :3] += own
+        return rate
+
+    def singular_rate(self, tool: str) -> FloatArray:
+        """Return a bound on how fast the Jacobian's singular values change over the interval of each point, ``[M]``.
+
+        They change no faster than the Frobenius norm of dJ/dt, and not at all with the first joint, which turns the
+        whole arm: it is held still. What dJ/dt is here is computed, what it becomes meanwhile is bounded.
+        """
+        chain = self.samples.sampler.chains[tool]
+        speed = self.joints(1) @ chain.gains.T
+        if not speed.shape[1]:
+            return np.zeros(len(self))
+        speed[:, 0] = 0.0
+        rate = self._column_rates(tool, speed).reshape(len(self), -1)
+        bend = self.rates(tool).jacobian_bend
+        result: FloatArray = np.sqrt(np.einsum("mi,mi->m", rate, rate)) + 0.5 * bend * self.half_seconds
         return result

@@ -203,7 +203,9 @@ def test_what_the_controller_refuses_the_guard_does_not_send(spoil: str) -> None
     velocities = good.velocities.copy()
     velocities[-1] = 0.5
     bad = {
-        "empty": replace(good, times_ns=good.times_ns[:0], positions=good.positions[:0], velocities=good.velocities[:0]),
+        "empty": replace(
+            good, times_ns=good.times_ns[:0], positions=good.positions[:0], velocities=good.velocities[:0]
+        ),
         "unknown": replace(good, joint_names=(*PANDA[:6], "elbow")),
         "past": replace(good, stamp_ns=NOW - 10**10),
         "backwards": replace(good, times_ns=good.times_ns[::-1].copy()),

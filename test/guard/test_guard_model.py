@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 
 from cosmos_ros.errors import GuardError
 from cosmos_ros.guard import Box, Capsule, Guard, GuardConfig, GuardContext, Response, Surroundings, Violation
+from cosmos_ros.guard.chain import make_chain
 from cosmos_ros.guard.checker import Checker
 from cosmos_ros.guard.checks.effort import Effort, PinocchioDynamics
 from cosmos_ros.guard.checks.region import beyond, inside
 from cosmos_ros.guard.checks.self_collision import segment_distance
 from cosmos_ros.guard.checks.singularity import singular_values
 from cosmos_ros.guard.config import OPTIONAL_CHECKS
-from cosmos_ros.guard.kinematics import Points, Sampler, make_chain
+from cosmos_ros.guard.kinematics import Points, Sampler
 from cosmos_ros.guard.motion import make_motion
 from cosmos_ros.guard.table import limit_table
 from cosmos_ros.kinematics import RobotModel
@@ -111,7 +112,7 @@ def test_twists_and_all_bounds_on_their_change(robot: str, tip: str) -> None:
     points, h = at(0.0), 1e-6
     jacobians = np.array([m.jacobian(c, tip) for c in points.joints(0)])
     assert np.abs(points.jacobian(tip) - jacobians).max() < 1e-12
-    moved = (at(h).pose(tip)[:, :3, 3] - at(-h).pose(tip)[:, :3, 3]) / (2 * h)
+    moved = (at(h).position(tip) - at(-h).position(tip)) / (2 * h)
     assert np.abs(points.twist(tip)[:, :3] - moved).max() < 1e-7
     change = (at(h).twist(tip) - at(-h).twist(tip)) / (2 * h)
     rate = points.twist_rate(tip)
@@ -126,12 +127,17 @@ def test_twists_and_all_bounds_on_their_change(robot: str, tip: str) -> None:
         "spin_rate": np.linalg.norm(rate[:, 3:], axis=1),
         "jerk": np.linalg.norm(jerk[:, :3], axis=1),
         "spin_jerk": np.linalg.norm(jerk[:, 3:], axis=1),
-        "jacobian": np.abs(ahead - least) / h,
     }
     chain = samples.sampler.chains[tip]
     for name, values in size.items():
         assert (values <= getattr(points.rates(tip), name) * (1 + 1e-6) + 1e-6).all(), name
         assert (values <= getattr(samples.ceilings(chain), name)[segment] * (1 + 1e-6) + 1e-6).all(), name
+    assert (np.abs(ahead - least) / h <= points.singular_rate(tip) + 1e-5).all()
+    # Over an interval, too: from its midpoint to anywhere in it.
+    wide = Points(samples, segment, np.full(len(u), 0.5), np.full(len(u), 0.5))
+    middle = np.linalg.svd(wide.jacobian(tip), compute_uv=False)[:, -1]
+    away = np.abs(u - 0.5) * 0.1
+    assert (np.abs(least - middle) <= wide.singular_rate(tip) * 0.05 + 1e-9).all() and away.max() < 0.05
 
 
 def test_a_link_that_nothing_moves() -> None:
@@ -140,7 +146,7 @@ def test_a_link_that_nothing_moves() -> None:
     table = limit_table(PANDA, panda_limits(), GuardConfig())
     samples = Sampler(model(), [], ["panda_link0"]).samples(make_motion(reach(0.1), table, None), None)
     rates = samples.ceilings(chain)
-    assert not rates.speed.any() and not rates.jacobian.any() and not rates.spin_rate.any()
+    assert not rates.speed.any() and not rates.jacobian_bend.any() and not rates.spin_rate.any()
 
 
 def test_joints_that_a_motion_lacks_stay_as_measured() -> None:
@@ -155,9 +161,9 @@ def test_joints_that_a_motion_lacks_stay_as_measured() -> None:
         lifted, names=("idx01_waist_lift_joint", "idx02_waist_pitch_joint"), positions=np.array([0.3, 0.2])
     )
     tip = "gripper_r_base_link"
-    low = Sampler(m, [tip]).samples(motion, None).grid.pose(tip)[0]
-    high = Sampler(m, [tip]).samples(motion, lifted).grid.pose(tip)[0]
-    assert high[2, 3] - low[2, 3] > 0.1
+    low = Sampler(m, [tip]).samples(motion, None).grid.position(tip)[0]
+    high = Sampler(m, [tip]).samples(motion, lifted).grid.position(tip)[0]
+    assert high[2] - low[2] > 0.1
 
 
 # -- tool speed and acceleration -------------------------------------------------------------------------------------

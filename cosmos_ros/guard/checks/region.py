@@ -30,7 +30,7 @@ def leaves(
     """
 
     def every(points: Points) -> FloatArray:
-        return np.stack([clearance(points.pose(link)[:, :3, 3]) for link in links], axis=1)
+        return np.stack([clearance(points.position(link)) for link in links], axis=1)
 
     def rate(points: Points) -> FloatArray:
         return np.stack([points.rates(link).speed for link in links], axis=1)
@@ -39,7 +39,7 @@ def leaves(
     if crossing is None:
         return None
     at = Points(samples, np.array([crossing.segment]), np.array([crossing.u]), np.zeros(1))
-    return crossing, at.pose(links[crossing.column])[0, :3, 3]
+    return crossing, at.position(links[crossing.column])[0]
 
 
 def inside(box: Box, margin: float, position: FloatArray) -> FloatArray:

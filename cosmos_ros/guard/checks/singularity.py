@@ -51,12 +51,12 @@ class Singularity:
         samples, motion = case.kinematics(), case.motion
         if not np.isfinite(self.condition):
             for grid in samples.looks():
-                if self._certain(grid, grid.rates(self.link).jacobian * grid.half_seconds):
+                if self._certain(grid, grid.singular_rate(self.link) * grid.half_seconds):
                     return []
         columns = 2 if np.isfinite(self.condition) else 1
         crossing = scan(
             samples, self._clearance,
-            lambda points: np.repeat(points.rates(self.link).jacobian[:, None], columns, axis=1),
+            lambda points: np.repeat(points.singular_rate(self.link)[:, None], columns, axis=1),
             resolution=RESOLUTION, slack=case.config.slack, recovery=case.config.recovery,
         )  # fmt: skip
         if crossing is None:

@@ -1,0 +1,211 @@
+"""The joints between a robot's root and a point: their frames, and bounds on how fast things change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from cosmos_ros.kinematics import RobotModel
+from cosmos_ros.types import FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """The moving joints between the root and a point on a link, C of them.
+
+    Attributes:
+        link: The link.
+        gains: ``float64 [C, J]`` chain joint speed from the model's actuated joint speeds (mimic joints follow).
+        offsets: ``float64 [C]`` chain joint position at zero (of mimic joints).
+        reach: ``float64 [C]`` how fast the point can move at most per unit of joint speed: metres for turning joints
+            (a bound on the distance from the axis), 1 for sliding ones.
+        turns: ``float64 [C]`` 1 for turning joints, 0 for sliding ones.
+        joints: Names of the chain joints, root first.
+        placements: ``float64 [C, 4, 4]`` each joint's frame in the one before, at zero; fixed joints folded in.
+        axes: ``float64 [C, 3]`` joint axes in their frames.
+        tip: ``float64 [4, 4]`` the link in the last joint's frame.
+    """
+
+    link: str
+    gains: FloatArray
+    offsets: FloatArray
+    reach: FloatArray
+    turns: FloatArray
+    joints: tuple[str, ...]
+    placements: FloatArray
+    axes: FloatArray
+    tip: FloatArray
+
+    @cached_property
+    def slides(self) -> npt.NDArray[np.intp]:
+        """Indices of the sliding joints."""
+        return np.flatnonzero(self.turns == 0.0)
+
+    @cached_property
+    def _motions(self) -> tuple[FloatArray, FloatArray]:
+        """The constants of ``P · (I + sin q · K + (1 - cos q) · K²)`` (Rodrigues), or of a slide along the axis."""
+        first = np.zeros((len(self.joints), 4, 4))
+        for k, (x, y, z) in enumerate(self.axes):
+            if self.turns[k]:
+                first[k, :3, :3] = [[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]]
+            else:
+                first[k, :3, 3] = (x, y, z)
+        second = self.turns[:, None, None] * (first @ first)
+        return self.placements @ first, self.placements @ second
+
+    def frames(self, configurations: FloatArray) -> FloatArray:
+        """Return the joints' frames in the root, ``[M, C, 4, 4]``, at model configurations ``[M, J]``.
+
+        The same numbers as the robot model's forward kinematics, without a pose for every link in between.
+        """
+        values = configurations @ self.gains.T + self.offsets
+        first, second = self._motions
+        sine, rest = np.sin(values), 1.0 - np.cos(values)
+        if self.slides.size:
+            sine[:, self.slides] = values[:, self.slides]
+        frames: FloatArray = self.placements + sine[..., None, None] * first + rest[..., None, None] * second
+        for k in range(1, len(self.joints)):
+            frames[:, k] = frames[:, k - 1] @ frames[:, k]
+        return frames
+
+
+def make_chain(model: RobotModel, link: str, extent: float = 0.0) -> Chain:
+    """Return the chain to a link.
+
+    Args:
+        model: The robot.
+        link: A link of it.
+        extent: Distance of the farthest point of interest from the link's origin, m.
+    """
+    parents = {joint.child: joint for joint in model.tree.joints}
+    rows: list[tuple[str, FloatArray, float, float, float, FloatArray, FloatArray]] = []
+    distance, tail, tip = extent, np.eye(4), np.eye(4)
+    current = link
+    while current in parents:
+        joint = parents[current]
+        if joint.type != "fixed" and joint.limit is not None:
+            gain = np.zeros(len(model.joint_names))
+            mimic = joint.limit.mimic
+            source, factor, offset = (
+                (joint.name, 1.0, 0.0) if mimic is None else (mimic.source, mimic.multiplier, mimic.offset)
+            )
+            gain[model.joint_names.index(source)] = factor
+            slides = joint.type == "prismatic"
+            if rows:
+                rows[-1][5][:] = tail
+            else:
+                tip = tail
+            tail = np.eye(4)
+            reach = 1.0 if slides else distance
+            rows.append((joint.name, gain, offset, reach, float(not slides), np.eye(4), joint.axis))
+            if slides:
+                distance += max(abs(joint.limit.lower), abs(joint.limit.upper))
+        tail = joint.origin @ tail
+        distance += float(np.linalg.norm(joint.origin[:3, 3]))
+        current = joint.parent
+    if rows:
+        rows[-1][5][:] = tail
+    else:
+        tip = tail
+    rows.reverse()
+    count = len(model.joint_names)
+    return Chain(
+        link=link,
+        gains=np.array([row[1] for row in rows]).reshape(-1, count),
+        offsets=np.array([row[2] for row in rows]),
+        reach=np.array([row[3] for row in rows]),
+        turns=np.array([row[4] for row in rows]),
+        joints=tuple(row[0] for row in rows),
+        placements=np.array([row[5] for row in rows]).reshape(-1, 4, 4),
+        axes=np.array([row[6] for row in rows]).reshape(-1, 3),
+        tip=tip,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Rates:
+    """Bounds on how fast a chain's point and link can move, a row a segment or interval; computed when asked for.
+
+    ``p̈ = Σ_k J_k q̈_k + Σ_jk ∂²p/∂q_j∂q_k q̇_j q̇_k``, and so on for higher orders; a derivative of p by several joints
+    is at most the reach from the last of them, since the joints before only turn it.
+
+    Attributes:
+        chain: The chain.
+        joint_speed, joint_acceleration, joint_jerk: ``[R, C]`` bounds on its joints.
+        reach: ``[C]`` or ``[R, C]``, see ``Chain``.
+    """
+
+    chain: Chain
+    joint_speed: FloatArray
+    joint_acceleration: FloatArray
+    joint_jerk: FloatArray
+    reach: FloatArray
+
+    @cached_property
+    def speed(self) -> FloatArray:
+        """Speed of the point, m/s."""
+        return _sum(self.joint_speed * self.reach)
+
+    @cached_property
+    def acceleration(self) -> FloatArray:
+        """Acceleration of the point, m/s²."""
+        return _sum((self.joint_acceleration + _steps(self._total**2)) * self.reach)
+
+    @cached_property
+    def jerk(self) -> FloatArray:
+        """Third derivative of the point, m/s³."""
+        mixed = _steps(self._total * np.cumsum(self.joint_acceleration, axis=1))
+        return _sum((self.joint_jerk + 3.0 * mixed + _steps(self._total**3)) * self.reach)
+
+    @cached_property
+    def spin(self) -> FloatArray:
+        """Angular speed of the link, rad/s."""
+        return _sum(self._turning)
+
+    @cached_property
+    def spin_rate(self) -> FloatArray:
+        """Angular acceleration of the link, rad/s²."""
+        # Every pair of joints turns the later one's axis: (Σw)² counts each pair twice, and the squares besides.
+        pairs = 0.5 * (self.spin**2 - _sum(self._turning**2))
+        return _sum(self.joint_acceleration * self.chain.turns) + pairs
+
+    @cached_property
+    def spin_jerk(self) -> FloatArray:
+        """Second derivative of the link's angular velocity, rad/s³."""
+        change = _sum(self.joint_acceleration * self.chain.turns)
+        return _sum(self.joint_jerk * self.chain.turns) + 3.0 * self.spin * change + self.spin**3
+
+    @cached_property
+    def jacobian_bend(self) -> FloatArray:
+        """Second derivative of the Jacobian while the first joint stands still, Frobenius norm, 1/s²."""
+        count = self.joint_speed.shape[1]
+        if not count:
+            return np.zeros(len(self.joint_speed))
+        speed, change = _sum(self.joint_speed[:, 1:]), _sum(self.joint_acceleration[:, 1:])
+        # A derivative of a column by two joints is at most the longest reach, and at most 1 in its angular part.
+        longest = np.max(np.broadcast_to(self.reach, self.joint_speed.shape), axis=1)
+        result: FloatArray = (change + speed**2) * np.sqrt(count * (longest**2 + 1.0))
+        return result
+
+    @cached_property
+    def _total(self) -> FloatArray:
+        return np.cumsum(self.joint_speed, axis=1)
+
+    @cached_property
+    def _turning(self) -> FloatArray:
+        return self.joint_speed * self.chain.turns
+
+
+def _sum(values: FloatArray) -> FloatArray:
+    result: FloatArray = np.add.reduce(values, axis=1)
+    return result
+
+
+def _steps(cumulated: FloatArray) -> FloatArray:
+    """Return the differences of neighbouring columns, the first against 0."""
+    result = cumulated.copy()
+    result[:, 1:] -= cumulated[:, :-1]
+    return result

@@ -1,0 +1,222 @@
+# ruff: noqa: E501 - a mutant is read as one line
+"""Break the guard in one place at a time and see that a test notices: ``python test/guard/mutate.py [WORD ...]``.
+
+Works on a copy, in a temporary folder. Every check class is made to find nothing, every terminal check to pass, and the
+listed lines are changed one by one. Words choose the mutants whose name contains one of them. Exits with 1 when a
+mutant survives. Takes some minutes.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+COPIED = ("cosmos_ros", "embodiments", "config", "test", "pyproject.toml")
+TESTS = (
+    "test_guard_checks.py", "test_guard_supervisor.py", "test_guard_responses.py", "test_guard_extrema.py",
+    "test_guard_conformance.py", "test_guard_model.py", "test_guard_cases.py", "test_guard_recordings.py",
+    "test_guard_properties.py",
+)  # fmt: skip
+GUARD = "cosmos_ros/guard"
+
+# File, what stands there, what is put in its place.
+LINES: tuple[tuple[str, str, str], ...] = (
+    ("checks/polynomial.py", "above = ~(exact.upper <= upper[joints] + slack)", "above = exact.upper > upper[joints] + 0.1"),
+    ("checks/polynomial.py", "below = ~(exact.lower >= lower[joints] - slack)", "below = np.zeros_like(above)"),
+    ("checks/polynomial.py", "is_high = np.isnan(low) | (high <= low)", "is_high = high <= high"),
+    ("checks/position.py", "if not config.recovery or not (above | below).any():", "if True:"),
+    ("checks/position.py", "np.where(above, 0.0, np.inf),", "np.full(len(above), np.inf),"),
+    ("checks/position_dependent.py", "reach = np.sqrt(np.maximum(gain * (limit - q), 0.0)) - offset", "reach = np.sqrt(np.maximum(gain * (limit - q), 0.0))"),
+    ("checks/position_dependent.py", "(-1.0, law.lower_offset, law.lower_gain, -law.lower_position),", ""),
+    ("checks/velocity.py", "for column, law in motion.table.position_dependent:", "for column, law in ():"),
+    ("checks/acceleration.py", "if case.config.linear_ends:", "if False:"),
+    ("checks/acceleration.py", "value = 2.0 * np.diff(velocity, axis=0) / (", "value = 0.2 * np.diff(velocity, axis=0) / ("),
+    ("checks/mimic.py", "rule.multiplier * motion.positions[:, source]", "motion.positions[:, source]"),
+    ("checks/start.py", "speed = np.abs(first.velocities[0] - velocities)", "speed = np.zeros_like(step)"),
+    ("checks/start.py", "wrapped = np.mod(difference + np.pi, 2.0 * np.pi) - np.pi", "wrapped = difference"),
+    ("checks/start.py", "message=\"the robot does not follow what it was sent\",", "message=\"\","),
+    ("checks/freshness.py", "if age < -_FUTURE:", "if False:"),
+    ("checks/freshness.py", "if lead > config.max_stamp_lead:", "if False:"),
+    ("checks/freshness.py", "if lead < -config.max_stamp_age:", "if False:"),
+    ("checks/intake.py", "if times[0] < 0:", "if False:"),
+    ("checks/intake.py", "stuck = np.flatnonzero(steps <= 0)", "stuck = np.flatnonzero(steps < 0)"),
+    ("checks/intake.py", "if not bounded:", "if True:"),
+    ("checks/intake.py", "if seen.intersection(group):", "if False:"),
+    ("checks/units.py", "_FAR = 1.0", "_FAR = 1e9"),
+    ("checks/units.py", "_FAST = 50.0", "_FAST = 1e300"),
+    ("checks/self_collision.py", "result: FloatArray = apart - self._radii", "result: FloatArray = apart"),
+    ("checks/self_collision.py", "t = ((ab * s + bg) / np.maximum(bb, tiny)).clip(0.0, 1.0)", "t = (ab * s + bg) / np.maximum(bb, tiny)"),
+    ("checks/region.py", "low, high = np.array(box.minimum) + margin", "low, high = np.array(box.minimum) - margin"),
+    ("checks/singularity.py", "square[:, range(6), range(6)] -= ", "square[:, range(6), range(6)] += "),
+    ("checks/tool_motion.py", "if not np.isfinite(bound) or bool(np.all(ceiling <= bound + slack)):", "if True:"),
+    ("kinematics.py", "reach = np.minimum(reach, here + after * self.half_seconds[:, None])", "reach = 0.1 * here"),
+    ("kinematics.py", "rate[..., :3] += own", "pass"),
+    ("kinematics.py", "result: FloatArray = np.sqrt(np.einsum(\"mi,mi->m\", rate, rate)) + 0.5 * bend * self.half_seconds", "result: FloatArray = 0.1 * bend * self.half_seconds"),
+    ("chain.py", "return _sum((self.joint_acceleration + _steps(self._total**2)) * self.reach)", "return 0.1 * _sum(self.joint_acceleration * self.reach)"),
+    ("chain.py", "rest = np.sin(values), 1.0 - np.cos(values)", "rest = np.sin(values), 0.5 * (1.0 - np.cos(values))"),
+    ("scan.py", "certified = (value - allowance >= -slack) | (allowance <= resolution)", "certified = value >= -slack"),
+    ("scan.py", "if crossing is None or not recovery:", "if True:"),
+    ("scan.py", "known = points.only(int(np.argmax(undecided)))", "known = None"),
+    ("motion.py", "offset = 1", "offset = 0"),
+    ("table.py", "upper=np.where(continuous, np.inf, column(\"upper\", 1.0) - margin),", "upper=np.where(continuous, np.inf, column(\"upper\", 1.0)),"),
+    ("table.py", "velocity=column(\"velocity\", config.velocity_scale),", "velocity=column(\"velocity\", 1.0),"),
+    ("table.py", "acceleration=column(\"acceleration\", config.acceleration_scale),", "acceleration=column(\"acceleration\", 1.0),"),
+    ("table.py", "jerk=column(\"jerk\", config.jerk_scale),", "jerk=column(\"jerk\", 1.0),"),
+    ("checker.py", "if not np.isfinite(motion.coefficients).all():", "if False:"),
+    ("checker.py", "turns = np.round((trajectory.positions[0] - positions) / (2.0 * np.pi))", "turns = 0.0 * positions"),
+    ("align.py", "if begin < now:", "if False:"),
+    ("align.py", "positions = spline(at)[:, order]", "positions = spline(at * 0.0)[:, order]"),
+    ("guard.py", "sent = None if verdict.trajectory is None else self._held(verdict.trajectory, context)", "sent = verdict.trajectory"),
+    ("guard.py", "velocities[-1] = 0.0", "pass"),
+    ("guard.py", "if self.config.allow_slow_down:", "if True:"),
+    ("guard.py", "if self.config.allow_truncate:", "if True:"),
+    ("planner.py", "if self.checker.legal(proposal, context):", "if True:"),
+    ("planner.py", "return tail if self.checker.legal(tail, context) else None", "return tail"),
+    ("planner.py", "if duration_of(proposal) > longest:", "if False:"),
+    ("planner.py", "if stop <= after:", "if False:"),
+    ("planner.py", "for keep in (self.config.reaction_time, 0.0):\n            for scale", "for keep in (0.0,):\n            for scale"),
+    ("planner.py", "bound = np.where(np.isfinite(acceleration), acceleration, 1.0)", "bound = acceleration"),
+    ("profile.py", "result[-1] = min(path.ceiling[-1], end)", "result[-1] = path.ceiling[-1]"),
+    ("profile.py", "ceiling = np.minimum(path.ceiling[:-1], lines.ceiling)", "ceiling = lines.ceiling"),
+    ("profile.py", "if start is not None and reachable[0] < start - 1e-9:", "if False:"),
+    ("retime.py", "ceiling = np.minimum(1.0, _joint_ceiling(", "ceiling = np.minimum(9.0, _joint_ceiling("),
+    ("retime.py", "path.tangents * np.sqrt(squared)[:, None]", "path.tangents"),
+    ("retime.py", "ceiling = np.minimum(ceiling, _tool_ceiling(both, tool, config))", "pass"),
+    ("retime.py", "bound[:, column] = scale * np.where(tangents[:, column] > 0.0, up, down)", "pass"),
+    ("uniform.py", "scale = max(scale, ratio ** (1.0 / order))", "scale = max(scale, ratio)"),
+    ("supervisor.py", "self.state = State.DISARMED", "self.state = State.ARMED"),
+    ("supervisor.py", "if self.state is not State.ARMED:\n                return replace(output, would_send", "if False:\n                return replace(output, would_send"),
+    ("supervisor.py", "if self._others and self.state is State.ARMED:", "if False:"),
+    ("supervisor.py", "if self._others:", "if False:"),
+    ("supervisor.py", "if self.config.never_arm:", "if False:"),
+    ("supervisor.py", "if silent and self.config.require_controllers:", "if False:"),
+    ("supervisor.py", "if self._e_stop:\n            return \"the e-stop", "if False:\n            return \"the e-stop"),
+    ("supervisor.py", "stop = self._brake(now_ns) if self.state is State.ARMED else None", "stop = None"),
+    ("supervisor.py", "if age is None or age > config.max_state_age:", "if age is None:"),
+    ("supervisor.py", "if silence > self.config.silence_timeout:", "if False:"),
+    ("supervisor.py", "if not error <= config.tracking_tolerance:", "if False:"),
+    ("supervisor.py", "if self.config.brake_on_reject:", "if False:"),
+    ("supervisor.py", "if self.config.latch_after and", "if False and"),
+    ("supervisor.py", "self._executing = None\n            self._source_stamp = None\n            self.counters", "self.counters"),
+    ("supervisor.py", "and self.moving(now_ns) and trajectory.stamp_ns < self._source_stamp", "and False"),
+    ("supervisor.py", "if self._measured is not None and state.stamp_ns < self._measured.stamp_ns:", "if False:"),
+    ("supervisor.py", "self.counters.consecutive_rejects = 0\n            if self.state", "if self.state"),
+    ("../trajectory/extrema.py", "inner = _roots(derivative(unit))", "inner = 0.0 * _roots(derivative(unit))"),
+    ("../trajectory/extrema.py", "newton = root - value / evaluate(slope, root)", "newton = root"),
+    ("../trajectory/extrema.py", "above = ~(values <= bound[:, None])", "above = values > bound[:, None]"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change to one file."""
+
+    name: str
+    file: str
+    text: str
+
+
+def listed() -> Iterator[Mutant]:
+    for index, (file, old, new) in enumerate(LINES):
+        path = ROOT / GUARD / file
+        text = path.read_text(encoding="utf-8")
+        if old not in text:
+            raise SystemExit(f"mutant {index}: {file} no longer holds {old!r}")
+        short = " ".join(old.split())[:60]
+        yield Mutant(f"{file}: {short}", f"{GUARD}/{file}", text.replace(old, new, 1))
+
+
+def silenced() -> Iterator[Mutant]:
+    """Every check class finds nothing; every terminal check passes."""
+    for path in sorted((ROOT / GUARD / "checks").glob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        tree = ast.parse(text)
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef):
+                named = any(isinstance(b, ast.Assign) and getattr(b.targets[0], "id", "") == "name" for b in node.body)
+                call = next((b for b in node.body if getattr(b, "name", "") == "__call__"), None)
+                if named and isinstance(call, ast.FunctionDef):
+                    yield _returning(path, text, call, node.name)
+            elif isinstance(node, ast.FunctionDef) and path.stem in ("intake", "freshness"):
+                returns = ast.unparse(node.returns) if node.returns else ""
+                if returns.startswith("list[Violation]"):
+                    yield _returning(path, text, node, node.name)
+                elif returns == "Violation | None":
+                    yield _returning(path, text, node, node.name, "None")
+
+
+def _returning(path: Path, text: str, function: ast.FunctionDef, name: str, value: str = "[]") -> Mutant:
+    lines = text.split("\n")
+    first = function.body[0]
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and len(function.body) > 1:
+        first = function.body[1]
+    lines.insert(first.lineno - 1, " " * first.col_offset + f"return {value}")
+    file = str(path.relative_to(ROOT))
+    return Mutant(f"{path.name}: {name} finds nothing", file, "\n".join(lines))
+
+
+def killed_by(folder: Path, mutant: Mutant | None) -> str | None:
+    """Return the first failing test of the mutant, or None when all pass."""
+    original = None
+    if mutant is not None:
+        target = (folder / mutant.file).resolve()
+        original = target.read_text(encoding="utf-8")
+        target.write_text(mutant.text, encoding="utf-8")
+    environment = {**os.environ, "COSMOS_ROS_GUARD_CASES": "300", "PYTHONDONTWRITEBYTECODE": "1", "CI": "1"}
+    cases = ROOT.parent / "shared" / "data" / "limit_cases.json"
+    if "COSMOS_ROS_LIMIT_CASES" not in environment and cases.is_file():
+        environment["COSMOS_ROS_LIMIT_CASES"] = str(cases)
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:randomly", "-m", "not nightly", "--no-header"]
+    done = subprocess.run(
+        [*command, *(f"test/guard/{name}" for name in TESTS)],
+        cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=900,
+    )  # fmt: skip
+    if mutant is not None and original is not None:
+        target.write_text(original, encoding="utf-8")
+    if done.returncode == 0:
+        return None
+    failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return failed[0].split(" - ")[0].removeprefix("FAILED test/guard/") if failed else done.stdout[-300:]
+
+
+def main(words: list[str]) -> int:
+    mutants = [m for m in (*silenced(), *listed()) if not words or any(word in m.name for word in words)]
+    survivors = []
+    with tempfile.TemporaryDirectory(prefix="guard_mutants_") as name:
+        folder = Path(name)
+        for part in COPIED:
+            source = ROOT / part
+            if source.is_dir():
+                shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+            else:
+                shutil.copy(source, folder / part)
+        if (problem := killed_by(folder, None)) is not None:
+            print(f"the tests fail without a mutant: {problem}")
+            return 2
+        for number, mutant in enumerate(mutants, 1):
+            began = time.monotonic()
+            killer = killed_by(folder, mutant)
+            print(
+                f"{number:3d}/{len(mutants)} {'SURVIVES' if killer is None else 'killed'} {mutant.name}"
+                f" {f'by {killer}' if killer else ''} ({time.monotonic() - began:.0f} s)",
+                flush=True,
+            )
+            if killer is None:
+                survivors.append(mutant.name)
+    print(f"{len(mutants) - len(survivors)} of {len(mutants)} mutants were noticed")
+    for survivor in survivors:
+        print(f"  not noticed: {survivor}")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
