@@ -72,6 +72,7 @@ def model_seconds(folder: Path) -> float:
 
 
 def main() -> None:
+    """Write the recording, evaluate it three times, print JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--views", type=int, default=1, choices=(1, 2, 3))

@@ -8,6 +8,7 @@ averaged over channels and all windows inside the frame, as scikit-image's ``str
 from __future__ import annotations
 
 import math
+import threading
 from typing import Any
 
 import cv2
@@ -20,6 +21,7 @@ PEAK = 255.0
 MOVING_PERCENTILE = 80.0
 WINDOW = 7
 _K1, _K2 = 0.01, 0.03
+_WORKSPACES = 4
 
 
 def mean_squared_error(predicted: UInt8Array, truth: UInt8Array, mask: UInt8Array | None = None) -> float:
@@ -108,24 +110,41 @@ class SsimReference:
         self.truth = truth
         self._x = truth.astype(np.float32)
         self._sum = _box(self._x)
-        self._squares = _box(cv2.multiply(self._x, self._x))
+        self._squares = _box(self._x * self._x)
+        self._sum_squared = self._sum * self._sum
 
     def compare(self, predicted: UInt8Array) -> float:
         """Return the mean SSIM of a frame of the same size."""
         _check(predicted, self.truth)
         n = float(WINDOW * WINDOW)
-        # Sums of at most 49 · 255² are whole numbers that float32 holds exactly.
-        y = predicted.astype(np.float32)
-        sum_y, squares_y, products = _box(y), _box(cv2.multiply(y, y)), _box(cv2.multiply(self._x, y))
         c1 = np.float32((_K1 * PEAK * n) ** 2)
         c2 = np.float32((_K2 * PEAK) ** 2 * n * (n - 1.0))
-        sums = cv2.multiply(self._sum, sum_y)
-        powers = cv2.multiply(self._sum, self._sum) + cv2.multiply(sum_y, sum_y)
-        covariance = np.float32(n) * products - sums  # n (n - 1) times the sample covariance
-        variances = np.float32(n) * (self._squares + squares_y) - powers
-        top = cv2.multiply(2 * sums + c1, 2 * covariance + c2)
-        bottom = cv2.multiply(powers + c1, variances + c2)
-        return float(np.mean(cv2.mean(cv2.divide(top, bottom))[:3]))
+        # Fresh megabytes for every step would cost more than the arithmetic; everything is done in place.
+        y, product, sums, powers, variances, covariance = _workspace(self._x.shape)
+        np.copyto(y, predicted)
+        # Sums of at most 49 · 255² are whole numbers that float32 holds exactly.
+        sum_y = _box(y, powers)
+        variances = _box(np.multiply(y, y, out=product), variances)
+        covariance = _box(np.multiply(self._x, y, out=product), covariance)
+        np.multiply(self._sum, sum_y, out=sums)
+        powers = np.multiply(sum_y, sum_y, out=powers)
+        powers += self._sum_squared
+        variances += self._squares
+        variances *= np.float32(n)
+        variances -= powers  # n (n - 1) times the sum of the sample variances
+        variances += c2
+        powers += c1
+        powers *= variances
+        covariance *= np.float32(n)
+        covariance -= sums
+        covariance *= np.float32(2.0)
+        covariance += c2
+        sums *= np.float32(2.0)
+        sums += c1
+        sums *= covariance
+        sums /= powers
+        half = WINDOW // 2
+        return float(np.mean(cv2.mean(sums[half:-half, half:-half])[:3]))
 
 
 def ssim(predicted: UInt8Array, truth: UInt8Array) -> float:
@@ -133,9 +152,23 @@ def ssim(predicted: UInt8Array, truth: UInt8Array) -> float:
     return SsimReference(truth).compare(predicted)
 
 
-def _box(values: Any) -> Any:
-    half = WINDOW // 2
-    return cv2.boxFilter(values, -1, (WINDOW, WINDOW), normalize=False)[half:-half, half:-half]
+def _box(values: Any, out: Any = None) -> Any:
+    """Return the sums over the windows around every pixel; those at the edges are not used."""
+    return cv2.boxFilter(values, -1, (WINDOW, WINDOW), dst=out, normalize=False)
+
+
+_local = threading.local()
+
+
+def _workspace(shape: tuple[int, ...]) -> list[Any]:
+    """Return six float32 arrays of this thread, to be overwritten."""
+    kept: dict[tuple[int, ...], list[Any]] = getattr(_local, "arrays", {})
+    if shape not in kept:
+        if len(kept) >= _WORKSPACES:
+            kept.clear()
+        kept[shape] = [np.empty(shape, dtype=np.float32) for _ in range(6)]
+        _local.arrays = kept
+    return kept[shape]
 
 
 def _check(predicted: UInt8Array, truth: UInt8Array) -> None:
