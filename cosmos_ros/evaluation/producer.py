@@ -23,7 +23,7 @@ from cosmos_ros.types import NANOSECONDS, FloatArray, JointState
 # Recorded joint states further apart are a gap, seconds.
 JOINT_GAP = 0.25
 # The frames that a chunk begins with may be this much older than the newest, ns.
-_KEPT_NS = 2 * NANOSECONDS
+_KEPT_NS = NANOSECONDS
 _EVERY_CATCH_UP_NS = NANOSECONDS
 
 

@@ -1,0 +1,173 @@
+"""The recorded truth: canvases by time, joints between two states; and what stands between records and figures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cosmos_ros.embodiment import load_embodiment
+from cosmos_ros.errors import ConfigError, InputError
+from cosmos_ros.evaluation.figures import with_boundaries
+from cosmos_ros.evaluation.frame_scores import CanvasRegions, Region, score_frames
+from cosmos_ros.evaluation.jobs import recorded_motion
+from cosmos_ros.evaluation.options import EvaluationOptions
+from cosmos_ros.evaluation.report import render
+from cosmos_ros.evaluation.report_plots import line_plot, nice_ticks
+from cosmos_ros.evaluation.store import ResultStore, read_records
+from cosmos_ros.evaluation.summary import summarise_timing
+from cosmos_ros.evaluation.truth import TruthWindow
+from cosmos_ros.observation import Snapshot
+from cosmos_ros.observation.rings import Item
+from cosmos_ros.types import JointState
+
+MS = 1_000_000
+
+
+def window(gap_ms: int = 250) -> TruthWindow:
+    return TruthWindow(load_embodiment("franka"), frozenset({"exterior_1", "exterior_2"}), gap_ms * MS)
+
+
+def state(ms: float, value: float) -> JointState:
+    return JointState(round(ms * MS), ("a", "b"), np.array([value, -value]))
+
+
+def snapshot(ms: int, shade: int | None) -> Snapshot:
+    image = np.full((20, 32, 3), shade, np.uint8) if shade is not None else object()
+    return Snapshot(ms * MS, {"wrist": Item(ms * MS, ms * MS, image)}, None, "wrist")
+
+
+def test_joints_are_interpolated_but_not_across_a_gap() -> None:
+    truth = window()
+    for ms, value in ((100, 1.0), (200, 2.0), (600, 9.0)):
+        truth.add_joints(state(ms, value))
+    assert truth.joints_at(100 * MS).positions.tolist() == [1.0, -1.0]
+    assert truth.joints_at(125 * MS).positions == pytest.approx([1.25, -1.25])
+    assert truth.joints_at(400 * MS) is None, "half a second without a state"
+    assert truth.joints_at(99 * MS) is None and truth.joints_at(601 * MS) is None
+    assert truth.joints_at(600 * MS).positions.tolist() == [9.0, -9.0]
+
+
+def test_the_nearest_canvas_within_the_tolerance() -> None:
+    truth = window()
+    for ms, shade in ((100, 10), (133, 20), (166, None)):
+        truth.add_snapshot(snapshot(ms, shade))
+    assert truth.canvas_at(110 * MS, 20 * MS)[0, 0].tolist() == [10, 10, 10]
+    assert truth.canvas_at(120 * MS, 20 * MS)[0, 0].tolist() == [20, 20, 20]
+    assert truth.canvas_at(60 * MS, 20 * MS) is None
+    assert truth.canvas_at(166 * MS, 20 * MS) is None and truth.undecodable == 1
+    truth.forget_before(133 * MS)
+    assert truth.canvas_at(100 * MS, 20 * MS) is None
+    truth.clear()
+    assert truth.newest_ns == 0
+
+
+def test_regions_are_where_views_lie_and_blank_ones_do_not_count() -> None:
+    embodiment = load_embodiment("franka")
+    rng = np.random.default_rng(0)
+    images = {view: rng.integers(0, 256, (40, 64, 3), dtype=np.uint8) for view in embodiment.views}
+    images["exterior_1"][:] = 0
+    regions = CanvasRegions(embodiment, frozenset({"exterior_1"})).of(images)
+    assert regions == {"wrist": Region(0, 0, 64, 40), "exterior_2": Region(32, 40, 32, 20)}
+    truth = embodiment.compose(images)
+    predicted = truth.copy()
+    predicted[:40] = np.clip(predicted[:40].astype(int) + 10, 0, 255)  # the wrist is wrong
+    predicted[40:, :32] = 255  # what nobody sees may be anything
+    scores = score_frames({"m": np.stack([truth, predicted])}, (truth, truth), regions, whole=False)["m"]
+    assert scores["views"]["exterior_2"] == [100.0]
+    wrist = np.mean((predicted[:40].astype(float) - truth[:40]) ** 2)
+    pooled = wrist * (40 * 64) / (40 * 64 + 20 * 32)
+    assert scores["psnr"] == [pytest.approx(10 * np.log10(255**2 / pooled), rel=1e-8)]
+    assert scores["views"]["wrist"] == [pytest.approx(10 * np.log10(255**2 / wrist), rel=1e-8)]
+    assert scores["dynamic_psnr"] == [None], "nothing moved"
+    assert 0.5 < scores["ssim"][0] < 1.0
+
+
+def test_frames_of_another_size_are_scaled_and_missing_truth_is_left_out() -> None:
+    truth = np.full((20, 32, 3), 90, np.uint8)
+    frames = np.full((3, 10, 16, 3), 90, np.uint8)
+    regions = {"wrist": Region(0, 0, 32, 20)}
+    scores = score_frames({"m": frames}, (truth, None, truth), regions, whole=True)["m"]
+    assert scores["psnr"] == [None, 100.0] and scores["ssim"] == [None, 1.0]
+    assert scores["dynamic_psnr"] == [None, None], "no frame before it to have moved from"
+
+
+def test_motion_ends_at_the_first_gap() -> None:
+    embodiment = load_embodiment("franka")
+    home = np.array([embodiment.home[name] for name in embodiment.all_joints])
+    states = [JointState(k, embodiment.all_joints, home) for k in range(4)]
+    motion = recorded_motion(embodiment, (states[0], states[1], None, states[3]))
+    assert motion.steps == 1 and motion.actions.shape == (1, embodiment.action_dim)
+    assert recorded_motion(embodiment, (None, states[1])) is None
+
+
+def record(stamp_s: float, start: float, end: float, *, epoch: int = 0, bag: str = "a") -> dict:
+    edge = {
+        "stamp_ns": round(stamp_s * 1e9), "start": [[start], [0.5]], "end": [[end], [0.0]],
+        "start_xyz": {"tool": [start, 0, 0]}, "end_xyz": {"tool": [end, 0, 0]},
+    }  # fmt: skip
+    return {
+        "bag": bag, "epoch": epoch, "stamp_ns": edge["stamp_ns"], "predictors": {"model": {"policy": {"edge": edge}}}
+    }  # fmt: skip
+
+
+def test_jumps_only_between_chunks_that_follow_each_other() -> None:
+    rows = [record(0, 0, 1), record(1, 1.2, 2), record(3, 9, 9), record(4, 9.5, 9, epoch=1), record(5, 0, 0, bag="b")]
+    jumps = [r["predictors"]["model"].get("boundary") for r in with_boundaries(rows, 10**9)]
+    assert jumps[0] is None and jumps[2:] == [None] * 3
+    assert jumps[1] == {"rad": pytest.approx(0.2), "rad_s": 0.5, "cm": pytest.approx(20.0)}
+
+
+def test_starved_steps_and_deadlines() -> None:
+    def timed(total: float) -> dict:
+        return {"predictors": {"model": {}}, "timing": {"model": {"total": total, "guard": 10.0}}}
+
+    # 16 steps at 16 a second, a chunk every 8: half a second of reserve.
+    records = [timed(90.0), timed(490.0), timed(690.0)]
+    found = summarise_timing(records, fps=16, stride=8, steps=16, deadline_s=0.5)["predictors"]["model"]
+    assert found["deadline_misses"] == 1 and found["starved_steps"] == 4  # 0.2 s late are 3.2 steps
+    assert found["observation_to_guarded_ms"] == {"p50": 500.0, "p95": 680.0, "p99": 696.0, "n": 3}
+
+
+def test_the_store_names_damage(tmp_path: Path) -> None:
+    line = {"bag": "a", "epoch": 0, "stamp_ns": 5}
+    with ResultStore(tmp_path / "out", {"seed": 0}, resume=True) as store:
+        store.add(line)
+    assert read_records(tmp_path / "out") == [line]
+    with (tmp_path / "out" / "chunks.jsonl").open("a") as file:
+        file.write("rubbish\n")
+    with pytest.raises(InputError, match="line 2 is damaged"):
+        read_records(tmp_path / "out")
+    (tmp_path / "out" / "run.json").write_text("{")
+    with pytest.raises(ConfigError, match=r"run\.json"), ResultStore(tmp_path / "out", {"seed": 0}, resume=True):
+        pass
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"bags": ()}, {"bags": (Path("a/x"), Path("b/x"))}, {"stride": -1}, {"deadline": -0.1}, {"engine": "cloud"}],
+)
+def test_wrong_options_are_refused(wrong: dict) -> None:
+    with pytest.raises(ConfigError):
+        EvaluationOptions(**{"bags": (Path("x"),), "out": Path("o"), **wrong})
+
+
+def test_plots_and_escaping() -> None:
+    assert nice_ticks(0.0, 1.0) == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    assert nice_ticks(3.0, 3.0)[0] < 3.0 < nice_ticks(3.0, 3.0)[-1]
+    plot = line_plot("a<b", "cm", [1.0, 2.0, 3.0], {"x": [1.0, None, 3.0]}, {"x": "red"})
+    assert "a&lt;b" in plot and plot.count("<circle") == 2 and "<polyline" not in plot
+    assert line_plot("t", "", [1.0], {"x": [None]}, {"x": "red"}) == ""
+    hostile = "<script>alert(1)</script>"
+    metrics = {
+        "options": {"world_model": "m", "embodiment": "franka", "instruction": hostile}, "bags": [], "chunks": 0,
+        "steps": 16, "stride": 16, "fps": 15.0, "views": [], "blank_views": [], "interrupted": False, "scripted": True,
+        "unreadable": {hostile: hostile}, "incomplete": {},
+        "predictors": {
+            "model": {"figures": {}, "by_step": {}, "by_dimension": {}, "guard": None, "failures": {hostile: 1}}
+        },
+    }  # fmt: skip
+    text = render(json.loads(json.dumps(metrics)), {"evaluation_s": 1.0, "deadline_s": 1.0, "predictors": {}}, [])
+    assert "<script" not in text and "SCRIPTED" in text
