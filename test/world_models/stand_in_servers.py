@@ -144,8 +144,16 @@ class StandIn:
 class VllmOmni(StandIn):
     """``/v1/videos``: asynchronous jobs, as vLLM-Omni 0.30."""
 
-    def __init__(self, odd: str = "", model: str = "nvidia/Cosmos3-Nano", polls: int = 2, **options: Any) -> None:
+    def __init__(
+        self,
+        odd: str = "",
+        model: str = "nvidia/Cosmos3-Nano",
+        polls: int = 2,
+        calm: bool = False,
+        **options: Any,
+    ) -> None:
         super().__init__(odd, **options)
+        self.calm = calm  # actions near "no motion", which a robot can carry out
         self.model = model
         self.polls = polls
         self.jobs: dict[str, dict[str, Any]] = {}
@@ -207,6 +215,9 @@ class VllmOmni(StandIn):
         rows = np.array(extra["action"]) if mode == "forward_dynamics" else None
         if rows is None:
             rows = answer_action(int(form["seed"]), steps, int(extra["raw_action_dim"]))
+            if self.calm:
+                rows = 0.01 * rows
+                rows[:, [3, 7]] += 1.0
         if rows.shape != (steps, int(extra["raw_action_dim"])):
             deny("action has the wrong shape")
         job = {

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from world_model_scenes import observation_of, textured
+from live_predictor import live_predictor, write_small_robot
+from world_model_scenes import textured
 
 from cosmos_ros.cli.main import main
 from cosmos_ros.embodiment import load_embodiment
@@ -28,10 +27,8 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def small_robot(tmp_path_factory):
-    """The WidowX at the smallest tier, which a CPU does in about a second."""
-    path = tmp_path_factory.mktemp("embodiment") / "widow_small.yaml"
-    path.write_text("extends: widowx250s.yaml\nname: widow_small\ncanvas: {rows: [[image_0]], tier: 256}\n")
-    return path
+    """A robot that a CPU does in about a second."""
+    return write_small_robot(tmp_path_factory.mktemp("embodiment"))
 
 
 def test_predict_writes_metres_and_radians_and_replays(checkpoint, tmp_path, capsys):
@@ -77,60 +74,24 @@ def test_rollout_is_chained(checkpoint, small_robot, tmp_path):
 @pytest.mark.integration
 def test_live_predictor(checkpoint, small_robot, tmp_path, capsys):
     pytest.importorskip("rclpy", reason="rclpy is not installed")
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
-    try:
-        from live import Cameras, processes
-    finally:
-        sys.path.pop(0)
-    from diagnostic_msgs.msg import DiagnosticArray  # noqa: F401  # its import fails early where ROS is incomplete
-    from std_msgs.msg import String
-    from trajectory_msgs.msg import JointTrajectory
-
-    from cosmos_ros.bringup.graph import NodeSpec, predict_arguments, predict_nodes, resolve
-    from cosmos_ros.messages import joint_state_message
-    from cosmos_ros.nodes import qos
-
-    embodiment = load_embodiment(small_robot)
-    home = observation_of(embodiment, 96, 128).joints
-    chosen = {"world_model": "cosmos3", "model": str(checkpoint), "embodiment": "widowx250s"}
-    spec = next(s for s in predict_nodes(resolve(predict_arguments(), chosen)) if s.name == "predictor")
-    overrides = {
-        "embodiment": str(small_robot),
+    parameters = {
+        "world_model": "cosmos3",
+        "model": str(checkpoint),
         "num_inference_steps": 1,
         "prediction_rate": 0.5,
-        "max_image_age": 5.0,
-        "max_joint_age": 5.0,
         "model_timeout": 60.0,
         "prediction_log": str(tmp_path / "predictions.jsonl"),
     }
-    spec = NodeSpec(spec.executable, spec.module, spec.name, spec.config, {**spec.parameters, **overrides})
-    with processes() as (watcher, group, environment, lines):
-        Cameras(watcher, embodiment.views)
-        joints = watcher.node.create_publisher(type(joint_state_message(home)), "joint_states", qos.reliable(5))
-
-        def send() -> None:
-            from dataclasses import replace
-
-            now = watcher.node.get_clock().now().nanoseconds
-            joints.publish(joint_state_message(replace(home, stamp_ns=now)))
-
-        watcher.node.create_timer(0.02, send)
-        watcher.listen(JointTrajectory, "predictor/action_trajectory")
-        watcher.listen(String, "predictor/provenance")
-        group.start_nodes([spec], {}, environment)
-        try:
-            watcher.wait_diagnostic("predictor: prediction", "predicting", 180.0)
-            watcher.wait(lambda: watcher.messages["predictor/provenance"], "provenance", 30.0)
-            watcher.wait(lambda: watcher.messages["predictor/action_trajectory"], "a trajectory", 60.0)
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n" + "\n".join(lines[-30:])) from None
-        assert group.ended() == {}
+    with live_predictor(small_robot, parameters) as (watcher, _, _):
+        watcher.wait_diagnostic("predictor: prediction", "predicting", 180.0)
+        watcher.wait(lambda: watcher.messages["predictor/provenance"], "provenance", 30.0)
+        watcher.wait(lambda: watcher.messages["predictor/action_trajectory"], "a trajectory", 60.0)
     record = watcher.json("predictor/provenance")[-1]
     assert record["backend"] == "cosmos3"
     assert record["fingerprint"]
     assert record["sampler"]["num_inference_steps"] == 1
     message = watcher.messages["predictor/action_trajectory"][-1]
-    assert set(message.joint_names) == set(embodiment.all_joints)
+    assert set(message.joint_names) == set(load_embodiment(small_robot).all_joints)
     assert all(np.isfinite(point.positions).all() for point in message.points)
     # What the node was asked, asked again by hand.
     assert main(["replay-request", str(tmp_path / "predictions.jsonl"), "--number", "1"]) == 0
