@@ -45,6 +45,21 @@ class Chain:
         return np.flatnonzero(self.turns == 0.0)
 
     @cached_property
+    def about_z(self) -> bool:
+        """Whether all axes are the z axes of their frames, as in most descriptions."""
+        return bool(len(self.axes)) and bool(np.all(self.axes == (0.0, 0.0, 1.0)))
+
+    @cached_property
+    def column_bound(self) -> float:
+        """Bound on the Frobenius norm of any derivative of the Jacobian by single joints."""
+        return float(np.sqrt(len(self.joints) * (self.reach.max(initial=0.0) ** 2 + 1.0)))
+
+    @cached_property
+    def rates_of(self) -> FloatArray:
+        """``float64 [J, C]``: bounds on the chain's joints from bounds on the model's."""
+        return np.abs(self.gains).T
+
+    @cached_property
     def _motions(self) -> tuple[FloatArray, FloatArray]:
         """The constants of ``P · (I + sin q · K + (1 - cos q) · K²)`` (Rodrigues), or of a slide along the axis."""
         first = np.zeros((len(self.joints), 4, 4))
@@ -181,13 +196,9 @@ class Rates:
     @cached_property
     def jacobian_bend(self) -> FloatArray:
         """Second derivative of the Jacobian while the first joint stands still, Frobenius norm, 1/s²."""
-        count = self.joint_speed.shape[1]
-        if not count:
-            return np.zeros(len(self.joint_speed))
         speed, change = _sum(self.joint_speed[:, 1:]), _sum(self.joint_acceleration[:, 1:])
         # A derivative of a column by two joints is at most the longest reach, and at most 1 in its angular part.
-        longest = np.max(np.broadcast_to(self.reach, self.joint_speed.shape), axis=1)
-        result: FloatArray = (change + speed**2) * np.sqrt(count * (longest**2 + 1.0))
+        result: FloatArray = (change + speed**2) * self.chain.column_bound
         return result
 
     @cached_property

@@ -106,7 +106,7 @@ class Checker:
         start = None if begins else self.start_knot(trajectory, table, context)
         motion = make_motion(trajectory, table, start)
         case = Case(motion, context, self.config, self.sampler)
-        if not np.isfinite(motion.coefficients).all():
+        if not motion.finite:
             found = [Violation("nonfinite", message="the interpolation overflows")]
             return Findings(tuple(found), motion)
         found = []
@@ -118,7 +118,7 @@ class Checker:
         """Whether a motion that begins with its first point breaks nothing; stops at the first violation."""
         motion = make_motion(trajectory, self.table(trajectory.joint_names), None)
         case = Case(motion, context, self.config, self.sampler)
-        return bool(np.isfinite(motion.coefficients).all()) and not any(check(case) for check in self.checks)
+        return motion.finite and not any(check(case) for check in self.checks)
 
     def keeps_joint_limits(self, trajectory: JointTrajectory, context: GuardContext) -> bool:
         """Whether a motion from its own first point keeps position, velocity, acceleration and jerk bounds."""

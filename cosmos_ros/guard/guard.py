@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from time import perf_counter
 
@@ -64,7 +65,8 @@ class Guard:
         return None if stop is None else self._held(stop, context)
 
     def _held(self, trajectory: JointTrajectory, context: GuardContext) -> JointTrajectory:
-        return held(trajectory, context.now_ns + round(self.config.hold_time * NANOSECONDS))
+        shortest = math.ceil(self.config.minimum_step * NANOSECONDS)
+        return held(trajectory, context.now_ns + round(self.config.hold_time * NANOSECONDS), shortest)
 
     def _judge(self, trajectory: JointTrajectory, context: GuardContext) -> Verdict:
         terminal = self.checker.terminal(trajectory, context)

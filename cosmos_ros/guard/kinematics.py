@@ -23,6 +23,7 @@ from cosmos_ros.types import FloatArray, JointState
 
 # Longest interval of the first look, s; it is shared by all checks, and certifies most motions.
 FIRST_STEP = 1.0 / 14.0
+_HALVES = 0.5 ** np.arange(6)
 
 
 def cross(a: FloatArray, b: FloatArray) -> FloatArray:
@@ -116,7 +117,7 @@ class Samples:
     def chain_rates(self, chain: Chain) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return the bounds of a chain's joints, ``[S, C]`` each."""
         if chain.link not in self._rates:
-            gains = np.abs(chain.gains).T
+            gains = chain.rates_of
             speed, acceleration, jerk = self.bounds
             self._rates[chain.link] = (speed @ gains, acceleration @ gains, jerk @ gains)
         return self._rates[chain.link]
@@ -129,6 +130,9 @@ class Samples:
     def grid(self) -> Points:
         """Midpoints of the first look's intervals, with their half widths."""
         durations = self.motion.durations
+        if durations.max() <= FIRST_STEP:  # one look a segment, as most chunks have it
+            middle = np.full(len(durations), 0.5)
+            return Points(self, np.arange(len(durations)), middle, middle)
         counts = np.maximum(1, np.ceil(durations / FIRST_STEP)).astype(np.intp)
         segment = np.repeat(np.arange(len(durations)), counts)
         within = np.arange(len(segment)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -186,6 +190,9 @@ class Points:
             motion = self.samples.motion
             if order > motion.degree:
                 values = np.zeros((len(self), motion.positions.shape[1]))
+            elif self is self.samples.grid and len(self) == len(motion.durations):
+                unit = motion.unit(order)
+                values = unit @ _HALVES[: unit.shape[-1]]
             else:
                 values = evaluate(motion.unit(order)[self.segment], self.u[:, None, None])[..., 0]
             self._columns[order] = self.samples.fill(values, self.samples.rest if order == 0 else 0.0)
@@ -209,7 +216,8 @@ class Points:
         if tool not in self._tools:
             chain = self.samples.sampler.chains[tool]
             frames = chain.frames(self.joints(0))
-            axis = np.einsum("mcij,cj->mci", frames[..., :3, :3], chain.axes)
+            turned = frames[..., :3, :3]
+            axis = turned[..., 2] if chain.about_z else np.einsum("mcij,cj->mci", turned, chain.axes)
             if chain.joints:
                 position = frames[:, -1, :3, :3] @ chain.tip[:3, 3] + frames[:, -1, :3, 3]
             else:

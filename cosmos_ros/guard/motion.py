@@ -8,12 +8,13 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from cosmos_ros.guard.table import LimitTable
-from cosmos_ros.trajectory.extrema import Extrema, control_points, hull, unit_coefficients
+from cosmos_ros.trajectory.extrema import Extrema, control_points, derivative, hull
 from cosmos_ros.trajectory.piecewise import (
     Interpolation,
     PiecewisePolynomial,
     hermite_coefficients,
     interpolation_of,
+    unit_hermite,
 )
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointTrajectory
 
@@ -85,16 +86,13 @@ class Motion:
 
     @cached_property
     def coefficients(self) -> FloatArray:
-        """``float64 [S, J, 6]`` ascending powers of seconds since the segment's start."""
-        if len(self.times) == 1:
-            alone = np.zeros((1, self.positions.shape[1], 6))
-            alone[0, :, 0] = self.positions[0]
-            if self.velocities is not None:
-                alone[0, :, 1] = self.velocities[0]
-            if self.accelerations is not None:
-                alone[0, :, 2] = 0.5 * self.accelerations[0]
-            return alone
+        """``float64 [S, J, 6]`` ascending powers of seconds since the segment's start; needs two knots."""
         return hermite_coefficients(self.durations, self.positions, self.velocities, self.accelerations)
+
+    @cached_property
+    def finite(self) -> bool:
+        """Whether the polynomials are: sums and products of finite numbers need not be."""
+        return bool(np.all(np.abs(self.unit(0)) < 1e300))
 
     @property
     def degree(self) -> int:
@@ -104,11 +102,22 @@ class Motion:
     def unit(self, order: int) -> FloatArray:
         """Return the order-th time derivative in unit time: ``float64 [S, J, degree - order + 1]``, SI values."""
         if order not in self._cache:
-            coefficients = self.coefficients[..., : self.degree + 1]
-            for _ in range(order):
-                coefficients = coefficients[..., 1:] * np.arange(1, coefficients.shape[-1])
-            self._cache[order] = unit_coefficients(coefficients, self.durations, self.degree - order)
+            if len(self.times) == 1:
+                self._cache[order] = self._declared(order)
+            elif order == 0:
+                self._cache[0] = unit_hermite(self.durations, self.positions, self.velocities, self.accelerations)
+            else:
+                lower = self.unit(order - 1)
+                self._cache[order] = derivative(lower) / self.durations[:, None, None]
         return self._cache[order]
+
+    def _declared(self, order: int) -> FloatArray:
+        """A single point: what it declares, constant."""
+        field = (self.positions, self.velocities, self.accelerations, None)[order]
+        value = np.zeros((1, self.positions.shape[1], self.degree - order + 1))
+        if field is not None:
+            value[0, :, 0] = field[0]
+        return value
 
     @cached_property
     def _enclosures(self) -> tuple[Extrema, ...]:

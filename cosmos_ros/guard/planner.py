@@ -207,8 +207,10 @@ class Planner:
         return retime.make_path(motion, self.config, begin=begin, keep=keep, scale=scale, tools=tools, samples=samples)
 
 
-def held(trajectory: JointTrajectory, until_ns: int) -> JointTrajectory:
-    """Return the trajectory with its last point held until an absolute time; unchanged when it lasts that long.
+def held(trajectory: JointTrajectory, until_ns: int, shortest_ns: int) -> JointTrajectory:
+    """Return the trajectory with its last point held until an absolute time, and for no less than a shortest segment.
+
+    Unchanged when it lasts that long.
 
     A quintic that ends in acceleration is left alone: it would be carried on.
     """
@@ -218,6 +220,8 @@ def held(trajectory: JointTrajectory, until_ns: int) -> JointTrajectory:
         ends_moving = ends_moving or bool(trajectory.accelerations[-1].any())
     if end_ns >= until_ns or ends_moving:
         return trajectory
+
+    until_ns = max(until_ns, end_ns + shortest_ns)
 
     def repeated(field: FloatArray | None) -> FloatArray | None:
         return None if field is None else np.concatenate((field, field[-1:]))

@@ -89,6 +89,38 @@ def hermite_coefficients(
     return c
 
 
+def unit_hermite(
+    durations: FloatArray,
+    positions: FloatArray,
+    velocities: FloatArray | None,
+    accelerations: FloatArray | None,
+) -> FloatArray:
+    """Return the same segments as ``hermite_coefficients`` in unit time u = t/h: ``float64 [N-1, J, degree + 1]``.
+
+    Nothing is divided by a duration, so that short segments lose nothing.
+    """
+    h = durations[:, None]
+    p0 = positions[:-1]
+    d = positions[1:] - p0
+    if velocities is None:
+        return np.stack((p0, d), axis=-1)
+    v0, v1 = velocities[:-1] * h, velocities[1:] * h
+    if accelerations is None:
+        return np.stack((p0, v0, 3.0 * d - 2.0 * v0 - v1, v0 + v1 - 2.0 * d), axis=-1)
+    a0, a1 = accelerations[:-1] * h**2, accelerations[1:] * h**2
+    return np.stack(
+        (
+            p0,
+            v0,
+            0.5 * a0,
+            10.0 * d - 6.0 * v0 - 4.0 * v1 - 1.5 * a0 + 0.5 * a1,
+            -15.0 * d + 8.0 * v0 + 7.0 * v1 + 1.5 * a0 - a1,
+            6.0 * d - 3.0 * v0 - 3.0 * v1 - 0.5 * a0 + 0.5 * a1,
+        ),
+        axis=-1,
+    )
+
+
 def piecewise(trajectory: JointTrajectory) -> PiecewisePolynomial:
     """Return the polynomial that runs through a structurally valid trajectory of at least two points.
 

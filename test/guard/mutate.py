@@ -71,7 +71,7 @@ LINES: tuple[tuple[str, str, str], ...] = (
     ("table.py", "velocity=column(\"velocity\", config.velocity_scale),", "velocity=column(\"velocity\", 1.0),"),
     ("table.py", "acceleration=column(\"acceleration\", config.acceleration_scale),", "acceleration=column(\"acceleration\", 1.0),"),
     ("table.py", "jerk=column(\"jerk\", config.jerk_scale),", "jerk=column(\"jerk\", 1.0),"),
-    ("checker.py", "if not np.isfinite(motion.coefficients).all():", "if False:"),
+    ("checker.py", "if not motion.finite:", "if False:"),
     ("checker.py", "turns = np.round((trajectory.positions[0] - positions) / (2.0 * np.pi))", "turns = 0.0 * positions"),
     ("align.py", "if begin < now:", "if False:"),
     ("align.py", "positions = spline(at)[:, order]", "positions = spline(at * 0.0)[:, order]"),

@@ -103,7 +103,7 @@ def test_overflow_between_points_is_not_finite() -> None:
     velocities[2, 0] = 1.7e308
     assert first(
         replace(good, velocities=velocities),
-    ).limit in ("nonfinite", "acceleration", "position")
+    ).limit in ("nonfinite", "velocity", "acceleration", "position")
     assert joint_guard().judge(replace(good, velocities=velocities), context()).response is Response.REJECT
 
 
@@ -113,6 +113,8 @@ def test_times() -> None:
     back[5] = back[4]
     found = first(replace(good, times_ns=back))
     assert (found.limit, found.step) == ("timing", 5)
+    free = Checker(panda_limits(), GuardConfig(checks=JOINT_CHECKS - {"time_step"}))
+    assert free.check(replace(good, times_ns=back), context()).violations[0].message == "times do not increase"
     assert first(replace(good, times_ns=good.times_ns - 1)).limit == "timing"
     close = good.times_ns.copy()
     close[5] = close[4] + 1000

@@ -241,6 +241,7 @@ def test_distances_to_boxes() -> None:
     points = np.array([[0.5, 1.0, 1.5], [0.9, 1.0, 1.5], [1.2, 1.0, 1.5], [2.0, 3.0, 1.5]])
     assert inside(box, 0.0, points).tolist() == pytest.approx([0.5, 0.1, -0.2, -1.0])
     assert inside(box, 0.05, points)[0] == pytest.approx(0.45)
+    assert inside(box, 0.05, np.array([[0.1, 1.0, 1.5], [0.9, 1.0, 1.5]])).tolist() == pytest.approx([0.05, 0.05])
     assert beyond(box, 0.0, points).tolist() == pytest.approx([-0.5, -0.1, 0.2, np.sqrt(2.0)])
     assert beyond(box, 0.1, points)[2] == pytest.approx(0.1)
 

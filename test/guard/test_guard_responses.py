@@ -405,6 +405,8 @@ def test_what_is_sent_lasts_long_enough_to_arrive() -> None:
     assert duration_of(guard.judge(reach(0.1), context()).trajectory) > 1.0
     lines = reach(0.001, duration=0.3, points=3, kind="linear")
     assert duration_of(guard.judge(lines, context()).trajectory) == pytest.approx(0.5)
+    nearly = guard.judge(reach(0.001, duration=0.4998, points=3), context()).trajectory
+    assert np.diff(nearly.times_ns).min() >= 1_000_000  # nothing shorter than it would itself take
     ends_bent = reach(0.001, duration=0.3, points=3, kind="quintic")
     accelerations = ends_bent.accelerations.copy()
     accelerations[-1] = 0.1
