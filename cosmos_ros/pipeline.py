@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ import numpy as np
 from cosmos_ros.errors import CapabilityError, InputError
 from cosmos_ros.types import ActionChunk, JointTrajectory, Mode, Observation, Request, Rollout
 from cosmos_ros.world_models.base import WorldModel, check_request, check_rollout
+from cosmos_ros.world_models.provenance import digest
 
 if TYPE_CHECKING:
     from cosmos_ros.embodiment import Embodiment
@@ -209,16 +209,6 @@ class Pipeline:
             "image_stamps_ns": dict(observation.image_stamps_ns),
             "joint_stamp_ns": None if observation.joints is None else observation.joints.stamp_ns,
         }
-
-
-def digest(array: Any) -> str | None:
-    """Return a short SHA-256 of an array's dtype, shape and bytes; None for None."""
-    if array is None:
-        return None
-    hasher = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
-    contiguous: Any = np.ascontiguousarray(array)
-    hasher.update(contiguous)
-    return hasher.hexdigest()[:16]
 
 
 class _StageClock:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cosmos_ros.kinematics.knots import spline_velocities
+from cosmos_ros.trajectory.knots import spline_velocities
 from cosmos_ros.trajectory.piecewise import hermite_coefficients
 from cosmos_ros.types import FloatArray
 

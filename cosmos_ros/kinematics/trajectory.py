@@ -10,10 +10,10 @@ import numpy as np
 
 from cosmos_ros.errors import InputError, KinematicsError
 from cosmos_ros.kinematics.ik import InverseKinematics
-from cosmos_ros.kinematics.knots import braking_time, monotone_velocities, spline_velocities, within_limits
 from cosmos_ros.kinematics.records import GripperJoint, IkSolution, ResidualGate
 from cosmos_ros.kinematics.smoothing import smooth
 from cosmos_ros.limits import JointLimit
+from cosmos_ros.trajectory.knots import braking_time, monotone_velocities, spline_velocities, within_limits
 from cosmos_ros.types import NANOSECONDS, ActionChunk, FloatArray, Int64Array, JointState, JointTrajectory
 
 # A monotone cubic goes at most 1.5 times its secant (rest to rest).
@@ -40,7 +40,7 @@ def chunk_to_trajectory(
 
     Point 0 is the start state at time 0 with its measured velocity (free where none or NaN is measured), point k the
     chunk's row k - 1. Positions come from inverse kinematics, or from the chunk itself when it is in joint space.
-    Velocities are those of :mod:`cosmos_ros.kinematics.knots`, so that the cubic a JointTrajectoryController runs is
+    Velocities are those of :mod:`cosmos_ros.trajectory.knots`, so that the cubic a JointTrajectoryController runs is
     the motion to be checked. Gripper columns follow the openings no faster than the joint may; they start with no more
     velocity than keeps them between where they are and where they go.
 

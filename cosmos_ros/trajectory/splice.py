@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cosmos_ros.errors import InputError
-from cosmos_ros.kinematics.knots import monotone_velocities
+from cosmos_ros.trajectory.knots import monotone_velocities
 from cosmos_ros.trajectory.piecewise import piecewise
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointState, JointTrajectory
 

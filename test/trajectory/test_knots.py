@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.interpolate import PchipInterpolator
 
-from cosmos_ros.kinematics.knots import braking_time, monotone_velocities, spline_velocities, within_limits
 from cosmos_ros.kinematics.smoothing import peak_accelerations, smooth
+from cosmos_ros.trajectory.knots import braking_time, monotone_velocities, spline_velocities, within_limits
 from cosmos_ros.trajectory.piecewise import PiecewisePolynomial, hermite_coefficients
 
 NONE = np.array([np.inf])
