@@ -240,7 +240,7 @@ class _Assembler(TruthWindow):
             return
         times = list(step_times(snapshot.stamp_ns, source.steps, self._robot.fps))
         undecodable = self.undecodable
-        canvases = tuple(self.canvas_at(time, self._half_step_ns) for time in times)
+        canvases = self.canvases_at(times, self._half_step_ns)
         self._report.undecodable_frames += self.undecodable - undecodable
         joints = tuple(self.joints_at(time) for time in times)
         other = next((rows for end, rows in reversed(self._earlier) if end <= snapshot.stamp_ns), None)

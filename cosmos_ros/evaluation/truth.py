@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,8 @@ from cosmos_ros.types import JointState, UInt8Array
 
 # Faster joint states than this say nothing more about poses that are compared at a few per second.
 _JOINT_PERIOD_NS = 4_000_000
+# Frames wait for the other streams anyway; looking for them at every joint state would only cost time.
+_LOOK_PERIOD_NS = 10_000_000
 
 
 @dataclass
@@ -80,13 +83,22 @@ class TruthWindow:
 
     def canvas_at(self, stamp_ns: int, tolerance_ns: int) -> UInt8Array | None:
         """Return the canvas ``uint8 [H, W, 3]`` nearest to a time, or None beyond the tolerance."""
+        best = self._nearest(stamp_ns, tolerance_ns)
+        return None if best is None else self._canvas(best)
+
+    def canvases_at(self, stamps_ns: Sequence[int], tolerance_ns: int) -> tuple[UInt8Array | None, ...]:
+        """Return the canvas nearest to each time, decoded and composed at the same time where there is a pool."""
+        wanted = [self._nearest(stamp, tolerance_ns) for stamp in stamps_ns]
+        distinct = list({id(frame): frame for frame in wanted if frame is not None}.values())
+        list(map(self._canvas, distinct) if self._pool is None else self._pool.map(self._canvas, distinct))
+        return tuple(None if frame is None else frame.canvas for frame in wanted)
+
+    def _nearest(self, stamp_ns: int, tolerance_ns: int) -> _Frame | None:
         frames = list(self._frames)
         place = bisect_left(frames, stamp_ns, key=lambda frame: frame.stamp_ns)
         near = frames[max(0, place - 1) : place + 1]
         best = min(near, key=lambda frame: abs(frame.stamp_ns - stamp_ns), default=None)
-        if best is None or abs(best.stamp_ns - stamp_ns) > tolerance_ns:
-            return None
-        return self._canvas(best)
+        return None if best is None or abs(best.stamp_ns - stamp_ns) > tolerance_ns else best
 
     def joints_at(self, stamp_ns: int) -> JointState | None:
         """Return the joint state at a time, linearly between the two around it; None outside or across a gap."""
@@ -107,7 +119,7 @@ class TruthWindow:
     def _canvas(self, frame: _Frame) -> UInt8Array | None:
         if frame.canvas is None and frame.snapshot is not None:
             try:
-                images = dict(frame.snapshot.build(previous_images=False, pool=self._pool).images)
+                images = dict(frame.snapshot.build(previous_images=False).images)
                 like = next(iter(images.values()))
                 for view in self._blank:
                     images.setdefault(view, np.zeros_like(like))
@@ -134,6 +146,7 @@ class TruthTap:
         self._window = window
         self._epoch = 0
         self._next_joints_ns = 0
+        self._next_look_ns = 0
 
     def __getattr__(self, name: str) -> Any:
         """Everything else is the live synchroniser's."""
@@ -169,10 +182,15 @@ class TruthTap:
 
     def take(self, now_ns: int, *, ended: bool = False) -> Snapshot | None:
         """As Synchroniser, after every recorded frame that is due went into the window."""
+        if ended or not 0 <= self._next_look_ns - now_ns <= _LOOK_PERIOD_NS:
+            self._look(now_ns, ended=ended)
+            self._next_look_ns = now_ns + _LOOK_PERIOD_NS
+        return self.live.take(now_ns, ended=ended)
+
+    def _look(self, now_ns: int, *, ended: bool) -> None:
         while (snapshot := self._every.take(now_ns, ended=ended)) is not None:
             self._note_epoch()
             self._window.add_snapshot(snapshot)
-        return self.live.take(now_ns, ended=ended)
 
     def _note_epoch(self) -> None:
         if self._every.epoch != self._epoch:
