@@ -21,7 +21,7 @@ EXTRAS: dict[str, list[str]] = {
     "network": ["aiohttp>=3.9", "av>=12", "msgpack>=1.0"],
     "ray": ["ray>=2.9"],
     "viewer": ["rerun-sdk>=0.41", "rosbags>=0.11"],
-    "ray": ["ray>=2.9", "rosbags>=0.10"],
+    "ray": ["ray>=2.9", "rosbags>=0.11"],
     "cosmos3": [
         "torch>=2.6",
         "diffusers>=0.42",

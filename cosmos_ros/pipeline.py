@@ -186,19 +186,7 @@ class Pipeline:
 
     def complete(self, observation: Observation) -> Observation:
         """Return the observation with black pictures for the views that have no camera; InputError without any."""
-        missing = [view for view in self.settings.blank_views if view not in observation.images]
-        if not missing:
-            return observation
-        if not observation.images:
-            raise InputError("no view has an image; at least one camera is needed", where="observation")
-        like = next(iter(observation.images.values()))
-        black = {view: np.zeros_like(like) for view in missing}
-        previous = observation.previous
-        return replace(
-            observation,
-            images={**observation.images, **black},
-            previous=None if previous is None or not previous.images else self.complete(previous),
-        )
+        return with_blank_views(observation, self.settings.blank_views)
 
     def _facts(self, observation: Observation) -> dict[str, Any]:
         return {
@@ -209,6 +197,27 @@ class Pipeline:
             "image_stamps_ns": dict(observation.image_stamps_ns),
             "joint_stamp_ns": None if observation.joints is None else observation.joints.stamp_ns,
         }
+
+
+def with_blank_views(observation: Observation, blank: frozenset[str]) -> Observation:
+    """Return the observation with black pictures, as large as its first, for the views that no camera provides.
+
+    Raises:
+        InputError: No view has a picture.
+    """
+    missing = [view for view in sorted(blank) if view not in observation.images]
+    if not missing:
+        return observation
+    if not observation.images:
+        raise InputError("no view has an image; at least one camera is needed", where="observation")
+    like = next(iter(observation.images.values()))
+    black = {view: np.zeros_like(like) for view in missing}
+    previous = observation.previous
+    return replace(
+        observation,
+        images={**observation.images, **black},
+        previous=with_blank_views(previous, blank) if previous is not None and previous.images else previous,
+    )
 
 
 class _StageClock:

@@ -5,7 +5,7 @@ can score it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -109,16 +109,3 @@ def step_times(stamp_ns: int, steps: int, fps: float) -> Iterator[int]:
     """Yield the times of an observation and of the ``steps`` frames after it."""
     for k in range(steps + 1):
         yield stamp_ns + round(k * NANOSECONDS / fps)
-
-
-def with_blank_views(observation: Observation, blank: frozenset[str]) -> Observation:
-    """Return the observation with black pictures for the views that no camera provides."""
-    if not observation.images or not blank - set(observation.images):
-        return observation
-    like = next(iter(observation.images.values()))
-    previous = observation.previous
-    return replace(
-        observation,
-        images={**{view: np.zeros_like(like) for view in blank}, **observation.images},
-        previous=None if previous is None else with_blank_views(previous, blank),
-    )

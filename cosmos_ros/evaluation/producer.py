@@ -14,10 +14,11 @@ from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.errors import ConfigError, CosmosRosError, InputError
 from cosmos_ros.evaluation.bags import BagReader
 from cosmos_ros.evaluation.commands import CommandTrack
-from cosmos_ros.evaluation.jobs import ChunkJob, recorded_motion, step_times, with_blank_views
+from cosmos_ros.evaluation.jobs import ChunkJob, recorded_motion, step_times
 from cosmos_ros.evaluation.truth import TruthTap, TruthWindow
 from cosmos_ros.observation import Snapshot, Synchroniser, WalkReport, WalkTopics, find_view_topic, walk
 from cosmos_ros.observation.setup import Timing, synchroniser_for
+from cosmos_ros.pipeline import with_blank_views
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointState
 
 # Recorded joint states further apart are a gap, seconds.

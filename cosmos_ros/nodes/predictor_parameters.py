@@ -14,6 +14,8 @@ from cosmos_ros.types import NANOSECONDS
 from cosmos_ros.world_models import world_model_names
 from cosmos_ros.world_models.registry import parse_options, world_model_class
 
+_JOIN = JoinSettings()
+
 
 def parameters() -> list[Parameter]:
     """Return the predictor's parameters."""
@@ -44,11 +46,16 @@ def parameters() -> list[Parameter]:
         Parameter("image_tolerance", 0.1, "Largest stamp difference between views, s.", 0.0, 10.0),
         Parameter("joint_tolerance", 0.05, "Largest age of the joint state at the image's stamp, s.", 0.0, 10.0),
         Parameter("sync_wait", 0.02, "How long to wait for a stream that lags behind the primary view, s.", 0.0, 5.0),
-        Parameter("join_lead", 0.05, "How far ahead of now a trajectory joins the executed motion, s.", 0.0, 1.0),
-        Parameter("blend_time", 0.3, "Shortest time in which a new trajectory takes over from the old, s.", 0.02, 5.0),
-        Parameter("blend_acceleration", 0.4, "Share of the acceleration limits that taking over may use.", 0.01, 1.0),
-        Parameter("shift_from_rest", True, "While the arm rests where it was observed, no step of a chunk is dropped."),
-        Parameter("tracking_tolerance", 0.1, "Join the commanded motion while the arm is this close to it, rad or m.",
+        Parameter("join_lead", _JOIN.lead_ns / NANOSECONDS,
+                  "How far ahead of now a trajectory joins the executed motion, s.", 0.0, 1.0),
+        Parameter("blend_time", _JOIN.blend_ns / NANOSECONDS,
+                  "Shortest time in which a new trajectory takes over from the old, s.", 0.02, 5.0),
+        Parameter("blend_acceleration", _JOIN.acceleration_share,
+                  "Share of the acceleration limits that taking over may use.", 0.01, 1.0),
+        Parameter("shift_from_rest", _JOIN.shift_from_rest,
+                  "While the arm rests where it was observed, no step of a chunk is dropped."),
+        Parameter("tracking_tolerance", _JOIN.tracking_tolerance,
+                  "Join the commanded motion while the arm is this close to it, rad or m.",
                   0.0, 3.0),
         Parameter("model_timeout", 30.0, "Say so when the world model has not answered for this long, s.", 0.1, 3600.0),
         Parameter("prediction_log", "", "File that gets one JSON line a prediction; empty: none.", read_only=True),

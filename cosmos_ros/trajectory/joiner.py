@@ -20,7 +20,7 @@ _AT_REST = 0.02
 
 @dataclass(frozen=True)
 class JoinSettings:
-    """How trajectories take over.
+    """How trajectories take over; the defaults are the predictor's.
 
     Attributes:
         lead_ns: How far ahead of now they join the executed motion: the way to the controller takes time.
@@ -32,10 +32,10 @@ class JoinSettings:
             takes longer than its chunk lasts can only work so.
     """
 
-    lead_ns: int
-    blend_ns: int
-    acceleration_share: float
-    tracking_tolerance: float
+    lead_ns: int = 50_000_000
+    blend_ns: int = 300_000_000
+    acceleration_share: float = 0.4
+    tracking_tolerance: float = 0.1
     shift_from_rest: bool = True
 
 
