@@ -282,15 +282,16 @@ def test_a_state_outside_may_move_inwards_only(side: float) -> None:
 
 
 def test_continuous_joints_have_no_position_bound_and_wrap() -> None:
-    limits = RobotLimits(
-        {"wrist": JointLimit(-1.0, 1.0, 10.0, 100.0, 1e5, continuous=True)}, required_joints=("wrist",)
-    )
+    wrist = JointLimit(-1.0, 1.0, 10.0, 100.0, 1e5, continuous=True)
+    limits = RobotLimits({"wrist": wrist}, required_joints=("wrist",))
     checker = Checker(limits, GuardConfig(checks=JOINT_CHECKS))
     t = times_of([0.0, 1.0])
     measured = JointState(NOW, ("wrist",), np.array([3.1 - 2 * np.pi]), np.zeros(1))
     trajectory = JointTrajectory(("wrist",), NOW, t, np.array([[3.1], [3.4]]), np.zeros((2, 1)))
     assert not checker.check(trajectory, GuardContext(NOW, measured)).violations
     later = replace(trajectory, times_ns=t + NANOSECONDS)
+    slow = replace(limits, joints={"wrist": replace(wrist, velocity=1.0)})  # too slow for a whole turn in a second
+    checker = Checker(slow, GuardConfig(checks=JOINT_CHECKS))
     assert not checker.check(later, GuardContext(NOW, measured)).violations
 
 

@@ -25,6 +25,7 @@ from guard_support import (
 from cosmos_ros.guard import Guard, GuardConfig, GuardContext, Response
 from cosmos_ros.guard.context import rest_from
 from cosmos_ros.guard.planner import duration_of, stopping_time
+from cosmos_ros.guard.profile import PathLimits, controllable, fastest, make_lines
 from cosmos_ros.limits import JointLimit, PositionDependentVelocity, RobotLimits
 from cosmos_ros.trajectory.splice import motion_at
 from cosmos_ros.types import NANOSECONDS, JointState, JointTrajectory
@@ -151,16 +152,31 @@ def test_slowing_down_towards_a_bound_that_shrinks(side: float) -> None:
         {"j": JointLimit(-2.7437, 2.7437, 2.62, 10.0, 5000.0, position_dependent_velocity=FR3)}, required_joints=("j",)
     )
     guard = Guard(limits, GuardConfig(checks=JOINT_CHECKS))
-    q = side * np.array([[1.5], [2.0], [2.45], [2.6]])
+    q = side * np.array([[1.5], [2.0], [2.5], [2.6]])
     v = side * np.array([[0.0], [2.2], [1.6], [0.0]])
     trajectory = JointTrajectory(("j",), NOW, times_of([0.0, 0.4, 0.65, 0.85]), q, v)
     measured = JointState(NOW, ("j",), q[0], np.zeros(1))
     verdict = guard.judge(trajectory, GuardContext(NOW, measured))
     assert verdict.response is Response.SLOW_DOWN, verdict.summary
+    assert verdict.time_scale < 1.1  # only where the bound is, not all of it
     samples = dense(verdict.trajectory)
     place, speed = side * samples.positions[:, 0], side * samples.velocities[:, 0]
     bound = np.minimum(2.62, np.maximum(0.0, -0.3 + np.sqrt(np.maximum(0.0, 12.0 * (2.7501 - place)))))
     assert (speed <= bound + 1e-5).all()
+
+
+def test_a_speed_that_cannot_be_left_has_no_run() -> None:
+    """From x = 1 the path's end cannot be reached at rest within 1 rad/s²; from less it can."""
+    grid = np.linspace(0.0, 0.1, 11)
+    ones, flat = np.ones((10, 1)), np.zeros((10, 1))
+    path = PathLimits(grid, ones, ones, flat, flat, np.array([1.0]), np.ones(11))
+    lines = make_lines(path)
+    assert fastest(path, lines, start=1.0, end=0.0) is None
+    assert controllable(path, lines, end=0.0)[0] == pytest.approx(0.2)
+    slow = fastest(path, lines, start=0.2 - 1e-9, end=0.0)
+    assert slow is not None and slow.squared_speed[-1] == 0.0
+    stuck = PathLimits(grid, ones, ones, flat, flat, np.array([1.0]), np.where(grid == 0.05, 0.0, 1.0) * (grid < 0.04))
+    assert fastest(stuck, make_lines(stuck), start=None, end=None) is None  # it may not move there at all
 
 
 # -- truncate --------------------------------------------------------------------------------------------------------

@@ -202,7 +202,7 @@ def test_e_stop_brakes_and_stays_until_released_and_reset() -> None:
     assert is_stop(output.send, sent, now) and one.state is State.E_STOP
     assert one.on_e_stop(True, now).send is None
     assert one.on_candidate(reach(0.0), now).send is None
-    assert not one.arm(now)[0] and not one.reset(now)[0]
+    assert "the e-stop is pressed" in one.arm(now)[1] and not one.reset(now)[0]
     assert "released" in one.on_e_stop(False, now).event
     assert "latched" in one.arm(now)[1]
     assert one.reset(now)[0]
