@@ -19,7 +19,6 @@ EXTRAS: dict[str, list[str]] = {
     "bags": ["rosbags>=0.11"],
     "lerobot": ["rosbags>=0.11", "pyarrow>=14", "av>=12"],
     "network": ["aiohttp>=3.9", "av>=12", "msgpack>=1.0"],
-    "ray": ["ray>=2.9"],
     "viewer": ["rerun-sdk>=0.41", "rosbags>=0.11"],
     "ray": ["ray>=2.9", "rosbags>=0.11"],
     "cosmos3": [
