@@ -18,7 +18,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument("--world-model", default="expert", help="world model (see: cosmos-ros up demo --show-args)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the scene")
     parser.add_argument("--duration", type=float, default=30.0, help="longest time the arm may take, s")
-    parser.add_argument("--deadline", type=float, default=0.5, help="gate from observation to guarded trajectory, s")
+    parser.add_argument(
+        "--deadline", type=float, help="gate from observation to guarded trajectory, s (default: a chunk's length)"
+    )
     parser.add_argument("launch", nargs="*", metavar="name:=value", help="further launch arguments of the demo")
     parser.set_defaults(run=run)
 

@@ -15,7 +15,8 @@ class DemoOptions:
         world_model: Registered world model.
         seed: Seed of the scene.
         duration: Longest time the arm may take, s.
-        deadline: Gate on the time from an observation to its guarded trajectory, s.
+        deadline: Gate on the time from an observation to its guarded trajectory, s; None: a chunk's length, for what
+            comes later finds nothing left to do.
         launch: Further launch arguments of the demo bring-up.
     """
 
@@ -23,5 +24,5 @@ class DemoOptions:
     world_model: str = "expert"
     seed: int = 0
     duration: float = 30.0
-    deadline: float = 0.5
+    deadline: float | None = None
     launch: dict[str, str] | None = None

@@ -51,7 +51,9 @@ def summarise(recording: Recording, options: DemoOptions) -> dict[str, Any]:
     stamps = recording.joint_stamps
     seconds = float(stamps[-1] - stamps[0]) / NANOSECONDS if len(stamps) > 1 else 0.0
     deadlines = _observation_to_trajectory(recording)
-    late = [value for value in deadlines if value > options.deadline * 1e3]
+    chunk = recording.embodiment.chunk_size / recording.embodiment.fps
+    gate = chunk if options.deadline is None else options.deadline
+    late = [value for value in deadlines if value > gate * 1e3]
     starved = sum(1 for p in predictions if p["join"].get("held"))
     physical = recording.task.get("limit_violations", {})
     figures: dict[str, Any] = {
@@ -75,7 +77,7 @@ def summarise(recording: Recording, options: DemoOptions) -> dict[str, Any]:
         "travel_rad": round(recording.travel(), 4),
         "broken_position_limits": recording.broken_limits(),
         "broken_physical_limits": physical.get("total"),
-        "deadline_ms": options.deadline * 1e3,
+        "deadline_ms": round(gate * 1e3),
         "deadlines_missed": len(late) + starved,
         "task": recording.task.get("task"),
         "task_done": bool(recording.task.get("done")),

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+try:
+    from pydantic import BaseModel, ConfigDict, Field
+except ImportError as error:  # Ubuntu 24.04's own pydantic is version 1
+    from cosmos_ros.errors import ConfigError
+
+    raise ConfigError(
+        f"pydantic 2 is needed: {error}", where="embodiments", hint='Install it: pip install "pydantic>=2.5".'
+    ) from error
 
 # No number of a robot in SI units comes near these bounds; they keep the arithmetic after them finite.
 Number = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
