@@ -169,7 +169,11 @@ def test_infer_action_resamples_a_video(tmp_path, capsys, franka):
             ["--world-model", "nim", "--model", "http://h:1", "--embodiment", "ur5e"],
             "does not speak domain",
         ),
-        (["--world-model", "cosmos3", "--model", "/no/such/place"], "there is no such directory"),
+        pytest.param(
+            ["--world-model", "cosmos3", "--model", "/no/such/place"],
+            "there is no such directory",
+            marks=pytest.mark.cosmos3,
+        ),
         (["--world-model", "vllm_omni", "--model", "http://127.0.0.1:9"], "cannot connect"),
         (["--joints", "1,2"], "2 numbers for 7 joints"),
         (["--joints", "a"], "'a' is not a list of numbers"),
