@@ -284,8 +284,6 @@ class Supervisor:
         if refusal:
             return False, f"not armed: {refusal}"
         if self.state is not State.ARMED:
-            self._executing = None
-            self._source_stamp = None
             self.counters.consecutive_rejects = 0
             self._enter(State.ARMED, "armed")
         return True, "armed"

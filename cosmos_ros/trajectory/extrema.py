@@ -3,7 +3,7 @@
 A segment is written in the unit time u = t/h of its duration h. Two tools work together: the control points of the
 Bernstein form enclose the polynomial (convex hull property), which certifies most segments in one matrix product;
 the rest is solved exactly by walking up the chain of derivatives: between two neighbouring roots of p' the polynomial
-p is monotone, so that a safeguarded Newton iteration cannot miss a root of p. Nothing is sampled.
+p is monotone, so that bisection cannot miss a root of p. Nothing is sampled.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import numpy as np
 
 from cosmos_ros.types import FloatArray
 
-_NEWTON_STEPS = 24
+# Places stationary points to 1e-9 of a segment; the value there is off by the square of that.
+_HALVINGS = 30
 
 
 @dataclass(frozen=True)
@@ -108,17 +109,11 @@ def _roots(unit: FloatArray) -> FloatArray:
         edges = breakpoints(unit)
         left, right = edges[:, :-1].copy(), edges[:, 1:].copy()
         rising = evaluate(unit, right) > evaluate(unit, left)
-        slope = derivative(unit)
-        root = 0.5 * (left + right)
-        for _ in range(_NEWTON_STEPS):
-            value = evaluate(unit, root)
-            above = (value > 0.0) == rising
-            right = np.where(above, root, right)
-            left = np.where(above, left, root)
-            newton = root - value / evaluate(slope, root)
-            inside = (newton > left) & (newton < right)
-            root = np.where(inside, newton, 0.5 * (left + right))
-    return root
+        for _ in range(_HALVINGS):
+            middle = 0.5 * (left + right)
+            above = (evaluate(unit, middle) > 0.0) == rising
+            left, right = np.where(above, left, middle), np.where(above, middle, right)
+        return 0.5 * (left + right)
 
 
 def _into_unit(roots: FloatArray) -> FloatArray:

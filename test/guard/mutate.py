@@ -106,12 +106,11 @@ LINES: tuple[tuple[str, str, str], ...] = (
     ("supervisor.py", "if not error <= config.tracking_tolerance:", "if False:"),
     ("supervisor.py", "if self.config.brake_on_reject:", "if False:"),
     ("supervisor.py", "if self.config.latch_after and", "if False and"),
-    ("supervisor.py", "self._executing = None\n            self._source_stamp = None\n            self.counters", "self.counters"),
     ("supervisor.py", "and self.moving(now_ns) and trajectory.stamp_ns < self._source_stamp", "and False"),
     ("supervisor.py", "if self._measured is not None and state.stamp_ns < self._measured.stamp_ns:", "if False:"),
     ("supervisor.py", "self.counters.consecutive_rejects = 0\n            if self.state", "if self.state"),
     ("../trajectory/extrema.py", "inner = _roots(derivative(unit))", "inner = 0.0 * _roots(derivative(unit))"),
-    ("../trajectory/extrema.py", "newton = root - value / evaluate(slope, root)", "newton = root"),
+    ("../trajectory/extrema.py", "above = (evaluate(unit, middle) > 0.0) == rising", "above = evaluate(unit, middle) > 0.0"),
     ("../trajectory/extrema.py", "above = ~(values <= bound[:, None])", "above = values > bound[:, None]"),
 )  # fmt: skip
 
