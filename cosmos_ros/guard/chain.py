@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -48,6 +49,19 @@ class Chain:
     def about_z(self) -> bool:
         """Whether all axes are the z axes of their frames, as in most descriptions."""
         return bool(len(self.axes)) and bool(np.all(self.axes == (0.0, 0.0, 1.0)))
+
+    @cached_property
+    def singular_gains(self) -> FloatArray:
+        """``float64 [C]``: how fast the Jacobian's singular values can change at most per unit of each joint's speed.
+
+        A joint turns the columns of those after it, and moves the point against those up to it; the Frobenius norm of
+        that bounds the change. The first joint turns everything, which changes nothing.
+        """
+        count = len(self.joints)
+        after = np.cumsum((self.reach**2 + 1.0)[::-1])[::-1] - (self.reach**2 + 1.0)
+        gains: FloatArray = np.sqrt(after + np.arange(1, count + 1) * self.reach**2)
+        gains[:1] = 0.0
+        return gains
 
     @cached_property
     def column_bound(self) -> float:
@@ -149,15 +163,23 @@ class Rates:
 
     Attributes:
         chain: The chain.
-        joint_speed, joint_acceleration, joint_jerk: ``[R, C]`` bounds on its joints.
+        bound: Gives the bounds on a derivative of its joints, ``[R, C]``: 1 speed, 2 acceleration, 3 jerk.
         reach: ``[C]`` or ``[R, C]``, see ``Chain``.
     """
 
     chain: Chain
-    joint_speed: FloatArray
-    joint_acceleration: FloatArray
-    joint_jerk: FloatArray
+    bound: Callable[[int], FloatArray]
     reach: FloatArray
+
+    @cached_property
+    def joint_speed(self) -> FloatArray:
+        """Bounds on the joints' speeds, ``[R, C]``."""
+        return self.bound(1)
+
+    @cached_property
+    def joint_acceleration(self) -> FloatArray:
+        """Bounds on the joints' accelerations, ``[R, C]``."""
+        return self.bound(2)
 
     @cached_property
     def speed(self) -> FloatArray:
@@ -173,7 +195,7 @@ class Rates:
     def jerk(self) -> FloatArray:
         """Third derivative of the point, m/s³."""
         mixed = _steps(self._total * np.cumsum(self.joint_acceleration, axis=1))
-        return _sum((self.joint_jerk + 3.0 * mixed + _steps(self._total**3)) * self.reach)
+        return _sum((self.bound(3) + 3.0 * mixed + _steps(self._total**3)) * self.reach)
 
     @cached_property
     def spin(self) -> FloatArray:
@@ -191,7 +213,7 @@ class Rates:
     def spin_jerk(self) -> FloatArray:
         """Second derivative of the link's angular velocity, rad/s³."""
         change = _sum(self.joint_acceleration * self.chain.turns)
-        return _sum(self.joint_jerk * self.chain.turns) + 3.0 * self.spin * change + self.spin**3
+        return _sum(self.bound(3) * self.chain.turns) + 3.0 * self.spin * change + self.spin**3
 
     @cached_property
     def jacobian_bend(self) -> FloatArray:

@@ -20,6 +20,9 @@ from cosmos_ros.kinematics import RobotModel
 from cosmos_ros.limits import RobotLimits
 from cosmos_ros.types import NANOSECONDS, JointTrajectory
 
+# Orders of joint names that are kept in mind.
+_REMEMBERED = 64
+
 
 @dataclass(frozen=True)
 class Findings:
@@ -61,11 +64,12 @@ class Checker:
             extra = (*extra, Effort(dynamics))
         self.checks = tuple(check for check in (*joint_checks(), *extra) if config.enabled(check.name))
         self._tables: dict[tuple[str, ...], LimitTable] = {}
+        self._named: set[tuple[str, ...]] = set()
 
     def table(self, names: tuple[str, ...]) -> LimitTable:
         """Return the limits in the order of known, distinct joint names."""
         if names not in self._tables:
-            if len(self._tables) > 64:  # someone shuffles names; do not grow without bound
+            if len(self._tables) > _REMEMBERED:  # someone shuffles names; do not grow without bound
                 self._tables.clear()
             self._tables[names] = limit_table(names, self.limits, self.config)
         return self._tables[names]
@@ -74,7 +78,10 @@ class Checker:
         """Return the violations that make everything else meaningless; the first kind that occurs."""
         config = self.config
         found = intake.structure(trajectory, config)
-        found = found or intake.names(trajectory.joint_names, self.limits, config.groups)
+        if not found and trajectory.joint_names not in self._named:
+            found = intake.names(trajectory.joint_names, self.limits, config.groups)
+            if not found and len(self._named) < _REMEMBERED:  # names that were right once stay right
+                self._named.add(trajectory.joint_names)
         found = found or intake.lengths(trajectory)
         found = found or intake.finite(trajectory)
         absent = [] if found else freshness.present(trajectory, context)

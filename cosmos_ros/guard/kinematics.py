@@ -85,7 +85,8 @@ class Samples:
     def __init__(self, sampler: Sampler, motion: Motion, measured: JointState | None) -> None:
         self.sampler = sampler
         self.motion = motion
-        self._rates: dict[str, tuple[FloatArray, FloatArray, FloatArray]] = {}
+        self._bounds: dict[int, FloatArray] = {}
+        self._chain_bounds: dict[tuple[str, int], FloatArray] = {}
         names = sampler.model.joint_names
         self.rest = np.zeros(len(names))
         if measured is not None:
@@ -102,29 +103,26 @@ class Samples:
         whole[:, self._to] = columns[:, self._from]
         return whole
 
-    @cached_property
-    def bounds(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Bounds on speed, acceleration and jerk of the model's joints in each segment, ``[S, Jm]`` each."""
-        result = []
-        for order in (1, 2, 3):
+    def bound(self, order: int) -> FloatArray:
+        """Return bounds on the order-th derivative of the model's joints in each segment, ``[S, Jm]``."""
+        if order not in self._bounds:
             if order > self.motion.degree:
-                result.append(np.zeros((len(self.motion.durations), len(self.rest))))
-                continue
-            enclosure = self.motion.hull(order)
-            result.append(self.fill(np.maximum(np.abs(enclosure.lower), np.abs(enclosure.upper)), 0.0))
-        return result[0], result[1], result[2]
+                self._bounds[order] = np.zeros((len(self.motion.durations), len(self.rest)))
+            else:
+                enclosure = self.motion.hull(order)
+                self._bounds[order] = self.fill(np.maximum(np.abs(enclosure.lower), np.abs(enclosure.upper)), 0.0)
+        return self._bounds[order]
 
-    def chain_rates(self, chain: Chain) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return the bounds of a chain's joints, ``[S, C]`` each."""
-        if chain.link not in self._rates:
-            gains = chain.rates_of
-            speed, acceleration, jerk = self.bounds
-            self._rates[chain.link] = (speed @ gains, acceleration @ gains, jerk @ gains)
-        return self._rates[chain.link]
+    def chain_bound(self, chain: Chain, order: int) -> FloatArray:
+        """Return the same of a chain's joints, ``[S, C]``."""
+        key = (chain.link, order)
+        if key not in self._chain_bounds:
+            self._chain_bounds[key] = self.bound(order) @ chain.rates_of
+        return self._chain_bounds[key]
 
     def ceilings(self, chain: Chain) -> Rates:
         """Return bounds that hold anywhere in a segment, ``[S]`` each, from the dimensions of the robot alone."""
-        return Rates(chain, *self.chain_rates(chain), chain.reach)
+        return Rates(chain, lambda order: self.chain_bound(chain, order), chain.reach)
 
     @cached_property
     def grid(self) -> Points:
@@ -167,6 +165,11 @@ class Points:
     def __len__(self) -> int:
         return len(self.u)
 
+    @cached_property
+    def _one_each(self) -> bool:
+        """Whether these are the middles of all segments, in order."""
+        return self is self.samples.grid and len(self) == len(self.samples.motion.durations)
+
     def only(self, index: int) -> Points:
         """Return one of the points."""
         rows = slice(index, index + 1)
@@ -190,7 +193,7 @@ class Points:
             motion = self.samples.motion
             if order > motion.degree:
                 values = np.zeros((len(self), motion.positions.shape[1]))
-            elif self is self.samples.grid and len(self) == len(motion.durations):
+            elif self._one_each:
                 unit = motion.unit(order)
                 values = unit @ _HALVES[: unit.shape[-1]]
             else:
@@ -240,15 +243,19 @@ class Points:
         if link not in self._rates:
             samples = self.samples
             chain = samples.sampler.chains[link]
-            bounds = [bound[self.segment] for bound in samples.chain_rates(chain)]
+
+            def bound(order: int) -> FloatArray:
+                whole = samples.chain_bound(chain, order)
+                return whole if self._one_each else whole[self.segment]
+
             reach = chain.reach
             if link in samples.sampler.tools:
-                moved = bounds[0] * reach
+                moved = bound(1) * reach
                 after = np.add.reduce(moved, axis=1)[:, None] - np.cumsum(moved, axis=1)
                 columns = self.columns(link).jacobian[..., :3]
                 here = np.sqrt(np.einsum("mci,mci->mc", columns, columns))
                 reach = np.minimum(reach, here + after * self.half_seconds[:, None])
-            self._rates[link] = Rates(chain, bounds[0], bounds[1], bounds[2], reach)
+            self._rates[link] = Rates(chain, bound, reach)
         return self._rates[link]
 
     def jacobian(self, tool: str) -> FloatArray:
@@ -289,6 +296,12 @@ class Points:
             own[:, chain.slides] = 0.0
         rate[..., :3] += own
         return rate
+
+    def coarse_singular_rate(self, tool: str) -> FloatArray:
+        """Return a coarse bound, from the robot's dimensions, of what ``singular_rate`` bounds finely."""
+        chain = self.samples.sampler.chains[tool]
+        result: FloatArray = (self.samples.chain_bound(chain, 1) @ chain.singular_gains)[self.segment]
+        return result
 
     def singular_rate(self, tool: str) -> FloatArray:
         """Return a bound on how fast the Jacobian's singular values change over the interval of each point, ``[M]``.

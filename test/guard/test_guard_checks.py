@@ -61,6 +61,10 @@ def test_names_are_complete_known_and_unique() -> None:
         return first(replace(good, joint_names=names, positions=good.positions[:, columns], velocities=None))
 
     assert named(*PANDA[:6]).joint == "panda_joint7"
+    guard = Guard(panda_limits(), GuardConfig(checks=JOINT_CHECKS))
+    guard.brake(GuardContext(NOW, JointState(NOW, PANDA[:6], HOME[:6], np.ones(6))))  # has met these names otherwise
+    short = replace(good, joint_names=PANDA[:6], positions=good.positions[:, :6], velocities=good.velocities[:, :6])
+    assert guard.judge(short, context()).first.joint == "panda_joint7"
     assert named(*PANDA, "panda_joint8").joint == "panda_joint8"
     assert named(*PANDA, "panda_joint3").message == "named twice"
     assert named(*PANDA[:6], "").joint == ""

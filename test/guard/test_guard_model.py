@@ -133,6 +133,7 @@ def test_twists_and_all_bounds_on_their_change(robot: str, tip: str) -> None:
         assert (values <= getattr(points.rates(tip), name) * (1 + 1e-6) + 1e-6).all(), name
         assert (values <= getattr(samples.ceilings(chain), name)[segment] * (1 + 1e-6) + 1e-6).all(), name
     assert (np.abs(ahead - least) / h <= points.singular_rate(tip) + 1e-5).all()
+    assert (np.abs(ahead - least) / h <= points.coarse_singular_rate(tip) + 1e-5).all()
     # Over an interval, too: from its midpoint to anywhere in it.
     wide = Points(samples, segment, np.full(len(u), 0.5), np.full(len(u), 0.5))
     middle = np.linalg.svd(wide.jacobian(tip), compute_uv=False)[:, -1]

@@ -193,11 +193,14 @@ def timing(trajectory: JointTrajectory, config: GuardConfig, *, bounded: bool) -
     stuck = np.flatnonzero(steps <= 0)
     if stuck.size:
         return [_time(trajectory, int(stuck[0]) + 1, "times do not increase")]
-    if not bounded:
+    if not bounded or not len(steps):
+        return []
+    shortest, longest = round(config.minimum_step * NANOSECONDS), round(config.maximum_step * NANOSECONDS)
+    if steps.min() >= shortest and steps.max() <= longest:
         return []
     for bad, bound, message in (
-        (steps < round(config.minimum_step * NANOSECONDS), config.minimum_step, "points too close in time"),
-        (steps > round(config.maximum_step * NANOSECONDS), config.maximum_step, "points too far apart in time"),
+        (steps < shortest, config.minimum_step, "points too close in time"),
+        (steps > longest, config.maximum_step, "points too far apart in time"),
     ):
         if bad.any():
             step = int(np.argmax(bad)) + 1

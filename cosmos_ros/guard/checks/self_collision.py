@@ -89,7 +89,7 @@ class SelfCollision:
     def __call__(self, case: Case) -> list[Violation]:
         """See class."""
         samples, motion, margin = case.kinematics(), case.motion, case.config.collision_margin
-        rate = samples.bounds[0] @ self._gains.T
+        rate = samples.bound(1) @ self._gains.T
         crossing = scan(
             samples, lambda points: self.distances(points) - margin, lambda points: rate[points.segment],
             resolution=RESOLUTION, slack=case.config.slack, recovery=case.config.recovery,

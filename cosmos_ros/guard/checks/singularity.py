@@ -50,6 +50,9 @@ class Singularity:
         """See class."""
         samples, motion = case.kinematics(), case.motion
         if not np.isfinite(self.condition):
+            grid = samples.grid
+            if self._certain(grid, grid.coarse_singular_rate(self.link) * grid.half_seconds):
+                return []
             for grid in samples.looks():
                 if self._certain(grid, grid.singular_rate(self.link) * grid.half_seconds):
                     return []

@@ -38,6 +38,8 @@ def jump(
     elif first.velocities is None and velocities is not None and implied and len(first.times_ns) > 1:
         step_ns = float(first.times_ns[1] - first.times_ns[0])
         speed = np.abs((first.positions[1] - first.positions[0]) * (NANOSECONDS / step_ns) - velocities)
+    if bool(np.all(step <= position + slack)) and bool(np.all(speed <= velocity + slack)):
+        return []
     for joint in range(len(step)):
         for value, bound, kind in ((step[joint], position, "position"), (speed[joint], velocity, "velocity")):
             if not value <= bound + slack:
@@ -58,6 +60,8 @@ def jump(
 
 def _difference(difference: FloatArray, continuous: np.ndarray) -> FloatArray:
     """Return joint differences, continuous joints by the short way."""
+    if not continuous.any():
+        return difference
     wrapped = np.mod(difference + np.pi, 2.0 * np.pi) - np.pi
     result: FloatArray = np.where(continuous, wrapped, difference)
     return result
