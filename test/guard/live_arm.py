@@ -59,7 +59,7 @@ class Arm:
         self._clock = node.create_publisher(Clock, "/clock", qos.reliable(5))
         for topic in self.controllers:
             node.create_subscription(
-                TrajectoryMessage, topic, lambda m, topic=topic: self._command(topic, m), qos.reliable(20)
+                TrajectoryMessage, topic, lambda m, topic=topic: self._command(topic, m), qos.reliable(1000)
             )
         watcher.listen(String, "guard/verdict_json")
         watcher.listen(TrajectoryMessage, "guard/would_send")

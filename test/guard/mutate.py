@@ -49,7 +49,7 @@ LINES: tuple[tuple[str, str, str], ...] = (
     ("checks/freshness.py", "if lead < -config.max_stamp_age:", "if False:"),
     ("checks/intake.py", "if times[0] < 0:", "if False:"),
     ("checks/intake.py", "stuck = np.flatnonzero(steps <= 0)", "stuck = np.flatnonzero(steps < 0)"),
-    ("checks/intake.py", "if not bounded:", "if True:"),
+    ("checks/intake.py", "if not bounded or not len(steps):", "if True:"),
     ("checks/intake.py", "if seen.intersection(group):", "if False:"),
     ("checks/units.py", "_FAR = 1.0", "_FAR = 1e9"),
     ("checks/units.py", "_FAST = 50.0", "_FAST = 1e300"),
