@@ -51,6 +51,18 @@ class Chain:
         return bool(len(self.axes)) and bool(np.all(self.axes == (0.0, 0.0, 1.0)))
 
     @cached_property
+    def reach_steps(self) -> FloatArray:
+        """``float64 [C]``: the reach of each joint less that of the next."""
+        steps: FloatArray = self.reach - np.append(self.reach[1:], 0.0)
+        return steps
+
+    @cached_property
+    def plain(self) -> bool:
+        """Whether every chain joint is a joint of the model of its own."""
+        ones = np.count_nonzero(self.gains, axis=1) == 1
+        return bool(ones.all()) and len(set(np.argmax(self.gains != 0.0, axis=1))) == len(self.joints)
+
+    @cached_property
     def singular_gains(self) -> FloatArray:
         """``float64 [C]``: how fast the Jacobian's singular values can change at most per unit of each joint's speed.
 
@@ -74,8 +86,11 @@ class Chain:
         return np.abs(self.gains).T
 
     @cached_property
-    def _motions(self) -> tuple[FloatArray, FloatArray]:
-        """The constants of ``P · (I + sin q · K + (1 - cos q) · K²)`` (Rodrigues), or of a slide along the axis."""
+    def _motions(self) -> FloatArray:
+        """``float64 [C, 3, 16]``: P, P·K and P·K² of every joint, row by row.
+
+        A joint's motion is ``P · (I + sin q · K + (1 - cos q) · K²)`` (Rodrigues), or of a slide ``P · (I + q · K)``.
+        """
         first = np.zeros((len(self.joints), 4, 4))
         for k, (x, y, z) in enumerate(self.axes):
             if self.turns[k]:
@@ -83,22 +98,26 @@ class Chain:
             else:
                 first[k, :3, 3] = (x, y, z)
         second = self.turns[:, None, None] * (first @ first)
-        return self.placements @ first, self.placements @ second
+        parts = np.stack((self.placements, self.placements @ first, self.placements @ second), axis=1)
+        return parts.reshape(len(self.joints), 3, 16)
 
     def frames(self, configurations: FloatArray) -> FloatArray:
         """Return the joints' frames in the root, ``[M, C, 4, 4]``, at model configurations ``[M, J]``.
 
         The same numbers as the robot model's forward kinematics, without a pose for every link in between.
         """
-        values = configurations @ self.gains.T + self.offsets
-        first, second = self._motions
-        sine, rest = np.sin(values), 1.0 - np.cos(values)
+        values = (configurations @ self.gains.T + self.offsets).T
+        weights = np.ones((*values.shape, 3))
+        np.sin(values, out=weights[..., 1])
+        weights[..., 2] -= np.cos(values)
         if self.slides.size:
-            sine[:, self.slides] = values[:, self.slides]
-        frames: FloatArray = self.placements + sine[..., None, None] * first + rest[..., None, None] * second
-        for k in range(1, len(self.joints)):
-            frames[:, k] = frames[:, k - 1] @ frames[:, k]
-        return frames
+            weights[self.slides, :, 1] = values[self.slides]
+        local = (weights @ self._motions).reshape(*values.shape, 4, 4)
+        frames = np.empty_like(local)
+        frames[:1] = local[:1]
+        for k in range(1, len(local)):
+            np.matmul(frames[k - 1], local[k], out=frames[k])
+        return np.swapaxes(frames, 0, 1)
 
 
 def make_chain(model: RobotModel, link: str, extent: float = 0.0) -> Chain:
@@ -181,39 +200,49 @@ class Rates:
         """Bounds on the joints' accelerations, ``[R, C]``."""
         return self.bound(2)
 
+    def _reached(self, cumulated: FloatArray) -> FloatArray:
+        """Return ``Σ_k (c_k - c_(k-1)) · reach_k`` of cumulated sums ``[R, C]``."""
+        if self.reach.ndim == 1:
+            result: FloatArray = cumulated @ self.chain.reach_steps
+            return result
+        return _weighted(_steps(cumulated), self.reach)
+
     @cached_property
     def speed(self) -> FloatArray:
         """Speed of the point, m/s."""
-        return _sum(self.joint_speed * self.reach)
+        return _weighted(self.joint_speed, self.reach)
 
     @cached_property
     def acceleration(self) -> FloatArray:
         """Acceleration of the point, m/s²."""
-        return _sum((self.joint_acceleration + _steps(self._total**2)) * self.reach)
+        return _weighted(self.joint_acceleration, self.reach) + self._reached(self._total**2)
 
     @cached_property
     def jerk(self) -> FloatArray:
         """Third derivative of the point, m/s³."""
-        mixed = _steps(self._total * np.cumsum(self.joint_acceleration, axis=1))
-        return _sum((self.bound(3) + 3.0 * mixed + _steps(self._total**3)) * self.reach)
+        total = self._total
+        mixed = total * np.cumsum(self.joint_acceleration, axis=1)
+        return _weighted(self.bound(3), self.reach) + self._reached(3.0 * mixed + total**3)
 
     @cached_property
     def spin(self) -> FloatArray:
         """Angular speed of the link, rad/s."""
-        return _sum(self._turning)
+        return _weighted(self.joint_speed, self.chain.turns)
+
+    @cached_property
+    def _spin_change(self) -> FloatArray:
+        return _weighted(self.joint_acceleration, self.chain.turns)
 
     @cached_property
     def spin_rate(self) -> FloatArray:
         """Angular acceleration of the link, rad/s²."""
         # Every pair of joints turns the later one's axis: (Σw)² counts each pair twice, and the squares besides.
-        pairs = 0.5 * (self.spin**2 - _sum(self._turning**2))
-        return _sum(self.joint_acceleration * self.chain.turns) + pairs
+        return self._spin_change + 0.5 * (self.spin**2 - _weighted(self.joint_speed**2, self.chain.turns))
 
     @cached_property
     def spin_jerk(self) -> FloatArray:
         """Second derivative of the link's angular velocity, rad/s³."""
-        change = _sum(self.joint_acceleration * self.chain.turns)
-        return _sum(self.bound(3) * self.chain.turns) + 3.0 * self.spin * change + self.spin**3
+        return _weighted(self.bound(3), self.chain.turns) + 3.0 * self.spin * self._spin_change + self.spin**3
 
     @cached_property
     def jacobian_bend(self) -> FloatArray:
@@ -227,9 +256,11 @@ class Rates:
     def _total(self) -> FloatArray:
         return np.cumsum(self.joint_speed, axis=1)
 
-    @cached_property
-    def _turning(self) -> FloatArray:
-        return self.joint_speed * self.chain.turns
+
+def _weighted(values: FloatArray, weights: FloatArray) -> FloatArray:
+    """Return the sums over the joints of values times weights, ``[R]``."""
+    result: FloatArray = values @ weights if weights.ndim == 1 else np.einsum("rc,rc->r", values, weights)
+    return result
 
 
 def _sum(values: FloatArray) -> FloatArray:

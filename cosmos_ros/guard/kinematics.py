@@ -26,6 +26,9 @@ FIRST_STEP = 1.0 / 14.0
 _HALVES = 0.5 ** np.arange(6)
 
 
+_Index = slice | npt.NDArray[np.intp]
+
+
 def cross(a: FloatArray, b: FloatArray) -> FloatArray:
     """Return a × b of vectors ``[..., 3]``; several times faster than numpy's on short arrays."""
     result = np.empty(np.broadcast_shapes(a.shape, b.shape))
@@ -73,6 +76,18 @@ class Sampler:
         self.chains = {link: make_chain(model, link) for link in dict.fromkeys((*self.tools, *links, *shapes))}
         # The poses of all others are computed in one go.
         self.links = tuple(link for link in self.chains if link not in self.tools)
+        self._places: dict[tuple[str, ...], tuple[_Index, _Index, tuple[tuple[int, str], ...]]] = {}
+
+    def places(self, names: tuple[str, ...]) -> tuple[_Index, _Index, tuple[tuple[int, str], ...]]:
+        """Return where a motion's columns are taken from and go to in the model's joints, and which it lacks."""
+        if names not in self._places:
+            if len(self._places) > 64:
+                self._places.clear()
+            joints = self.model.joint_names
+            pairs = [(k, joints.index(name)) for k, name in enumerate(names) if name in joints]
+            absent = tuple((k, name) for k, name in enumerate(joints) if name not in names)
+            self._places[names] = (_indices([k for k, _ in pairs]), _indices([k for _, k in pairs]), absent)
+        return self._places[names]
 
     def samples(self, motion: Motion, measured: JointState | None) -> Samples:
         """Return the kinematics along one motion."""
@@ -87,14 +102,12 @@ class Samples:
         self.motion = motion
         self._bounds: dict[int, FloatArray] = {}
         self._chain_bounds: dict[tuple[str, int], FloatArray] = {}
-        names = sampler.model.joint_names
-        self.rest = np.zeros(len(names))
-        if measured is not None:
-            known = {name: float(q) for name, q in zip(measured.names, measured.positions, strict=True)}
-            self.rest = np.array([known.get(name, 0.0) for name in names])
-        pairs = [(k, names.index(name)) for k, name in enumerate(motion.names) if name in names]
-        self._from = np.array([k for k, _ in pairs], dtype=np.intp)
-        self._to = np.array([k for _, k in pairs], dtype=np.intp)
+        self._from, self._to, absent = sampler.places(motion.names)
+        self.rest = np.zeros(len(sampler.model.joint_names))
+        if absent and measured is not None:
+            for index, name in absent:
+                if name in measured.names:
+                    self.rest[index] = measured.position_of(name)
 
     def fill(self, columns: FloatArray, rest: FloatArray | float) -> FloatArray:
         """Spread trajectory columns ``[M, J]`` over the model's joints ``[M, Jm]``."""
@@ -140,12 +153,19 @@ class Samples:
     @cached_property
     def second_grid(self) -> Points:
         """The second look at the whole motion, shared as well: what one check needs finer, another mostly does too."""
-        return self.grid.halves(np.ones(len(self.grid), dtype=bool))
+        return self.grid.parts(np.ones(len(self.grid), dtype=bool), 2)
 
     def looks(self) -> Iterator[Points]:
         """Yield the shared looks, the coarse one first."""
         yield self.grid
         yield self.second_grid
+
+
+def _indices(values: list[int]) -> _Index:
+    """Return an index of these places; a slice where they follow each other, which is faster."""
+    if values and values == list(range(values[0], values[0] + len(values))):
+        return slice(values[0], values[0] + len(values))
+    return np.array(values, dtype=np.intp)
 
 
 class Points:
@@ -175,11 +195,12 @@ class Points:
         rows = slice(index, index + 1)
         return Points(self.samples, self.segment[rows], self.u[rows], self.half[rows])
 
-    def halves(self, chosen: npt.NDArray[np.bool_]) -> Points:
-        """Return the midpoints of both halves of the chosen intervals, in order of time."""
-        half = 0.5 * self.half[chosen]
-        u = np.stack((self.u[chosen] - half, self.u[chosen] + half), axis=1).ravel()
-        return Points(self.samples, np.repeat(self.segment[chosen], 2), u, np.repeat(half, 2))
+    def parts(self, chosen: npt.NDArray[np.bool_], count: int) -> Points:
+        """Return the midpoints of ``count`` parts of each chosen interval, in order of time."""
+        half = self.half[chosen] / count
+        offsets = 2.0 * np.arange(count) + 1.0 - count
+        u = (self.u[chosen][:, None] + half[:, None] * offsets).ravel()
+        return Points(self.samples, np.repeat(self.segment[chosen], count), u, np.repeat(half, count))
 
     @property
     def half_seconds(self) -> FloatArray:
@@ -257,6 +278,17 @@ class Points:
                 reach = np.minimum(reach, here + after * self.half_seconds[:, None])
             self._rates[link] = Rates(chain, bound, reach)
         return self._rates[link]
+
+    def square(self, tool: str) -> FloatArray:
+        """Return J·Jᵀ of a tool link, ``[M, 6, 6]``."""
+        chain = self.samples.sampler.chains[tool]
+        if not chain.plain:
+            whole = self.jacobian(tool)
+            result: FloatArray = whole @ np.swapaxes(whole, 1, 2)
+            return result
+        columns = self.columns(tool).jacobian
+        square: FloatArray = np.swapaxes(columns, 1, 2) @ columns
+        return square
 
     def jacobian(self, tool: str) -> FloatArray:
         """Return the geometric Jacobian of a tool link over the model's joints, ``[M, 6, Jm]``."""

@@ -77,7 +77,7 @@ class Motion:
     @cached_property
     def durations(self) -> FloatArray:
         """``float64 [S]`` segment lengths; a single point is one segment of length 0."""
-        return np.diff(self.times) if len(self.times) > 1 else np.zeros(1)
+        return self.times[1:] - self.times[:-1] if len(self.times) > 1 else np.zeros(1)
 
     @cached_property
     def polynomial(self) -> PiecewisePolynomial:
@@ -92,7 +92,7 @@ class Motion:
     @cached_property
     def finite(self) -> bool:
         """Whether the polynomials are: sums and products of finite numbers need not be."""
-        return bool(np.all(np.abs(self.unit(0)) < 1e300))
+        return bool((np.abs(self.unit(0)) < 1e300).all())
 
     @property
     def degree(self) -> int:

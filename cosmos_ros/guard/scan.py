@@ -80,6 +80,8 @@ def _scan(
         seen += len(points)
         value = clearance(points)
         allowance = rate(points) * points.half_seconds[:, None]
+        if (value - allowance >= -slack).all():  # mostly
+            break
         broken = _broken(value, slack)
         certified = (value - allowance >= -slack) | (allowance <= resolution)
         undecided = np.logical_not(certified.all(axis=1) | broken)
@@ -95,7 +97,7 @@ def _scan(
         if seen > MAX_INTERVALS:
             known = points.only(int(np.argmax(undecided)))
             break
-        points = samples.second_grid if points is samples.grid and known is None else points.halves(undecided)
+        points = samples.second_grid if points is samples.grid and known is None else points.parts(undecided, 4)
     return None if known is None else _refine(samples, clearance, known, slack)
 
 

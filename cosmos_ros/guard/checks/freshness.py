@@ -31,10 +31,12 @@ def present(trajectory: JointTrajectory, context: GuardContext) -> list[Violatio
     measured = context.measured
     if measured is None:
         return []
-    index = {name: k for k, name in enumerate(measured.names)}
-    missing = [joint for joint in trajectory.joint_names if joint not in index]
-    if missing:
-        return [Violation("stale_state", joint=joint, time=0.0, message="not in the joint state") for joint in missing]
+    if trajectory.joint_names != measured.names:
+        known = set(measured.names)
+        missing = [joint for joint in trajectory.joint_names if joint not in known]
+        if missing:
+            message = "not in the joint state"
+            return [Violation("stale_state", joint=joint, time=0.0, message=message) for joint in missing]
     finite = np.isfinite(measured.positions)
     if measured.velocities is not None:
         finite &= np.isfinite(measured.velocities)
@@ -43,7 +45,7 @@ def present(trajectory: JointTrajectory, context: GuardContext) -> list[Violatio
     return [
         Violation("nonfinite", joint=joint, time=0.0, message="in the joint state")
         for joint in trajectory.joint_names
-        if not finite[index[joint]]
+        if not finite[measured.names.index(joint)]
     ]
 
 

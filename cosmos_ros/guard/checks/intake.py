@@ -161,9 +161,9 @@ def lengths(trajectory: JointTrajectory) -> list[Violation]:
 
 def finite(trajectory: JointTrajectory) -> list[Violation]:
     """Return the places of numbers that are not finite, the earliest of each joint."""
+    fields = ("positions", "velocities", "accelerations")
     found = []
     seen: set[int] = set()
-    fields = ("positions", "velocities", "accelerations")
     for field in fields:
         values = getattr(trajectory, field)
         if values is None or np.isfinite(values).all():
@@ -189,7 +189,7 @@ def timing(trajectory: JointTrajectory, config: GuardConfig, *, bounded: bool) -
     times = trajectory.times_ns
     if times[0] < 0:
         return [_time(trajectory, 0, "negative time_from_start")]
-    steps = np.diff(times)
+    steps = times[1:] - times[:-1]
     stuck = np.flatnonzero(steps <= 0)
     if stuck.size:
         return [_time(trajectory, int(stuck[0]) + 1, "times do not increase")]

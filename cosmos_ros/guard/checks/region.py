@@ -30,16 +30,21 @@ def leaves(
     """
 
     def every(points: Points) -> FloatArray:
-        return np.stack([clearance(points.position(link)) for link in links], axis=1)
+        return beside([clearance(points.position(link)) for link in links])
 
     def rate(points: Points) -> FloatArray:
-        return np.stack([points.rates(link).speed for link in links], axis=1)
+        return beside([points.rates(link).speed for link in links])
 
     crossing = scan(samples, every, rate, resolution=RESOLUTION, slack=case.config.slack, recovery=case.config.recovery)
     if crossing is None:
         return None
     at = Points(samples, np.array([crossing.segment]), np.array([crossing.u]), np.zeros(1))
     return crossing, at.position(links[crossing.column])[0]
+
+
+def beside(columns: list[FloatArray]) -> FloatArray:
+    """Return ``[M, K]`` of K columns ``[M]``."""
+    return columns[0][:, None] if len(columns) == 1 else np.stack(columns, axis=1)
 
 
 def inside(box: Box, margin: float, position: FloatArray) -> FloatArray:

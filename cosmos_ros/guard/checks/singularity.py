@@ -13,9 +13,9 @@ from cosmos_ros.types import FloatArray
 RESOLUTION = 1e-4
 
 
-def singular_values(jacobian: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the smallest and largest singular value of Jacobians ``[M, 6, J]`` (m, rad, unweighted)."""
-    values = np.linalg.eigvalsh(jacobian @ np.swapaxes(jacobian, 1, 2))
+def singular_values(square: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the smallest and largest singular value of Jacobians (m, rad, unweighted) from J·Jᵀ ``[M, 6, 6]``."""
+    values = np.linalg.eigvalsh(square)
     return np.sqrt(np.maximum(values[:, 0], 0.0)), np.sqrt(np.maximum(values[:, -1], 0.0))
 
 
@@ -28,7 +28,7 @@ class Singularity:
         self.link, self.minimum, self.condition = link, minimum, condition
 
     def _clearance(self, points: Points) -> FloatArray:
-        least, most = singular_values(points.jacobian(self.link))
+        least, most = singular_values(points.square(self.link))
         columns = [least - self.minimum]
         if np.isfinite(self.condition):
             # Changes no faster than the singular values themselves.
@@ -37,9 +37,8 @@ class Singularity:
 
     def _certain(self, points: Points, allowance: FloatArray) -> bool:
         """Whether J·Jᵀ - c² is positive definite at every point: cheaper than its eigenvalues."""
-        jacobian = points.jacobian(self.link)
-        square = jacobian @ np.swapaxes(jacobian, 1, 2)
-        square[:, range(6), range(6)] -= ((self.minimum + allowance) ** 2)[:, None]
+        square = points.square(self.link).copy()
+        np.einsum("mii->mi", square)[...] -= ((self.minimum + allowance) ** 2)[:, None]
         try:
             np.linalg.cholesky(square)
         except np.linalg.LinAlgError:
@@ -65,7 +64,7 @@ class Singularity:
         if crossing is None:
             return []
         at = Points(samples, np.array([crossing.segment]), np.array([crossing.u]), np.zeros(1))
-        least, most = (float(v[0]) for v in singular_values(at.jacobian(self.link)))
+        least, most = (float(v[0]) for v in singular_values(at.square(self.link)))
         by_condition = crossing.column == 1
         return [
             Violation(

@@ -38,7 +38,7 @@ def jump(
     elif first.velocities is None and velocities is not None and implied and len(first.times_ns) > 1:
         step_ns = float(first.times_ns[1] - first.times_ns[0])
         speed = np.abs((first.positions[1] - first.positions[0]) * (NANOSECONDS / step_ns) - velocities)
-    if bool(np.all(step <= position + slack)) and bool(np.all(speed <= velocity + slack)):
+    if (step <= position + slack).all() and (speed <= velocity + slack).all():
         return []
     for joint in range(len(step)):
         for value, bound, kind in ((step[joint], position, "position"), (speed[joint], velocity, "velocity")):

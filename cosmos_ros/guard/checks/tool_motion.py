@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -44,7 +45,7 @@ def exceeds(
         resolution: See ``scan``.
     """
     slack, motion = case.config.slack, case.motion
-    if not np.isfinite(bound) or bool(np.all(ceiling <= bound + slack)):
+    if not math.isfinite(bound) or (ceiling <= bound + slack).all():
         return []
     crossing = scan(
         samples, lambda points: (bound - size(points))[:, None], lambda points: rate(points)[:, None],
