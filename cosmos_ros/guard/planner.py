@@ -26,6 +26,8 @@ _TIGHTER = 0.93
 _ALL = 0.9999
 # Measured speeds below this are noise, not motion, rad/s or m/s.
 _STILL = 0.02
+# How long after a trajectory's end a robot may still be on its way to the last point.
+_SETTLING_NS = 500_000_000
 
 
 class Planner:
@@ -179,9 +181,11 @@ class Planner:
         return JointTrajectory(executing.joint_names, context.now_ns, times, np.stack((at[0], at[0])))
 
     def _straight_stop(self, context: GuardContext) -> JointTrajectory | None:
-        measured = context.measured
+        measured, end = context.measured, context.moving_until_ns()
         if measured is None or measured.velocities is None:
             return None
+        if end is not None and measured.stamp_ns < end + _SETTLING_NS:
+            return None  # its speed is what was sent, seen late: by now the controller holds the last point
         known = [i for i, name in enumerate(measured.names) if name in self.checker.limits.joints]
         positions, speed = measured.positions[known], measured.velocities[known]
         if not np.isfinite(positions).all() or not np.isfinite(speed).all() or _still(speed, _STILL):

@@ -108,6 +108,7 @@ class Supervisor:
         self._others: dict[str, tuple[str, ...]] = {}
         self._listeners: dict[str, int] = {}
         self._e_stop = False
+        self._rivals_latched = False
 
     @property
     def executing(self) -> JointTrajectory | None:
@@ -169,7 +170,10 @@ class Supervisor:
         if self._others and self.state is State.ARMED:
             stop = self._brake(now_ns)
             self._enter(State.LATCHED, self._rivals())
+            self._rivals_latched = True
             return Output(send=stop, event=f"{self._rivals()}: braking")
+        if self._others and self.state is State.LATCHED and self._rivals_latched:
+            self.reason = self._rivals()  # a node just discovered may get its name, or company, only now
         return output
 
     def on_candidate(
@@ -204,6 +208,8 @@ class Supervisor:
                 return self._record(
                     replace(verdict, response=Response.REJECT, trajectory=None, violations=found, remaining=())
                 )
+        # Judging may take long on a busy machine, and a stop must begin where the robot is by then.
+        now_ns = max(now_ns, self._clock()) if self._clock is not None else now_ns
         output = self._record(verdict)
         if verdict.trajectory is not None:
             self.counters.consecutive_rejects = 0
@@ -246,9 +252,7 @@ class Supervisor:
         if output.event or self.state is not State.ARMED or not self.moving(now_ns):
             return output
         reason = self._lost(now_ns)
-        if not reason:
-            return output
-        if self._braking():
+        if not reason or self._braking():
             return output
         stop = self._brake(now_ns)
         if "follow" in reason:
@@ -390,6 +394,7 @@ class Supervisor:
 
     def _enter(self, state: State, reason: str) -> None:
         self.state, self.reason = state, reason
+        self._rivals_latched = False
 
     def _rivals(self) -> str:
         return "; ".join(f"{', '.join(names)} also publishes on {topic}" for topic, names in self._others.items())

@@ -141,7 +141,7 @@ class GuardNode(Node):
         for publisher in self._outputs.values():
             infos = self.get_publishers_info_by_topic(publisher.topic_name)
             owners = [(info.node_name, info.node_namespace) for info in infos]
-            rivals = [f"{space.rstrip('/')}/{name}" for name, space in owners if (name, space) != me]
+            rivals = [readable(name, space) for name, space in owners if (name, space) != me]
             rivals += [f"another {me[0]}"] * max(0, owners.count(me) - 1)
             others[publisher.topic_name] = sorted(rivals)
             listeners[publisher.topic_name] = publisher.get_subscription_count()
@@ -221,6 +221,11 @@ class GuardNode(Node):
         self._diagnostics.set("state", level, message, {"brakes": supervisor.counters.brakes})
         trouble = supervisor.trouble(self._now())
         self._diagnostics.set("joint states", ERROR if trouble else OK, trouble or "fresh")
+
+
+def readable(name: str, namespace: str) -> str:
+    """Return a node's full name; its endpoints may be discovered a moment before their node is."""
+    return "a node whose name is not known yet" if "UNKNOWN" in name else f"{namespace.rstrip('/')}/{name}"
 
 
 def only(trajectory: Trajectory, joints: Sequence[str]) -> Trajectory | None:

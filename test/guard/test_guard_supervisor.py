@@ -341,3 +341,45 @@ def test_a_fault_inside_the_guard_rejects_and_brakes(monkeypatch):
     assert output.verdict.first.limit == "internal"
     assert "ZeroDivisionError: a bug" in output.verdict.summary
     assert is_stop(output.send, sent, now)
+
+
+def test_a_stop_begins_when_judging_has_ended():
+    """On a busy machine judging takes long; the arm has moved on by then."""
+    now = NOW
+    one = Supervisor(joint_guard(), clock=lambda: now)
+    one.on_joint_state(at(NOW), NOW)
+    one.on_graph({"joint_trajectory": []}, {"joint_trajectory": 1}, NOW)
+    assert one.arm(NOW)[0]
+    sent = one.on_candidate(reach(0.4), NOW).send
+    assert sent is not None
+    follow(one, sent, NOW + 500 * MS)
+    now = NOW + 650 * MS
+    assert is_stop(one.on_candidate(reach(10.0), NOW + 500 * MS).send, sent, now)
+
+
+def test_a_late_joint_state_does_not_undo_a_finished_stop():
+    one, _, now = moving()
+    stop = one.on_candidate(reach(10.0), now).send
+    assert stop is not None
+    seen = motion_at(stop, now + 30 * MS)  # the last that was heard of the arm: still moving
+    assert np.abs(seen.velocities).max() > 0.05
+    one.on_joint_state(at(now + 30 * MS, seen.positions, seen.velocities), now + 30 * MS)
+    after = stop.stamp_ns + int(stop.times_ns[-1]) + 20 * MS
+    assert one.on_candidate(reach(10.0), after).send is None
+    # Much later such a speed is no echo any more.
+    long_after = after + 1000 * MS
+    one.on_joint_state(at(long_after, seen.positions, seen.velocities), long_after)
+    again = one.on_candidate(reach(10.0), long_after).send
+    assert again is not None and np.allclose(again.positions[0], seen.positions)
+
+
+def test_a_rival_may_get_its_name_later_and_the_reason_of_another_latch_stays():
+    one, _, now = moving()
+    one.on_graph({"joint_trajectory": ["someone"]}, {"joint_trajectory": 1}, now)
+    one.on_graph({"joint_trajectory": ["/guard2"]}, {"joint_trajectory": 1}, now)
+    assert one.state is State.LATCHED and one.reason == "/guard2 also publishes on joint_trajectory"
+    other = armed(latch_after=1)
+    other.on_candidate(reach(10.0), NOW)
+    assert other.state is State.LATCHED
+    other.on_graph({"joint_trajectory": ["/guard2"]}, {"joint_trajectory": 1}, NOW)
+    assert "rejections" in other.reason
