@@ -193,12 +193,12 @@ class Planner:
         names = tuple(measured.names[i] for i in known)
         bound = self.checker.table(names).acceleration * self.config.brake_scale
         stop_ns = round(max(stopping_time(speed, bound), self.config.minimum_step) * NANOSECONDS)
-        end = positions + 0.5 * (stop_ns / NANOSECONDS) * speed
+        goal = positions + 0.5 * (stop_ns / NANOSECONDS) * speed
         return JointTrajectory(
             names,
             context.now_ns,
             np.array([0, stop_ns], dtype=np.int64),
-            np.stack((positions, end)),
+            np.stack((positions, goal)),
             np.stack((speed, np.zeros_like(speed))),
         )
 
