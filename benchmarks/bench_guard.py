@@ -205,7 +205,9 @@ def main() -> int:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     embodiment = load_embodiment("franka")
     surroundings = replace(
-        surroundings_of(embodiment, minimum_singular_value=0.02),
+        surroundings_of(embodiment),
+        minimum_singular_value=0.02,
+        slow_singular_value=0.05,
         workspace=Box((-0.9, -0.9, -0.4), (0.9, 0.9, 1.3)),
         minimum_z=-0.35,
     )

@@ -9,9 +9,10 @@ import numpy as np
 from cosmos_ros.guard.checks import freshness, intake
 from cosmos_ros.guard.checks.base import Case
 from cosmos_ros.guard.checks.effort import Effort, InverseDynamics
+from cosmos_ros.guard.checks.singularity import Singularity
 from cosmos_ros.guard.checks.start import commanded_at
 from cosmos_ros.guard.config import GuardConfig
-from cosmos_ros.guard.context import GuardContext
+from cosmos_ros.guard.context import GuardContext, in_order
 from cosmos_ros.guard.motion import Knot, Motion, make_motion
 from cosmos_ros.guard.setup import joint_checks, model_checks
 from cosmos_ros.guard.table import LimitTable, limit_table
@@ -63,6 +64,7 @@ class Checker:
         if config.enabled("effort") and dynamics is not None:
             extra = (*extra, Effort(dynamics))
         self.checks = tuple(check for check in (*joint_checks(), *extra) if config.enabled(check.name))
+        self.singularities = tuple(c for c in self.checks if isinstance(c, Singularity) and c.thresholds.slows)
         self._tables: dict[tuple[str, ...], LimitTable] = {}
         self._named: set[tuple[str, ...]] = set()
 
@@ -144,10 +146,9 @@ class Checker:
         commanded = commanded_at(context, trajectory.joint_names, context.now_ns)
         if commanded is not None:
             return Knot(time, *commanded)
-        order = [measured.names.index(name) for name in trajectory.joint_names]
-        positions = measured.positions[order]
-        # Continuous joints: the turn nearest to the first point, whatever the encoder counts.
-        turns = np.round((trajectory.positions[0] - positions) / (2.0 * np.pi))
-        positions = np.where(table.continuous, positions + 2.0 * np.pi * turns, positions)
-        velocities = np.zeros_like(positions) if measured.velocities is None else measured.velocities[order]
-        return Knot(time, positions, velocities)
+        positions, velocities = in_order(measured, trajectory.joint_names)
+        if table.continuous.any():
+            # The turn nearest to the first point, whatever the encoder counts.
+            turns = np.round((trajectory.positions[0] - positions) / (2.0 * np.pi))
+            positions = np.where(table.continuous, positions + 2.0 * np.pi * turns, positions)
+        return Knot(time, positions, np.zeros_like(positions) if velocities is None else velocities)

@@ -37,7 +37,16 @@ OPTIONAL_CHECKS = (
 
 # What slowing the motion down cures: everything that is a time derivative.
 CURED_BY_TIME = frozenset(
-    ("velocity", "acceleration", "jerk", "effort", "cartesian_speed", "rotational_speed", "cartesian_acceleration")
+    (
+        "velocity",
+        "acceleration",
+        "jerk",
+        "effort",
+        "cartesian_speed",
+        "rotational_speed",
+        "cartesian_acceleration",
+        "singularity_speed",
+    )
 )
 
 # What stopping before it cures: everything that depends on the configuration alone.
@@ -82,6 +91,7 @@ class Surroundings:
         minimum_z: Height of the table plane; -inf for none.
         minimum_singular_value: Halt threshold of the smallest singular value of the tool's 6×n Jacobian (m, rad).
         maximum_condition_number: Halt threshold of its condition number; inf for none.
+        slow_singular_value, slow_condition_number: From where on towards these the arm must be slower.
         capsules: The arm's shape; none switches self-collision off.
         collision_pairs: Index pairs into ``capsules`` that are held apart.
     """
@@ -92,6 +102,8 @@ class Surroundings:
     minimum_z: float = -inf
     minimum_singular_value: float = 0.0
     maximum_condition_number: float = inf
+    slow_singular_value: float = 0.0
+    slow_condition_number: float = inf
     capsules: tuple[Capsule, ...] = ()
     collision_pairs: tuple[tuple[int, int], ...] = ()
 

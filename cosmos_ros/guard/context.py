@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cosmos_ros.types import NANOSECONDS, JointState, JointTrajectory
+from cosmos_ros.types import NANOSECONDS, FloatArray, JointState, JointTrajectory
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,14 @@ class GuardContext:
         """Absolute time at which the executed trajectory comes to rest for good, None without one."""
         executing = self.executing
         return None if executing is None else executing.stamp_ns + rest_from(executing)
+
+
+def in_order(state: JointState, names: tuple[str, ...]) -> tuple[FloatArray, FloatArray | None]:
+    """Return a state's positions and velocities (None without them) in an order of joints that it has."""
+    if state.names == names:
+        return state.positions, state.velocities
+    order = [state.names.index(name) for name in names]
+    return state.positions[order], None if state.velocities is None else state.velocities[order]
 
 
 def rest_from(trajectory: JointTrajectory) -> int:

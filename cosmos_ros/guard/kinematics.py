@@ -24,6 +24,7 @@ from cosmos_ros.types import FloatArray, JointState
 # Longest interval of the first look, s; it is shared by all checks, and certifies most motions.
 FIRST_STEP = 1.0 / 14.0
 _HALVES = 0.5 ** np.arange(6)
+_NEXT, _LAST = np.array([1, 2, 0]), np.array([2, 0, 1])
 
 
 _Index = slice | npt.NDArray[np.intp]
@@ -31,10 +32,7 @@ _Index = slice | npt.NDArray[np.intp]
 
 def cross(a: FloatArray, b: FloatArray) -> FloatArray:
     """Return a × b of vectors ``[..., 3]``; several times faster than numpy's on short arrays."""
-    result = np.empty(np.broadcast_shapes(a.shape, b.shape))
-    result[..., 0] = a[..., 1] * b[..., 2] - a[..., 2] * b[..., 1]
-    result[..., 1] = a[..., 2] * b[..., 0] - a[..., 0] * b[..., 2]
-    result[..., 2] = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+    result: FloatArray = a.take(_NEXT, -1) * b.take(_LAST, -1) - a.take(_LAST, -1) * b.take(_NEXT, -1)
     return result
 
 

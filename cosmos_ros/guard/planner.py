@@ -207,8 +207,12 @@ class Planner:
     ) -> retime.Path:
         """Lay a motion on a grid with all limits on its run."""
         sampler, tools = self.checker.sampler, self.checker.limits.cartesian
-        samples = None if sampler is None or not tools else sampler.samples(motion, context.measured)
-        return retime.make_path(motion, self.config, begin=begin, keep=keep, scale=scale, tools=tools, samples=samples)
+        # A stop is slower anyway, and must exist.
+        near = self.checker.singularities if begin is None else ()
+        samples = None if sampler is None or not (tools or near) else sampler.samples(motion, context.measured)
+        return retime.make_path(
+            motion, self.config, begin=begin, keep=keep, scale=scale, tools=tools, singularities=near, samples=samples
+        )
 
 
 def held(trajectory: JointTrajectory, until_ns: int, shortest_ns: int) -> JointTrajectory:

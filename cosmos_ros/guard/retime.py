@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cosmos_ros.guard.checks.position_dependent import upper_bound
+from cosmos_ros.guard.checks.singularity import Singularity
 from cosmos_ros.guard.config import GuardConfig
 from cosmos_ros.guard.kinematics import Points, Samples
 from cosmos_ros.guard.motion import Motion
@@ -61,6 +62,7 @@ def make_path(
     keep: float = 0.0,
     scale: float = 1.0,
     tools: tuple[CartesianLimits, ...] = (),
+    singularities: tuple[Singularity, ...] = (),
     samples: Samples | None = None,
 ) -> Path:
     """Lay a motion on a grid.
@@ -72,6 +74,7 @@ def make_path(
         keep: Seconds from there on that are run as commanded, if the path moves there.
         scale: Part of the bounds on accelerations that may be used.
         tools: Bounds on the tools' speeds and accelerations.
+        singularities: Postures to be slow near.
         samples: Kinematics along the motion, for these.
     """
     times = motion.times
@@ -108,6 +111,10 @@ def make_path(
         inside = Points(samples, segment, left, np.zeros(len(left)))
         last = Points(samples, segment[-1:], right[-1:], np.zeros(1))
         ends = Points(samples, segment, right, np.zeros(len(right)))
+        for singularity in singularities:
+            share = np.concatenate((singularity.share(inside), singularity.share(last)))[:, None]
+            slow = _ceiling(np.abs(tangents), share * motion.table.velocity).min(axis=1)
+            ceiling = np.minimum(ceiling, slow)
         for tool in tools:
             both = np.concatenate((inside.twist(tool.tool_link), last.twist(tool.tool_link)))
             ceiling = np.minimum(ceiling, _tool_ceiling(both, tool, config))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import inf, isfinite
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from cosmos_ros.errors import GuardError
 from cosmos_ros.guard.checks.acceleration import Acceleration
 from cosmos_ros.guard.checks.base import Check
@@ -14,7 +16,7 @@ from cosmos_ros.guard.checks.mimic import Mimic
 from cosmos_ros.guard.checks.position import Position
 from cosmos_ros.guard.checks.region import KeepOut, Plane, Workspace
 from cosmos_ros.guard.checks.self_collision import SelfCollision
-from cosmos_ros.guard.checks.singularity import Singularity
+from cosmos_ros.guard.checks.singularity import Singularity, Thresholds
 from cosmos_ros.guard.checks.start import StartDiscontinuity
 from cosmos_ros.guard.checks.tool_motion import CartesianAcceleration, CartesianSpeed, RotationalSpeed
 from cosmos_ros.guard.checks.units import Uncertainty, Units
@@ -59,8 +61,14 @@ def model_checks(
         checks.append(KeepOut(links, around.keep_out))
     if isfinite(around.minimum_z):
         checks.append(Plane(links, around.minimum_z))
-    if around.minimum_singular_value > 0.0 or isfinite(around.maximum_condition_number):
-        checks += [Singularity(link, around.minimum_singular_value, around.maximum_condition_number) for link in links]
+    thresholds = Thresholds(
+        around.minimum_singular_value,
+        around.slow_singular_value,
+        around.maximum_condition_number,
+        around.slow_condition_number,
+    )
+    if thresholds.halts or thresholds.slows:
+        checks += [Singularity(link, thresholds) for link in links if model is None or moves_freely(model, link)]
     checks = [check for check in checks if config.enabled(check.name)]
     collides = bool(around.collision_pairs) and config.enabled("self_collision")
     if not checks and not collides:
@@ -74,10 +82,14 @@ def model_checks(
     return tuple(checks), Sampler(model, [*tools, *links], links, around.capsules if collides else ())
 
 
-def surroundings_of(
-    embodiment: Embodiment, *, minimum_singular_value: float = 0.0, maximum_condition_number: float = inf
-) -> Surroundings:
-    """Return box, table and capsules as the embodiment gives them."""
+def moves_freely(model: RobotModel, link: str) -> bool:
+    """Whether a link has six degrees of freedom somewhere; one with fewer (a head) is singular everywhere."""
+    postures = np.random.default_rng(0).uniform(-1.0, 1.0, (8, len(model.joint_names)))
+    return any(np.linalg.matrix_rank(model.jacobian(posture, link), tol=1e-6) == 6 for posture in postures)
+
+
+def surroundings_of(embodiment: Embodiment) -> Surroundings:
+    """Return box, table and capsules as the embodiment gives them; no thresholds of singularity."""
     workspace, collision = embodiment.spec.workspace, embodiment.spec.collision
     box, height = workspace.box, workspace.table_height
     capsules: tuple[Capsule, ...] = ()
@@ -91,8 +103,6 @@ def surroundings_of(
         if box is None
         else Box((box.lower[0], box.lower[1], box.lower[2]), (box.upper[0], box.upper[1], box.upper[2])),
         minimum_z=-inf if height is None else float(height),
-        minimum_singular_value=minimum_singular_value,
-        maximum_condition_number=maximum_condition_number,
         capsules=capsules,
         collision_pairs=tuple(embodiment.collision_pairs()),
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from math import inf
 from typing import Any
 
 import numpy as np
@@ -62,11 +61,7 @@ class GuardNode(Node):
         self._controllers = embodiment.controllers
         config = guard_config(
             values,
-            surroundings_of(
-                embodiment,
-                minimum_singular_value=values["minimum_singular_value"],
-                maximum_condition_number=values["maximum_condition_number"] or inf,
-            ),
+            surroundings_of(embodiment),
             tuple(joints for _, joints in self._controllers),
         )
         self._limits = embodiment.limits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import inf
 from typing import Any
 
@@ -41,6 +42,10 @@ def parameters() -> list[Parameter]:
             "minimum_singular_value", 0.02,
             "Smallest singular value of the tool's Jacobian (m, rad) that is let through.", 0.0, 1.0, read_only=True,
         ),
+        Parameter(
+            "slow_singular_value", 0.05,
+            "Smallest singular value of it from where on the arm must be slower; 0: never.", 0.0, 1.0, read_only=True,
+        ),
         Parameter("max_state_age", 0.2, "Oldest joint state a judgement may rest on, s.", 0.01, 10.0, read_only=True),
         Parameter("max_stamp_age", 0.5, "How far a start may lie in the past, s.", 0.0, 60.0, read_only=True),
         Parameter("max_stamp_lead", 1.0, "How far a start may lie in the future, s.", 0.0, 60.0, read_only=True),
@@ -75,6 +80,10 @@ def parameters() -> list[Parameter]:
             "maximum_condition_number", 0.0, "Largest condition number of the tool's Jacobian; 0: any.", 0.0, 1e6,
             read_only=True,
         ),
+        Parameter(
+            "slow_condition_number", 0.0, "Condition number of it from where on the arm must be slower; 0: never.",
+            0.0, 1e6, read_only=True,
+        ),
         Parameter("recovery", True, "Let a joint outside its bound move, inwards only.", read_only=True),
         Parameter("brake_scale", 0.9, "Part of the acceleration bound that braking uses.", 0.05, 1.0, read_only=True),
         Parameter(
@@ -106,8 +115,14 @@ def guard_config(
         "tracking_tolerance", "end_velocity_tolerance", "mimic_tolerance", "allow_slow_down", "allow_truncate",
         "max_time_scale", "linear_ends", "recovery", "brake_scale",
         "reaction_time", "hold_time",
-        "hold_time",
     )  # fmt: skip
+    surroundings = replace(
+        surroundings,
+        minimum_singular_value=values["minimum_singular_value"],
+        slow_singular_value=values["slow_singular_value"],
+        maximum_condition_number=values["maximum_condition_number"] or inf,
+        slow_condition_number=values["slow_condition_number"] or inf,
+    )
     return GuardConfig(
         checks=frozenset(name for name in OPTIONAL_CHECKS if values[f"check.{name}"]),
         max_uncertainty=values["max_uncertainty"] or inf,

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("cosmos_ros", "embodiments", "config", "test", "pyproject.toml")
 TESTS = (
     "test_guard_checks.py", "test_guard_supervisor.py", "test_guard_responses.py", "test_guard_extrema.py",
-    "test_guard_conformance.py", "test_guard_model.py", "test_guard_cases.py", "test_guard_recordings.py",
+    "test_guard_conformance.py", "test_guard_model.py", "test_guard_singularity.py", "test_guard_cases.py", "test_guard_recordings.py",
     "test_guard_properties.py",
 )  # fmt: skip
 GUARD = "cosmos_ros/guard"
@@ -56,7 +56,12 @@ LINES: tuple[tuple[str, str, str], ...] = (
     ("checks/self_collision.py", "result: FloatArray = apart - self._radii", "result: FloatArray = apart"),
     ("checks/self_collision.py", "t = ((ab * s + bg) / np.maximum(bb, tiny)).clip(0.0, 1.0)", "t = (ab * s + bg) / np.maximum(bb, tiny)"),
     ("checks/region.py", "low, high = np.array(box.minimum) + margin", "low, high = np.array(box.minimum) - margin"),
-    ("checks/singularity.py", "[...] -= ((self.minimum", "[...] += ((self.minimum"),
+    ("checks/singularity.py", "[...] -= (least**2)", "[...] += (least**2)"),
+    ("checks/singularity.py", "steep * change + usage.rate[points.segment]", "0.0 * change"),
+    ("checks/singularity.py", "return halted + self._slow(case)", "return halted"),
+    ("checks/singularity.py", "return np.maximum(share, LEAST_SHARE)", "return np.maximum(share, 0.5)"),
+    ("retime.py", "ceiling = np.minimum(ceiling, slow)", "pass"),
+    ("setup.py", "if model is None or moves_freely(model, link)", ""),
     ("checks/tool_motion.py", "if not math.isfinite(bound) or (ceiling <= bound + slack).all():", "if True:"),
     ("kinematics.py", "reach = np.minimum(reach, here + after * self.half_seconds[:, None])", "reach = 0.1 * here"),
     ("kinematics.py", "rate[..., :3] += own", "pass"),

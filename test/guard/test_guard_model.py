@@ -3,73 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
 import pytest
 from guard_support import HOME, JOINT_CHECKS, NOW, PANDA, context, dense, panda_limits, reach, state, times_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from model_support import CAPSULES, ONE, PAIRS, TIP, find, model, with_tool
 
 from cosmos_ros.errors import GuardError
-from cosmos_ros.guard import Box, Capsule, Guard, GuardConfig, GuardContext, Response, Surroundings, Violation
+from cosmos_ros.guard import Box, Guard, GuardConfig, GuardContext, Response, Surroundings, Violation
 from cosmos_ros.guard.chain import make_chain
 from cosmos_ros.guard.checker import Checker
 from cosmos_ros.guard.checks.effort import Effort, PinocchioDynamics
 from cosmos_ros.guard.checks.region import beyond, inside
 from cosmos_ros.guard.checks.self_collision import segment_distance
-from cosmos_ros.guard.checks.singularity import singular_values
 from cosmos_ros.guard.config import OPTIONAL_CHECKS
 from cosmos_ros.guard.kinematics import Points, Sampler
 from cosmos_ros.guard.motion import make_motion
 from cosmos_ros.guard.table import limit_table
-from cosmos_ros.kinematics import RobotModel
-from cosmos_ros.limits import CartesianLimits, RobotLimits
+from cosmos_ros.limits import RobotLimits
 from cosmos_ros.resources import resource
 from cosmos_ros.types import JointTrajectory
-
-TIP = "panda_link8"
-ONE = np.eye(7)
-
-# Bounding capsules of the Panda's links, with the rule that links closer than three apart are not held apart.
-CAPSULES = (
-    Capsule("panda_link0", (-0.075, 0.0, 0.06), "x", 0.06, 0.03),
-    Capsule("panda_link1", (0.0, 0.0, -0.1915), "z", 0.06, 0.283),
-    Capsule("panda_link2", (0.0, 0.0, 0.0), "z", 0.06, 0.12),
-    Capsule("panda_link3", (0.0, 0.0, -0.145), "z", 0.06, 0.15),
-    Capsule("panda_link4", (0.0, 0.0, 0.0), "z", 0.06, 0.12),
-    Capsule("panda_link5", (0.0, 0.0, -0.26), "z", 0.06, 0.1),
-    Capsule("panda_link5", (0.0, 0.08, -0.13), "z", 0.025, 0.14),
-    Capsule("panda_link6", (0.0, 0.0, -0.03), "z", 0.05, 0.08),
-    Capsule("panda_hand", (0.0, 0.0, 0.04), "y", 0.04, 0.1),
-    Capsule("panda_hand", (0.0, 0.0, 0.1), "y", 0.02, 0.1),
-)
-PLACES = (0, 1, 2, 3, 4, 5, 5, 6, 8, 8)
-PAIRS = tuple((a, b) for a in range(10) for b in range(a + 1, 10) if PLACES[b] - PLACES[a] >= 3)
-
-
-@lru_cache(maxsize=8)
-def model(robot: str = "panda", backend: str = "auto") -> RobotModel:
-    return RobotModel.from_urdf(resource("embodiments", "urdf", f"{robot}.urdf"), backend=backend)
-
-
-def with_tool(**bounds: float) -> RobotLimits:
-    return replace(panda_limits(), cartesian=(CartesianLimits(TIP, **bounds),))
-
-
-def find(
-    trajectory: JointTrajectory,
-    kind: str,
-    limits: RobotLimits | None = None,
-    start: np.ndarray = HOME,
-    **around: object,
-) -> list[Violation]:
-    settings_ = {k: around.pop(k) for k in ("workspace_margin", "collision_margin", "recovery", "cartesian_scale")
-                 if k in around}  # fmt: skip
-    surroundings = Surroundings(links=(TIP,), **around)
-    config = GuardConfig(checks=frozenset({kind}), surroundings=surroundings, **settings_)
-    checker = Checker(limits or panda_limits(), config, model())
-    return list(checker.check(trajectory, context(start)).violations)
 
 
 def tool_twists(trajectory: JointTrajectory, rate: float = 2000.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -302,51 +257,6 @@ def test_truncates_before_the_table() -> None:
     verdict = guard.judge(trajectory, context())
     assert verdict.response is Response.TRUNCATE, verdict.summary
     assert tip_path(verdict.trajectory)[1][:, 2].min() >= 0.41 - 1e-4
-
-
-# -- singularity -----------------------------------------------------------------------------------------------------
-
-
-def straighten() -> JointTrajectory:
-    """The elbow of the Panda straightens: joint 4 from home towards its upper bound."""
-    return reach(ONE[3] * 2.2, duration=3.0, points=46)
-
-
-def test_singular_values_are_those_of_numpy() -> None:
-    jacobians = np.random.default_rng(0).normal(size=(20, 6, 7))
-    least, most = singular_values(jacobians @ jacobians.swapaxes(1, 2))
-    exact = np.linalg.svd(jacobians, compute_uv=False)
-    assert np.allclose(least, exact[:, -1]) and np.allclose(most, exact[:, 0])
-
-
-def test_smallest_singular_value() -> None:
-    trajectory = straighten()
-    samples = dense(trajectory, 500.0)
-    pad = len(model().joint_names) - 7
-    values = np.array(
-        [np.linalg.svd(model().jacobian(np.pad(q, (0, pad)), TIP), compute_uv=False)[-1] for q in samples.positions]
-    )
-    threshold = 0.5 * (values[0] + values.min())
-    found = find(trajectory, "singularity", minimum_singular_value=threshold)[0]
-    assert found.time == pytest.approx(samples.seconds[np.argmax(values < threshold)], abs=5e-3)
-    assert found.value == pytest.approx(threshold, abs=1e-4) and "smallest singular value" in found.message
-    assert not find(trajectory, "singularity", minimum_singular_value=values.min() - 1e-3)
-    assert not find(reach(0.05), "singularity", minimum_singular_value=0.01)
-
-
-def test_condition_number() -> None:
-    found = find(straighten(), "singularity", maximum_condition_number=17.0)[0]
-    assert found.bound == 17.0 and found.value == pytest.approx(17.0, abs=0.1) and "condition number" in found.message
-    assert not find(reach(0.05), "singularity", maximum_condition_number=17.0)
-
-
-def test_leaving_a_singular_posture_is_allowed() -> None:
-    start = HOME.copy()
-    start[3] = -0.6  # shoulder, elbow and wrist are in line at -0.467
-    away, closer = reach(ONE[3] * -1.0, start=start, duration=2.0), reach(ONE[3] * 0.05, start=start, duration=2.0)
-    assert not find(away, "singularity", start=start, minimum_singular_value=0.15)
-    assert find(closer, "singularity", start=start, minimum_singular_value=0.15)
-    assert find(away, "singularity", start=start, minimum_singular_value=0.15, recovery=False)
 
 
 # -- self-collision --------------------------------------------------------------------------------------------------

@@ -19,6 +19,8 @@ class EndVelocity:
         if motion.velocities is None:
             return []
         speed = motion.velocities[-1]
+        if (np.abs(speed) <= tolerance + case.config.slack).all():
+            return []
         last = len(motion.trajectory.times_ns) - 1
         return [
             Violation(

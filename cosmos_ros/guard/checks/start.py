@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cosmos_ros.guard.checks.base import Case
-from cosmos_ros.guard.context import GuardContext
+from cosmos_ros.guard.context import GuardContext, in_order
 from cosmos_ros.guard.verdict import Violation
 from cosmos_ros.trajectory.splice import motion_at
 from cosmos_ros.types import NANOSECONDS, FloatArray
@@ -82,9 +82,7 @@ class StartDiscontinuity:
         measured = context.measured
         if measured is None:
             return []
-        order = [measured.names.index(name) for name in motion.names]
-        positions = measured.positions[order]
-        velocities = None if measured.velocities is None else measured.velocities[order]
+        positions, velocities = in_order(measured, motion.names)
         commanded = commanded_at(context, motion.names, start_ns(case))
         if commanded is None:
             if motion.offset:  # it moves there from the measured state, within the other limits

@@ -1,0 +1,59 @@
+"""The Panda with its kinematics, and one check at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+from guard_support import HOME, context, panda_limits
+
+from cosmos_ros.guard import Capsule, GuardConfig, Surroundings, Violation
+from cosmos_ros.guard.checker import Checker
+from cosmos_ros.kinematics import RobotModel
+from cosmos_ros.limits import CartesianLimits, RobotLimits
+from cosmos_ros.resources import resource
+from cosmos_ros.types import JointTrajectory
+
+TIP = "panda_link8"
+ONE = np.eye(7)
+
+# Bounding capsules of the Panda's links, with the rule that links closer than three apart are not held apart.
+CAPSULES = (
+    Capsule("panda_link0", (-0.075, 0.0, 0.06), "x", 0.06, 0.03),
+    Capsule("panda_link1", (0.0, 0.0, -0.1915), "z", 0.06, 0.283),
+    Capsule("panda_link2", (0.0, 0.0, 0.0), "z", 0.06, 0.12),
+    Capsule("panda_link3", (0.0, 0.0, -0.145), "z", 0.06, 0.15),
+    Capsule("panda_link4", (0.0, 0.0, 0.0), "z", 0.06, 0.12),
+    Capsule("panda_link5", (0.0, 0.0, -0.26), "z", 0.06, 0.1),
+    Capsule("panda_link5", (0.0, 0.08, -0.13), "z", 0.025, 0.14),
+    Capsule("panda_link6", (0.0, 0.0, -0.03), "z", 0.05, 0.08),
+    Capsule("panda_hand", (0.0, 0.0, 0.04), "y", 0.04, 0.1),
+    Capsule("panda_hand", (0.0, 0.0, 0.1), "y", 0.02, 0.1),
+)
+PLACES = (0, 1, 2, 3, 4, 5, 5, 6, 8, 8)
+PAIRS = tuple((a, b) for a in range(10) for b in range(a + 1, 10) if PLACES[b] - PLACES[a] >= 3)
+
+
+@lru_cache(maxsize=8)
+def model(robot: str = "panda", backend: str = "auto") -> RobotModel:
+    return RobotModel.from_urdf(resource("embodiments", "urdf", f"{robot}.urdf"), backend=backend)
+
+
+def with_tool(**bounds: float) -> RobotLimits:
+    return replace(panda_limits(), cartesian=(CartesianLimits(TIP, **bounds),))
+
+
+def find(
+    trajectory: JointTrajectory,
+    kind: str,
+    limits: RobotLimits | None = None,
+    start: np.ndarray = HOME,
+    **around: object,
+) -> list[Violation]:
+    settings_ = {k: around.pop(k) for k in ("workspace_margin", "collision_margin", "recovery", "cartesian_scale")
+                 if k in around}  # fmt: skip
+    surroundings = Surroundings(links=(TIP,), **around)
+    config = GuardConfig(checks=frozenset({kind}), surroundings=surroundings, **settings_)
+    checker = Checker(limits or panda_limits(), config, model())
+    return list(checker.check(trajectory, context(start)).violations)
