@@ -162,7 +162,7 @@ def predict_nodes(values: Mapping[str, str]) -> list[NodeSpec]:
             "cosmos_ros.nodes.guard_node",
             "guard",
             "guard.yaml",
-            {**shared, "dry_run": values["dry_run"] == "true"},
+            {**shared, "cameras": values["cameras"], "dry_run": values["dry_run"] == "true"},
             (("action_trajectory", "predictor/action_trajectory"),),
         ),
         *viewer_nodes(values, shared),

@@ -7,75 +7,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import Enum
+from dataclasses import replace
 
 import numpy as np
 
+from cosmos_ros.guard.cameras import Cameras
 from cosmos_ros.guard.checks.start import commanded_at
 from cosmos_ros.guard.context import GuardContext
 from cosmos_ros.guard.guard import Guard
+from cosmos_ros.guard.neighbours import Neighbours
+from cosmos_ros.guard.states import Counters, Output, State, SupervisorConfig
 from cosmos_ros.guard.verdict import Response, Verdict, Violation
 from cosmos_ros.types import NANOSECONDS, JointState, JointTrajectory
-
-
-class State(str, Enum):
-    """What the guard lets through."""
-
-    DISARMED = "disarmed"
-    ARMED = "armed"
-    LATCHED = "latched"
-    E_STOP = "e-stop"
-
-
-@dataclass(frozen=True)
-class SupervisorConfig:
-    """Policies beyond a single trajectory.
-
-    Attributes:
-        silence_timeout: Seconds without a candidate after which a motion being executed is braked.
-        clock_jump: Seconds by which time may run backwards before that counts as a jump.
-        latch_after: Consecutive rejections that latch the guard; 0 never latches.
-        brake_on_reject: Brake what is being executed when a candidate is rejected; otherwise it runs to its end.
-        never_arm: Refuse to be armed (dry run).
-        require_controllers: Refuse to be armed while nobody listens on a controller's topic.
-        max_judging_delay: Seconds by which judging may end after the trajectory was to begin: a controller that gets
-            it later jumps into its middle.
-    """
-
-    silence_timeout: float = 1.0
-    clock_jump: float = 0.1
-    latch_after: int = 10
-    brake_on_reject: bool = True
-    never_arm: bool = False
-    require_controllers: bool = True
-    max_judging_delay: float = 0.02
-
-
-@dataclass(frozen=True)
-class Output:
-    """What the node has to publish.
-
-    Attributes:
-        send: To the controllers; only ever set while armed, or to bring the robot to rest.
-        would_send: What an armed guard would have sent.
-        verdict: The judgement, when a candidate was judged.
-        event: What happened, one line; empty when nothing did.
-    """
-
-    send: JointTrajectory | None = None
-    would_send: JointTrajectory | None = None
-    verdict: Verdict | None = None
-    event: str = ""
-
-
-@dataclass
-class Counters:
-    """How often each response was given, and how often the guard braked."""
-
-    responses: dict[str, int] = field(default_factory=lambda: {r.value: 0 for r in Response})
-    brakes: int = 0
-    consecutive_rejects: int = 0
 
 
 class Supervisor:
@@ -105,8 +48,8 @@ class Supervisor:
         self._source_stamp: int | None = None
         self._last_candidate_ns: int | None = None
         self._now: int | None = None
-        self._others: dict[str, tuple[str, ...]] = {}
-        self._listeners: dict[str, int] = {}
+        self._neighbours = Neighbours()
+        self.cameras = Cameras()
         self._e_stop = False
         self._rivals_latched = False
 
@@ -165,15 +108,21 @@ class Supervisor:
     def on_graph(self, others: Mapping[str, Sequence[str]], listeners: Mapping[str, int], now_ns: int) -> Output:
         """Take who else publishes to the controllers' topics, and how many listen on each."""
         output = self._advance(now_ns)
-        self._others = {topic: tuple(names) for topic, names in others.items() if names}
-        self._listeners = dict(listeners)
-        if self._others and self.state is State.ARMED:
+        self._neighbours.look(others, listeners)
+        rivals = self._neighbours.rivals
+        if rivals and self.state is State.ARMED:
             stop = self._brake(now_ns)
-            self._enter(State.LATCHED, self._rivals())
+            self._enter(State.LATCHED, rivals)
             self._rivals_latched = True
-            return Output(send=stop, event=f"{self._rivals()}: braking")
-        if self._others and self.state is State.LATCHED and self._rivals_latched:
-            self.reason = self._rivals()  # a node just discovered may get its name, or company, only now
+            return Output(send=stop, event=f"{rivals}: braking")
+        if rivals and self.state is State.LATCHED and self._rivals_latched:
+            self.reason = rivals  # a node just discovered may get its name, or company, only now
+        return output
+
+    def on_camera(self, name: str, stamp_ns: int, now_ns: int) -> Output:
+        """Take the stamp of a camera's newest image."""
+        output = self._advance(now_ns)
+        self.cameras.heard(name, stamp_ns)
         return output
 
     def on_candidate(
@@ -191,6 +140,8 @@ class Supervisor:
         self._last_candidate_ns = now_ns
         if not isinstance(trajectory, JointTrajectory):
             verdict = Verdict(Response.REJECT, None, tuple(trajectory), stamp_ns=stamp_ns)
+        elif (stale := self.cameras.stale(now_ns, self.config.max_camera_age)) is not None:
+            verdict = Verdict(Response.REJECT, None, (stale,), stamp_ns=trajectory.stamp_ns)
         elif (
             trajectory.stamp_ns and self._source_stamp is not None
             and self.moving(now_ns) and trajectory.stamp_ns < self._source_stamp
@@ -266,6 +217,8 @@ class Supervisor:
         age = context.state_age
         if age is None or age > config.max_state_age:
             return "no joint state" if age is None else f"joint state is {age:.2f} s old"
+        if blind := self._blind(now_ns):
+            return blind
         if self._last_candidate_ns is not None:
             silence = (now_ns - self._last_candidate_ns) / NANOSECONDS
             if silence > self.config.silence_timeout:
@@ -280,6 +233,10 @@ class Supervisor:
                         if not error <= config.tracking_tolerance:
                             return f"{name} does not follow: {error:.3f} from where it was sent"
         return ""
+
+    def _blind(self, now_ns: int) -> str:
+        stale = self.cameras.stale(now_ns, self.config.max_camera_age)
+        return "" if stale is None else f"{stale.message}: {stale.value:.2f} s"
 
     def arm(self, now_ns: int) -> tuple[bool, str]:
         """Arm, or say why not."""
@@ -300,13 +257,9 @@ class Supervisor:
             return "the e-stop is pressed"
         if self.state is State.E_STOP or self.state is State.LATCHED:
             return f"latched ({self.reason}); reset first"
-        if self._others:
-            return self._rivals()
-        silent = sorted(topic for topic, count in self._listeners.items() if not count)
-        if silent and self.config.require_controllers:
-            return f"no controller listens on {', '.join(silent)}"
-        if not self._listeners:
-            return "the controllers' topics have not been looked at yet"
+        around = self._neighbours.refusal(require_controllers=self.config.require_controllers)
+        if around:
+            return around
         if self.bad_state:
             return self.bad_state
         age = self.context(now_ns).state_age
@@ -319,7 +272,7 @@ class Supervisor:
         missing = [n for n in self.guard.limits.required_joints if self._measured and n not in self._measured.names]
         if missing:
             return f"joints {', '.join(missing)} are not in the joint state"
-        return ""
+        return self._blind(now_ns)
 
     def refusal_kind(self, now_ns: int) -> str:
         """Return the refusal without its numbers, so that a status changes only with the reason."""
@@ -365,6 +318,7 @@ class Supervisor:
             shifted = replace(self._executing, stamp_ns=self._executing.stamp_ns + now_ns - before)
             stop = self.guard.brake(GuardContext(now_ns, None, shifted))
         self._measured = None
+        self.cameras.forget()
         self._executing = stop
         self._source_stamp = None
         self._last_candidate_ns = None
@@ -395,6 +349,3 @@ class Supervisor:
     def _enter(self, state: State, reason: str) -> None:
         self.state, self.reason = state, reason
         self._rivals_latched = False
-
-    def _rivals(self) -> str:
-        return "; ".join(f"{', '.join(names)} also publishes on {topic}" for topic, names in self._others.items())

@@ -13,6 +13,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from cosmos_ros.errors import InputError
 from cosmos_ros.messages import ns_from_stamp
 from cosmos_ros.nodes import qos
+from cosmos_ros.observation.cameras import camera_info_topic
 from cosmos_ros.observation.lost_images import SEGMENT_BYTES, LostImageDetector
 
 TRANSPORTS = ("auto", "raw", "compressed")
@@ -99,7 +100,7 @@ class CameraInput:
         ]
         if not compressed:
             # One camera_info comes with each image, by convention beside it; it tells which images were lost.
-            info = self.topic.rsplit("/", 1)[0] + "/camera_info"
+            info = camera_info_topic(self.topic)
             self._subscriptions.append(
                 self._node.create_subscription(CameraInfo, info, self._received_info, qos.sensor())
             )

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from sensor_msgs.msg import JointState
+from sensor_msgs.msg import CameraInfo, JointState
 from std_msgs.msg import Bool, Float64, String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
@@ -23,16 +24,19 @@ from trajectory_msgs.msg import JointTrajectory
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.errors import ConfigError, InputError
 from cosmos_ros.guard import Guard, Response, Verdict
+from cosmos_ros.guard.cameras import Cameras
 from cosmos_ros.guard.checks.effort import PinocchioDynamics
 from cosmos_ros.guard.reading import read_message
 from cosmos_ros.guard.setup import surroundings_of
-from cosmos_ros.guard.supervisor import Output, State, Supervisor
-from cosmos_ros.messages import joint_state_from_message, joint_trajectory_message
+from cosmos_ros.guard.states import Output, State
+from cosmos_ros.guard.supervisor import Supervisor
+from cosmos_ros.messages import joint_state_from_message, joint_trajectory_message, ns_from_stamp
 from cosmos_ros.nodes import qos
 from cosmos_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics
 from cosmos_ros.nodes.guard_parameters import guard_config, parameters, supervisor_config
 from cosmos_ros.nodes.parameters import declare
 from cosmos_ros.nodes.runner import run
+from cosmos_ros.observation.cameras import camera_info_topic, parse_cameras
 from cosmos_ros.types import NANOSECONDS
 from cosmos_ros.types import JointTrajectory as Trajectory
 
@@ -81,6 +85,12 @@ class GuardNode(Node):
         self.create_subscription(JointTrajectory, "action_trajectory", self._on_candidate, qos.reliable())
         self.create_subscription(JointState, "joint_states", self._on_joint_state, qos.sensor())
         self.create_subscription(Float64, "uncertainty", self._on_uncertainty, qos.sensor(1))
+        cameras = parse_cameras(values["cameras"], embodiment.views)
+        self._supervisor.cameras = Cameras(tuple(cameras))
+        for view, topic in cameras.items():
+            self.create_subscription(
+                CameraInfo, camera_info_topic(topic), partial(self._on_camera_info, view), qos.sensor(1)
+            )
         # Volatile: meets latched and plain publishers alike; a latched one is read by the second subscription.
         self.create_subscription(Bool, "e_stop", self._on_e_stop, qos.reliable(10))
         self.create_subscription(Bool, "e_stop", self._on_e_stop, qos.latched())
@@ -109,6 +119,14 @@ class GuardNode(Node):
             self._apply(self._supervisor.on_bad_joint_state(str(error), now))
             return
         self._apply(self._supervisor.on_joint_state(state, now))
+
+    def _on_camera_info(self, view: str, message: Any) -> None:
+        now = self._now()
+        try:
+            stamp = ns_from_stamp(message.header.stamp, where="header.stamp")
+        except InputError:
+            return  # as good as none: the last good one grows old
+        self._apply(self._supervisor.on_camera(view, stamp, now))
 
     def _on_uncertainty(self, message: Any) -> None:
         self._uncertainty = (self._now(), float(message.data))
@@ -214,6 +232,13 @@ class GuardNode(Node):
             if refusal and supervisor.state is State.DISARMED:
                 message += f" (arming would be refused: {refusal})"
         self._diagnostics.set("state", level, message, {"brakes": supervisor.counters.brakes})
+        stale = supervisor.cameras.stale(self._now(), supervisor.config.max_camera_age)
+        unheard = supervisor.cameras.unheard() if supervisor.config.max_camera_age else ()
+        if stale is not None:
+            self._diagnostics.set("cameras", ERROR, stale.message)
+        else:
+            note = f"not watched, no camera_info: {', '.join(unheard)}" if unheard else "fresh"
+            self._diagnostics.set("cameras", OK, note)
         trouble = supervisor.trouble(self._now())
         self._diagnostics.set("joint states", ERROR if trouble else OK, trouble or "fresh")
 

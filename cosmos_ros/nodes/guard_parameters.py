@@ -9,7 +9,7 @@ from typing import Any
 
 from cosmos_ros.guard import GuardConfig, Surroundings
 from cosmos_ros.guard.config import OPTIONAL_CHECKS
-from cosmos_ros.guard.supervisor import SupervisorConfig
+from cosmos_ros.guard.states import SupervisorConfig
 from cosmos_ros.nodes.parameters import Parameter
 
 _SCALE = "Part of the robot's {} bound that may be used, 0 to 1."
@@ -47,6 +47,15 @@ def parameters() -> list[Parameter]:
             "Smallest singular value of it from where on the arm must be slower; 0: never.", 0.0, 1.0, read_only=True,
         ),
         Parameter("max_state_age", 0.2, "Oldest joint state a judgement may rest on, s.", 0.01, 10.0, read_only=True),
+        Parameter(
+            "cameras", "",
+            "Comma-separated view=topic pairs as the predictor has them; empty: every view at <view>/image_raw. "
+            "The camera_info beside each is watched, once there is one.",
+            read_only=True,
+        ),
+        Parameter(
+            "max_camera_age", 0.5, "Oldest image of a watched camera, s; 0: cameras are not watched.", 0.0, 60.0
+        ),
         Parameter("max_stamp_age", 0.5, "How far a start may lie in the past, s.", 0.0, 60.0, read_only=True),
         Parameter("max_stamp_lead", 1.0, "How far a start may lie in the future, s.", 0.0, 60.0, read_only=True),
         Parameter("max_duration", 10.0, "Longest trajectory, s.", 0.1, 600.0, read_only=True),
@@ -142,4 +151,5 @@ def supervisor_config(values: Mapping[str, Any]) -> SupervisorConfig:
         never_arm=values["dry_run"],
         require_controllers=values["require_controllers"],
         max_judging_delay=values["max_judging_delay"],
+        max_camera_age=values["max_camera_age"],
     )

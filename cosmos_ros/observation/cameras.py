@@ -5,6 +5,12 @@ from __future__ import annotations
 from cosmos_ros.errors import ConfigError
 
 
+def camera_info_topic(topic: str) -> str:
+    """Return the topic of the ``camera_info`` that by convention comes beside an image topic's images."""
+    namespace, slash, _ = topic.rpartition("/")
+    return f"{namespace}{slash}camera_info"
+
+
 def parse_cameras(text: str, views: tuple[str, ...]) -> dict[str, str]:
     """Return view → topic for the views that have a camera.
 

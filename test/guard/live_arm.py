@@ -16,8 +16,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
 
 from live import Watcher
 from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo
 from sensor_msgs.msg import JointState as JointStateMessage
-from std_msgs.msg import Bool, String
+from std_msgs.msg import Bool, Header, String
 from trajectory_msgs.msg import JointTrajectory as TrajectoryMessage
 
 from cosmos_ros.bringup.domain import private_domain, private_environment
@@ -38,7 +39,7 @@ START = np.append(HOME, 0.04)
 
 
 class Arm:
-    """Seven joints and a finger, joint states at 100 Hz, two controllers."""
+    """Seven joints and a finger, joint states at 100 Hz, two controllers; a wrist camera while it is filming."""
 
     def __init__(self, watcher: Watcher) -> None:
         self.watcher = watcher
@@ -65,6 +66,8 @@ class Arm:
         watcher.listen(TrajectoryMessage, "guard/would_send")
         self.home()
         node.create_timer(0.01, self._tick)
+        self.filming = False
+        self._camera = node.create_publisher(CameraInfo, "wrist/camera_info", qos.reliable(5))
 
     def now(self) -> int:
         return int(self.watcher.node.get_clock().now().nanoseconds) + (self.clock_offset or 0)
@@ -93,6 +96,8 @@ class Arm:
             self._clock.publish(Clock(clock=stamp_message(now)))
         if not self.frozen:
             self.publish_state(now)
+        if self.filming:
+            self._camera.publish(CameraInfo(header=Header(stamp=stamp_message(now))))
 
     def publish_state(self, now: int) -> None:
         state = self.state(now)

@@ -244,6 +244,25 @@ def test_frozen_joint_states_brake_and_arming_is_refused(arm: Arm) -> None:
     arm.watcher.wait_diagnostic("guard: joint states", "stale")
 
 
+def test_a_frozen_camera_brakes_once_it_was_heard() -> None:
+    with cell() as (arm, _, _):
+        arm.watcher.wait_diagnostic("guard: cameras", "not watched")
+        arm.filming = True
+        arm.watcher.wait_diagnostic("guard: cameras", "exterior")  # only the others are not
+        armed(arm)
+        arm.propose(arm.chunk(0.2, duration=3.0))
+        arm.watcher.wait(lambda: arm.moving(), "motion")
+        arm.filming = False
+        arm.watcher.wait_diagnostic("guard: event", "camera wrist too old")
+        at_rest(arm)
+        assert arm.received[-1][1].times_ns[-1] < 2_000_000_000
+        arm.watcher.wait_diagnostic("guard: cameras", "camera wrist too old")
+        arm.propose(arm.chunk(0.05))
+        arm.watcher.wait(lambda: verdicts(arm)[-1]["violations"], "a verdict on it")
+        assert verdicts(arm)[-1]["violations"][0]["limit"] == "stale_camera"
+        check_what_was_sent(arm)
+
+
 def test_e_stop(arm: Arm) -> None:
     armed(arm)
     arm.propose(arm.chunk(0.2, duration=3.0))
