@@ -22,6 +22,7 @@ from cosmos_ros.evaluation.bags import BagMessage, BagReader
 from cosmos_ros.evaluation.frame_scores import fit
 from cosmos_ros.evaluation.jobs import ChunkJob
 from cosmos_ros.evaluation.scoring import MODEL, Scored
+from cosmos_ros.messages import compress
 from cosmos_ros.messages.stamps import split_ns
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointState, JointTrajectory, UInt8Array
 
@@ -107,8 +108,7 @@ def _jpeg(image: UInt8Array) -> bytes:
     if image.shape[1] > _WIDEST:
         size = (_WIDEST, max(1, round(image.shape[0] * _WIDEST / image.shape[1])))
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-    return data.tobytes()
+    return compress(image, quality=_QUALITY)
 
 
 class AnnotationWriter:

@@ -116,11 +116,13 @@ class _Run:
         with ResultStore(options.out, self._identity(), resume=options.resume) as store:
             keepsakes = Keepsakes(options.out, pictures=options.pictures)
             try:
-                with ThreadPoolExecutor(max(1, options.workers), thread_name_prefix="evaluate") as pool:
+                count = max(1, options.workers)
+                # Two pools: what is decoded for the next chunk must not wait behind the scoring of the last ones.
+                with ThreadPoolExecutor(count, "decode") as decoders, ThreadPoolExecutor(count, "score") as scorers:
                     for number, path in enumerate(options.bags):
                         if not self._room():
                             break
-                        self._one(path, number, store, keepsakes, pool)
+                        self._one(path, number, store, keepsakes, decoders, scorers)
             except KeyboardInterrupt:
                 interrupted = True
             if not store.done:
@@ -138,17 +140,19 @@ class _Run:
     def _room(self) -> bool:
         return not self._options.max_chunks or self._chunks < self._options.max_chunks
 
-    def _one(self, path: Path, number: int, store: ResultStore, keepsakes: Keepsakes, pool: ThreadPoolExecutor) -> None:
+    def _one(
+        self, path: Path, number: int, store: ResultStore, keepsakes: Keepsakes, decoders: Executor, scorers: Executor
+    ) -> None:
         name = path.resolve().name
         report = SourceReport(name)
         self._reports.append(report)
-        jobs = chunk_jobs(path, name, self._setup.embodiment, self._setup.source, report, pool)
+        jobs = chunk_jobs(path, name, self._setup.embodiment, self._setup.source, report, decoders)
         first_ns: int | None = None
         try:
             frame = self._setup.embodiment.base_frame
             with (
                 _closed(jobs),
-                _closed(self._scored(self._open(jobs, store), pool)) as results,
+                _closed(self._scored(self._open(jobs, store), scorers)) as results,
                 AnnotationWriter(self._options.out, name, frame) as annotations,
             ):
                 for job, completed in results:

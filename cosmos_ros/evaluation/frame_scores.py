@@ -27,6 +27,11 @@ class Region:
     width: int
     height: int
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.height, self.width
+
     def of(self, image: UInt8Array) -> UInt8Array:
         """Return this part of a picture."""
         return image[self.top : self.top + self.height, self.left : self.left + self.width]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from cosmos_ros.evaluation.figures import Record, mean
 from cosmos_ros.evaluation.frame_scores import Region, fit
 from cosmos_ros.evaluation.jobs import ChunkJob
 from cosmos_ros.evaluation.scoring import MODEL, Scored
+from cosmos_ros.messages import compress
 from cosmos_ros.types import UInt8Array
 
 FOLDER = "pictures"
@@ -138,8 +139,7 @@ def make_strip(job: ChunkJob, scored: Scored, regions: Mapping[str, Region]) -> 
         return None
     panels: dict[str, Sequence[UInt8Array | None]] = {_ACTUAL: job.canvases}
     panels.update({name: list(frames) for name, frames in scored.frames.items()})
-    ok, data = cv2.imencode(".jpg", _strip(panels, regions)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-    return Strip(tuple(panels), len(job.canvases), data.tobytes()) if ok else None
+    return Strip(tuple(panels), len(job.canvases), compress(_strip(panels, regions), quality=_QUALITY))
 
 
 def _strip(panels: Mapping[str, Sequence[UInt8Array | None]], regions: Mapping[str, Region]) -> UInt8Array:
@@ -149,13 +149,15 @@ def _strip(panels: Mapping[str, Sequence[UInt8Array | None]], regions: Mapping[s
     right = max(region.left + region.width for region in regions.values())
     bottom = max(region.top + region.height for region in regions.values())
     seen = Region(left, top, right - left, bottom - top)
-    width = min(TILE_WIDTH, seen.width)
-    height = max(1, round(width * seen.height / seen.width))
+    # Whole numbers of pixels are averaged several times as fast as fractions of them.
+    divide = max(1, min(seen.width // TILE_WIDTH, seen.height))
+    width, height = seen.width // divide, seen.height // divide
+    whole = replace(seen, width=width * divide, height=height * divide)
     steps = max(len(frames) for frames in panels.values())
     strip: UInt8Array = np.full((steps * height, len(panels) * width, 3), _GREY, dtype=np.uint8)
     for column, frames in enumerate(panels.values()):
         for row, frame in enumerate(frames):
             if frame is not None:
-                tile = cv2.resize(seen.of(fit(frame, like)), (width, height), interpolation=cv2.INTER_AREA)
+                tile = cv2.resize(whole.of(fit(frame, like)), (width, height), interpolation=cv2.INTER_AREA)
                 strip[row * height : (row + 1) * height, column * width : (column + 1) * width] = tile
     return strip

@@ -21,7 +21,10 @@ PEAK = 255.0
 MOVING_PERCENTILE = 80.0
 WINDOW = 7
 _K1, _K2 = 0.01, 0.03
-_WORKSPACES = 4
+_EDGE = WINDOW - 1
+# In strips, what is needed between the steps stays in the processor's cache.
+_STRIP_PIXELS = 48_000
+_COUNTED_ROWS = 1024
 
 
 def mean_squared_error(predicted: UInt8Array, truth: UInt8Array, mask: UInt8Array | None = None) -> float:
@@ -67,15 +70,16 @@ def moving_pixels(before: UInt8Array, truth: UInt8Array, percentile: float = MOV
         The mask; None when nothing moved.
     """
     _check(before, truth)
-    channels = cv2.split(cv2.absdiff(before, truth))
-    change: Any = channels[0].astype(np.uint16)
-    change += channels[1]
-    change += channels[2]
-    counts = np.bincount(change.reshape(-1), minlength=3 * 255 + 1)
+    blue, green, red = cv2.split(cv2.absdiff(before, truth))
+    change: Any = cv2.add(cv2.add(blue, green, dtype=cv2.CV_16U), red, dtype=cv2.CV_16U)
+    # Counts in float32 are exact up to 16 million pixels; a larger picture is counted in parts.
+    parts = [change[top : top + _COUNTED_ROWS] for top in range(0, len(change), _COUNTED_ROWS)]
+    bins = 3 * 255 + 1
+    counts = sum(cv2.calcHist([part], [0], None, [bins], [0, bins]).reshape(-1).astype(np.int64) for part in parts)
     threshold = max(_percentile_of_counts(counts, percentile), 1.0)
     if not counts[math.ceil(threshold) :].any():
         return None
-    return np.where(change >= threshold, np.uint8(255), np.uint8(0))
+    return np.asarray(cv2.compare(change, math.ceil(threshold), cv2.CMP_GE), dtype=np.uint8)
 
 
 def dynamic_psnr(predicted: UInt8Array, truth: UInt8Array, before: UInt8Array) -> float:
@@ -96,6 +100,10 @@ def _percentile_of_counts(counts: Any, percentile: float) -> float:
 class SsimReference:
     """SSIM against one true frame; what depends on it alone is computed once.
 
+    With ``S`` for sums over a window of n pixels, the means, variances and covariances of the definition are multiplied
+    by n or n (n - 1), so that they come from whole numbers: ``2 Sx Sy`` and ``Sx² + Sy²`` for the means,
+    ``n Sxy - Sx Sy`` and ``n (Sxx + Syy) - Sx² - Sy²`` for the rest; ``xx + yy = (x - y)² + 2 xy`` saves a filter.
+
     Args:
         truth: ``uint8 [H, W, 3]``, both sides at least 7.
 
@@ -108,43 +116,51 @@ class SsimReference:
         if min(truth.shape[:2]) < WINDOW:
             raise InputError(f"{truth.shape[1]}x{truth.shape[0]} pixels are less than {WINDOW}", where="ssim")
         self.truth = truth
-        self._x = truth.astype(np.float32)
-        self._sum = _box(self._x)
-        self._squares = _box(self._x * self._x)
-        self._sum_squared = self._sum * self._sum
+        self._strips = [
+            (rows, _box(truth[rows])) for rows in _strips(truth.shape[0], max(1, _STRIP_PIXELS // truth.shape[1]))
+        ]
 
     def compare(self, predicted: UInt8Array) -> float:
         """Return the mean SSIM of a frame of the same size."""
         _check(predicted, self.truth)
+        height, width, channels = self.truth.shape
+        total = math.fsum(self._sum(rows, sums, predicted[rows]) for rows, sums in self._strips)
+        return float(total / ((height - _EDGE) * (width - _EDGE) * channels))
+
+    def _sum(self, rows: slice, sum_x: Any, y: UInt8Array) -> float:
+        """Return the sum of the SSIM of every window inside a strip."""
         n = float(WINDOW * WINDOW)
         c1 = np.float32((_K1 * PEAK * n) ** 2)
-        c2 = np.float32((_K2 * PEAK) ** 2 * n * (n - 1.0))
-        # Fresh megabytes for every step would cost more than the arithmetic; everything is done in place.
-        y, product, sums, powers, variances, covariance = _workspace(self._x.shape)
-        np.copyto(y, predicted)
-        # Sums of at most 49 · 255² are whole numbers that float32 holds exactly.
-        sum_y = _box(y, powers)
-        variances = _box(np.multiply(y, y, out=product), variances)
-        covariance = _box(np.multiply(self._x, y, out=product), covariance)
-        np.multiply(self._sum, sum_y, out=sums)
-        powers = np.multiply(sum_y, sum_y, out=powers)
-        powers += self._sum_squared
-        variances += self._squares
-        variances *= np.float32(n)
-        variances -= powers  # n (n - 1) times the sum of the sample variances
-        variances += c2
-        powers += c1
-        powers *= variances
-        covariance *= np.float32(n)
-        covariance -= sums
+        c2 = (_K2 * PEAK) ** 2 * n * (n - 1.0)
+        x = self.truth[rows]
+        # Fresh memory for every step would cost more than the arithmetic.
+        apart, squares, sum_y, covariance, variances, products = _workspace(x.shape)
+        _box(y, sum_y)
+        # Sums of 49 products of 8 bits, doubled too, are whole numbers that float32 holds exactly.
+        _box(np.multiply(x, y, out=squares, dtype=np.uint16), covariance)
+        cv2.absdiff(x, y, dst=apart)
+        _box(np.multiply(apart, apart, out=squares, dtype=np.uint16), variances)
         covariance *= np.float32(2.0)
-        covariance += c2
-        sums *= np.float32(2.0)
-        sums += c1
-        sums *= covariance
-        sums /= powers
+        variances += covariance
+        np.multiply(sum_x, sum_y, out=products)
+        products *= np.float32(2.0)
+        powers = np.subtract(sum_x, sum_y, out=sum_y)
+        powers *= powers
+        powers += products
+        cv2.addWeighted(covariance, n, products, -1.0, c2, dst=covariance)
+        cv2.addWeighted(variances, n, powers, -1.0, c2, dst=variances)
+        products += c1
+        powers += c1
+        products *= covariance
+        powers *= variances
+        products /= powers
         half = WINDOW // 2
-        return float(np.mean(cv2.mean(sums[half:-half, half:-half])[:3]))
+        return float(math.fsum(cv2.sumElems(products[half:-half, half:-half])[:3]))
+
+
+def _strips(height: int, rows: int) -> list[slice]:
+    """Return overlapping slices of a picture's rows, whose windows together are the picture's."""
+    return [slice(top, min(top + rows + _EDGE, height)) for top in range(0, height - _EDGE, rows)]
 
 
 def ssim(predicted: UInt8Array, truth: UInt8Array) -> float:
@@ -153,22 +169,20 @@ def ssim(predicted: UInt8Array, truth: UInt8Array) -> float:
 
 
 def _box(values: Any, out: Any = None) -> Any:
-    """Return the sums over the windows around every pixel; those at the edges are not used."""
-    return cv2.boxFilter(values, -1, (WINDOW, WINDOW), dst=out, normalize=False)
+    """Return the sums over the windows around every pixel as float32; those at the edges are not used."""
+    return cv2.boxFilter(values, cv2.CV_32F, (WINDOW, WINDOW), dst=out, normalize=False)
 
 
 _local = threading.local()
 
 
 def _workspace(shape: tuple[int, ...]) -> list[Any]:
-    """Return six float32 arrays of this thread, to be overwritten."""
-    kept: dict[tuple[int, ...], list[Any]] = getattr(_local, "arrays", {})
-    if shape not in kept:
-        if len(kept) >= _WORKSPACES:
-            kept.clear()
-        kept[shape] = [np.empty(shape, dtype=np.float32) for _ in range(6)]
-        _local.arrays = kept
-    return kept[shape]
+    """Return arrays of this thread, to be overwritten: one of uint8, one of uint16, four of float32."""
+    size = math.prod(shape)
+    kept: list[Any] = getattr(_local, "arrays", [])
+    if not kept or len(kept[0]) < size:
+        kept = _local.arrays = [np.empty(size, dtype=kind) for kind in (np.uint8, np.uint16, *[np.float32] * 4)]
+    return [array[:size].reshape(shape) for array in kept]
 
 
 def _check(predicted: UInt8Array, truth: UInt8Array) -> None:

@@ -15,11 +15,11 @@ from cosmos_ros.errors import ConfigError, CosmosRosError, InputError
 from cosmos_ros.evaluation.bags import BagReader
 from cosmos_ros.evaluation.commands import CommandTrack
 from cosmos_ros.evaluation.jobs import ChunkJob, recorded_motion, step_times
-from cosmos_ros.evaluation.truth import TruthTap, TruthWindow
+from cosmos_ros.evaluation.truth import TruthTap, TruthWindow, image_stamps
 from cosmos_ros.observation import Snapshot, Synchroniser, WalkReport, WalkTopics, find_view_topic, walk
 from cosmos_ros.observation.setup import Timing, synchroniser_for
 from cosmos_ros.pipeline import with_blank_views
-from cosmos_ros.types import NANOSECONDS, FloatArray, JointState
+from cosmos_ros.types import NANOSECONDS, FloatArray, JointState, Observation
 
 # Recorded joint states further apart are a gap, seconds.
 JOINT_GAP = 0.25
@@ -40,6 +40,7 @@ class Source:
         instruction: Task text until one is recorded.
         needs_scene: The model reads the simulator's scene.
         previous_images: The model looks at the images of the step before.
+        whole_images: The model looks at the observation itself, not only at its canvas.
         commands: Topics of joint trajectories that another driver commanded; None looks for the controllers' own.
     """
 
@@ -50,6 +51,7 @@ class Source:
     instruction: str = ""
     needs_scene: bool = False
     previous_images: bool = False
+    whole_images: bool = False
     commands: tuple[str, ...] | None = None
 
 
@@ -227,14 +229,15 @@ class _Assembler(TruthWindow):
         seen = min(self.newest_ns, self.newest_joints_ns + self._half_step_ns)
         while self._pending and seen >= self._pending[0].stamp_ns + self._horizon_ns + self._half_step_ns:
             self._assemble(self._pending.popleft())
-        oldest = self._pending[0].stamp_ns if self._pending else self.newest_ns - _KEPT_NS
+        # The step before a chunk is wanted with it.
+        oldest = self._pending[0].stamp_ns - 3 * self._half_step_ns if self._pending else self.newest_ns - _KEPT_NS
         self.forget_before(min(oldest, self.newest_ns - _KEPT_NS))
 
     def _assemble(self, snapshot: Snapshot) -> None:
         source, index = self._source, self._count
         self._count += 1
         try:
-            observation = snapshot.build(previous_images=source.previous_images, pool=self._workers)
+            observation = self._observation(snapshot)
         except InputError as error:
             self._report.unreadable += 1
             self._report.unreadable_reason = self._report.unreadable_reason or str(error)
@@ -250,7 +253,7 @@ class _Assembler(TruthWindow):
                 bag=self._name,
                 index=index,
                 epoch=snapshot.epoch,
-                observation=with_blank_views(observation, self._blank),
+                observation=observation,
                 canvases=canvases,
                 joints=joints,
                 commanded=self._commands.states(times, snapshot.joints),
@@ -260,6 +263,28 @@ class _Assembler(TruthWindow):
         actions = self._actions(joints)
         if actions is not None and len(actions) == source.steps:
             self._earlier.append((times[-1], actions))
+
+    def _observation(self, snapshot: Snapshot) -> Observation:
+        """Return what the live node would predict from; the images are cut from the canvas that they make.
+
+        Raises:
+            InputError: An image cannot be decoded.
+        """
+        source = self._source
+        if source.whole_images:
+            whole = snapshot.build(previous_images=source.previous_images, pool=self._workers)
+            return with_blank_views(whole, self._blank)
+        images = self.images_of(snapshot)
+        bare = replace(snapshot, images={}, previous=snapshot.previous and replace(snapshot.previous, images={}))
+        observation = replace(bare.build(), images=images, image_stamps_ns=image_stamps(snapshot))
+        previous = observation.previous
+        if previous is None or snapshot.previous is None or not source.previous_images:
+            return observation
+        try:
+            seen = replace(previous, images=self.images_of(snapshot.previous))
+        except InputError:
+            return replace(observation, previous=None)  # as the live node does
+        return replace(observation, previous=replace(seen, image_stamps_ns=image_stamps(snapshot.previous)))
 
     def _actions(self, joints: Sequence[JointState | None]) -> FloatArray | None:
         try:

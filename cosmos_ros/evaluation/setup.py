@@ -48,6 +48,7 @@ class Setup:
             instruction=options.instruction,
             needs_scene=any(model.capabilities.needs_scene for model in models),
             previous_images=any(model.capabilities.uses_previous_image for model in models),
+            whole_images=any(model.capabilities.needs_observation for model in models),
             commands=options.commands,
         )
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.errors import InputError
+from cosmos_ros.evaluation.frame_scores import CanvasRegions, Region
 from cosmos_ros.observation import Snapshot, Synchroniser
+from cosmos_ros.observation.snapshot import decode_item
 from cosmos_ros.types import JointState, UInt8Array
 
 # Faster joint states than this say nothing more about poses that are compared at a few per second.
@@ -26,8 +28,14 @@ _LOOK_PERIOD_NS = 10_000_000
 class _Frame:
     stamp_ns: int
     snapshot: Snapshot | None
+    image_stamps: Mapping[str, int]
     canvas: UInt8Array | None = None
+    regions: Mapping[str, Region] = field(default_factory=dict)
     error: str = ""
+
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> _Frame:
+        return cls(snapshot.stamp_ns, snapshot, image_stamps(snapshot))
 
 
 class TruthWindow:
@@ -47,13 +55,15 @@ class TruthWindow:
         self._blank = blank_views
         self._joint_gap_ns = joint_gap_ns
         self._pool = pool
+        self._regions = CanvasRegions(embodiment, frozenset())
+        self._black: dict[tuple[int, ...], dict[str, UInt8Array]] = {}
         self._frames: deque[_Frame] = deque()
         self._joints: deque[JointState] = deque()
         self.undecodable = 0
 
     def add_snapshot(self, snapshot: Snapshot) -> None:
         """Hold one synchronised set of images, undecoded."""
-        self._frames.append(_Frame(snapshot.stamp_ns, snapshot))
+        self._frames.append(_Frame.of(snapshot))
 
     def add_joints(self, state: JointState) -> None:
         """Hold one joint state newer than those before."""
@@ -93,6 +103,21 @@ class TruthWindow:
         list(map(self._canvas, distinct) if self._pool is None else self._pool.map(self._canvas, distinct))
         return tuple(None if frame is None else frame.canvas for frame in wanted)
 
+    def images_of(self, snapshot: Snapshot) -> dict[str, UInt8Array]:
+        """Return a snapshot's images as they lie on its canvas, blank views black; they compose to the same canvas.
+
+        What is held of the same images already is not decoded again.
+
+        Raises:
+            InputError: An image cannot be decoded.
+        """
+        stamps = image_stamps(snapshot)
+        frame = next((frame for frame in self._frames if frame.image_stamps == stamps), None) or _Frame.of(snapshot)
+        canvas = self._canvas(frame)
+        if canvas is None:
+            raise InputError(frame.error, where="images")
+        return {view: np.ascontiguousarray(region.of(canvas)) for view, region in frame.regions.items()}
+
     def _nearest(self, stamp_ns: int, tolerance_ns: int) -> _Frame | None:
         frames = list(self._frames)
         place = bisect_left(frames, stamp_ns, key=lambda frame: frame.stamp_ns)
@@ -119,16 +144,30 @@ class TruthWindow:
     def _canvas(self, frame: _Frame) -> UInt8Array | None:
         if frame.canvas is None and frame.snapshot is not None:
             try:
-                images = dict(frame.snapshot.build(previous_images=False).images)
-                like = next(iter(images.values()))
-                for view in self._blank:
-                    images.setdefault(view, np.zeros_like(like))
+                images = {view: decode_item(item, view) for view, item in frame.snapshot.images.items()}
+                if self._blank:
+                    images = self._blackened(images)
+                frame.regions = self._regions.of(images)
                 frame.canvas = self._embodiment.compose(images)
             except InputError as error:
                 frame.error = str(error)
                 self.undecodable += 1
             frame.snapshot = None  # the images themselves are not needed any more
         return frame.canvas
+
+    def _blackened(self, images: Mapping[str, UInt8Array]) -> dict[str, UInt8Array]:
+        """Return the images, and for the blank views black ones, which are made as small as they will be."""
+        shape = next(iter(images.values())).shape
+        if shape not in self._black:
+            full = {view: np.zeros(shape, np.uint8) for view in self._blank if view not in images}
+            regions = self._regions.of({**images, **full})
+            self._black[shape] = {view: np.zeros((*regions[view].size, 3), np.uint8) for view in full}
+        return {**images, **self._black[shape]}
+
+
+def image_stamps(snapshot: Snapshot) -> dict[str, int]:
+    """Return view → stamp of the image that a snapshot holds."""
+    return {view: item.stamp_ns for view, item in snapshot.images.items()}
 
 
 class TruthTap:

@@ -94,6 +94,36 @@ def test_frames_of_another_size_are_scaled_and_missing_truth_is_left_out() -> No
     assert scores["dynamic_psnr"] == [None, None], "no frame before it to have moved from"
 
 
+@pytest.mark.parametrize("name", ["franka", "agibot_g1", "widowx250s", "umi", "franka_robomind"])
+@pytest.mark.parametrize("missing", [0, 1])
+def test_images_cut_from_a_canvas_compose_to_it_again(name: str, missing: int) -> None:
+    embodiment = load_embodiment(name)
+    blank = frozenset(embodiment.views[: missing if len(embodiment.views) > missing else 0])
+    rng = np.random.default_rng(5)
+    items = {
+        view: Item(MS, MS, rng.integers(0, 256, (720, 1280, 3), dtype=np.uint8))
+        for view in embodiment.views
+        if view not in blank
+    }
+    taken = Snapshot(MS, items, None, next(iter(items)))
+    whole = {view: item.payload for view, item in items.items()}
+    black = {view: np.zeros((720, 1280, 3), np.uint8) for view in blank}
+    expected = embodiment.compose({**whole, **black})
+    truth = TruthWindow(embodiment, blank, 250 * MS)
+    for _ in range(2):
+        images = truth.images_of(taken)
+        assert set(images) == set(embodiment.views)
+        assert np.array_equal(embodiment.compose(images), expected)
+        # Held now, so its images are not looked at again.
+        truth.add_snapshot(taken)
+        assert np.array_equal(truth.canvas_at(MS, MS), expected)
+        taken = Snapshot(MS, {view: Item(MS, MS, object()) for view in items}, None, next(iter(items)))
+    assert sum(image.nbytes for image in images.values()) <= expected.nbytes
+    broken = Snapshot(2 * MS, {view: Item(2 * MS, 2 * MS, object()) for view in items}, None, next(iter(items)))
+    with pytest.raises(InputError):
+        truth.images_of(broken)
+
+
 def test_motion_ends_at_the_first_gap() -> None:
     embodiment = load_embodiment("franka")
     home = np.array([embodiment.home[name] for name in embodiment.all_joints])

@@ -38,6 +38,17 @@ def test_psnr_and_ssim_are_those_of_scikit_image(seed: int, amount: int) -> None
     assert m.ssim(predicted, truth) == pytest.approx(expected, abs=2e-5)
 
 
+@pytest.mark.parametrize(("height", "width"), [(7, 7), (8, 300), (331, 640), (1100, 9), (152, 401)])
+def test_strips_do_not_show(height: int, width: int) -> None:
+    reference = pytest.importorskip("skimage.metrics", reason="scikit-image is not installed")
+    truth = picture(3, height, width)
+    predicted = noisy(truth, 4, 30)
+    expected = reference.structural_similarity(truth, predicted, channel_axis=-1, data_range=255)
+    assert m.ssim(predicted, truth) == pytest.approx(expected, abs=2e-5)
+    change = np.abs(truth.astype(int) - predicted).sum(-1)
+    assert np.array_equal(m.moving_pixels(predicted, truth) > 0, change >= max(np.percentile(change, 80), 1))
+
+
 @pytest.mark.parametrize("values", [(0, 0), (255, 255), (0, 255), (7, 9)])
 def test_ssim_of_flat_frames(values: tuple[int, int]) -> None:
     reference = pytest.importorskip("skimage.metrics", reason="scikit-image is not installed")
