@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import inf, isfinite, isnan
+from math import inf, isnan
 
 from cosmos_ros.errors import ConfigError
 
@@ -206,8 +206,6 @@ class GuardConfig:
             raise ConfigError(
                 f"{name} is {value}", where="guard configuration", hint=f"Choose a value between {low} and {high}."
             )
-        if not isfinite(value) and isfinite(high):
-            raise ConfigError(f"{name} is {value}", where="guard configuration", hint="Choose a finite value.")
 
     def enabled(self, check: str) -> bool:
         """Whether an optional check is on."""

@@ -228,10 +228,8 @@ class Points:
         return self._poses[link]
 
     def position(self, link: str) -> FloatArray:
-        """Return the origin of a link, ``[M, 3]``."""
-        if link in self.samples.sampler.tools:
-            return self.columns(link).position
-        return self.pose(link)[:, :3, 3]
+        """Return the origin of a tool link, ``[M, 3]``."""
+        return self.columns(link).position
 
     def columns(self, tool: str) -> Columns:
         """Return the joints under a tool link."""
@@ -254,7 +252,7 @@ class Points:
         return self._tools[tool]
 
     def rates(self, link: str) -> Rates:
-        """Return bounds that hold over the interval each point stands for, ``[M]`` each.
+        """Return bounds of a tool link that hold over the interval each point stands for, ``[M]`` each.
 
         A joint reaches as far as its column of the Jacobian says here, and farther by what the joints after it can
         move the point meanwhile.
@@ -268,12 +266,11 @@ class Points:
                 return whole if self._one_each else whole[self.segment]
 
             reach = chain.reach
-            if link in samples.sampler.tools:
-                moved = bound(1) * reach
-                after = np.add.reduce(moved, axis=1)[:, None] - np.cumsum(moved, axis=1)
-                columns = self.columns(link).jacobian[..., :3]
-                here = np.sqrt(np.einsum("mci,mci->mc", columns, columns))
-                reach = np.minimum(reach, here + after * self.half_seconds[:, None])
+            moved = bound(1) * reach
+            after = np.add.reduce(moved, axis=1)[:, None] - np.cumsum(moved, axis=1)
+            columns = self.columns(link).jacobian[..., :3]
+            here = np.sqrt(np.einsum("mci,mci->mc", columns, columns))
+            reach = np.minimum(reach, here + after * self.half_seconds[:, None])
             self._rates[link] = Rates(chain, bound, reach)
         return self._rates[link]
 
@@ -341,8 +338,6 @@ class Points:
         """
         chain = self.samples.sampler.chains[tool]
         speed = self.joints(1) @ chain.gains.T
-        if not speed.shape[1]:
-            return np.zeros(len(self))
         speed[:, 0] = 0.0
         rate = self._column_rates(tool, speed).reshape(len(self), -1)
         bend = self.rates(tool).jacobian_bend

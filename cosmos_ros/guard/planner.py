@@ -12,11 +12,11 @@ import numpy as np
 
 from cosmos_ros.guard import retime
 from cosmos_ros.guard.checker import Checker, Findings
-from cosmos_ros.guard.checks.start import commanded_at
 from cosmos_ros.guard.config import CURED_BY_STOPPING, CURED_BY_TIME
 from cosmos_ros.guard.context import GuardContext
 from cosmos_ros.guard.motion import Motion, make_motion
 from cosmos_ros.guard.uniform import uniform_scale
+from cosmos_ros.trajectory import splice
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointTrajectory
 
 # How often a re-timed motion is tightened until its own check passes.
@@ -93,8 +93,8 @@ class Planner:
         self, motion: Motion, stamp_ns: int, context: GuardContext, stop: float | None
     ) -> Iterator[JointTrajectory]:
         """Yield runs through the path, the fastest first, then ones with less jerk."""
-        path: retime.Path | None = None
-        for keep in (self.config.reaction_time, 0.0):
+        keep = self.config.reaction_time
+        while True:
             scale = 1.0
             for _ in range(_ATTEMPTS):
                 path = self.path(motion, context, scale=scale, keep=keep)
@@ -103,9 +103,10 @@ class Planner:
                     break
                 yield fastest
                 scale *= _TIGHTER
-            if path is None or not path.kept:
+            if not path.kept:
                 break
-        if path is None or stop is not None:
+            keep = 0.0
+        if stop is not None:
             return
         if path.starts_at_rest:
             need = max(uniform_scale(motion, self.config), 1.0 / np.sqrt(max(float(path.limits.ceiling.min()), 1e-12)))
@@ -129,14 +130,12 @@ class Planner:
     def with_tail(self, aligned: JointTrajectory, findings: Findings, context: GuardContext) -> JointTrajectory | None:
         """Append a straight, even deceleration to rest; None when that would break a limit."""
         motion = findings.motion
-        if motion is None or aligned.velocities is None:
-            return None
+        if motion is None or aligned.velocities is None or aligned.accelerations is not None:
+            return None  # a quintic cannot end its acceleration at once; it stops on its path instead
         speed = aligned.velocities[-1]
         seconds = stopping_time(speed, motion.table.acceleration * self.config.brake_scale)
         if not 0.0 < seconds < self.config.max_duration:
             return None
-        if aligned.accelerations is not None:
-            return None  # a quintic cannot end its acceleration at once; it stops on its path instead
         tail_ns = int(np.ceil(max(seconds, self.config.minimum_step) * NANOSECONDS))
         end = aligned.positions[-1] + 0.5 * (tail_ns / NANOSECONDS) * speed
         tail = replace(
@@ -156,9 +155,11 @@ class Planner:
         executing, end = context.executing, context.moving_until_ns()
         if executing is None or end is None or context.now_ns >= end:
             return self._straight_stop(context)
-        at = commanded_at(context, executing.joint_names, context.now_ns)
-        if at is None or executing.velocities is None or len(executing.times_ns) < 2 or _still(at[1], 1e-6):
-            return None if executing.velocities is not None else self._hold(executing, at, context)
+        at = splice.motion_at(executing, context.now_ns)
+        if executing.velocities is None:
+            return self._hold(at, context)
+        if _still(at.velocities, 1e-6):
+            return None
         motion = make_motion(executing, self.checker.table(executing.joint_names), None)
         begin = (context.now_ns - executing.stamp_ns) / NANOSECONDS
         # With all of the bound the executed run itself is admissible, so that some stop always is.
@@ -170,15 +171,11 @@ class Planner:
                     return stop
         return None
 
-    def _hold(
-        self, executing: JointTrajectory, at: tuple[FloatArray, FloatArray] | None, context: GuardContext
-    ) -> JointTrajectory | None:
+    def _hold(self, at: splice.Motion, context: GuardContext) -> JointTrajectory:
         """Return a standstill where lines are now: their motion has no speed that could fall evenly."""
-        if at is None:
-            return None
         soon = round(max(self.config.minimum_step, 0.01) * NANOSECONDS)
         times = np.array([0, soon], dtype=np.int64)
-        return JointTrajectory(executing.joint_names, context.now_ns, times, np.stack((at[0], at[0])))
+        return JointTrajectory(at.joint_names, context.now_ns, times, np.stack((at.positions, at.positions)))
 
     def _straight_stop(self, context: GuardContext) -> JointTrajectory | None:
         measured, end = context.measured, context.moving_until_ns()

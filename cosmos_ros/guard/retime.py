@@ -102,8 +102,8 @@ def make_path(
     tangent_left, tangent_right = at(1, left), at(1, right)
     positions = np.concatenate((at(0, left), at(0, right)[-1:]))
     tangents = np.concatenate((tangent_left, tangent_right[-1:]))
-    if motion.velocities is not None:
-        tangents[-1] = motion.velocities[-1]  # free of rounding: zero is zero
+    # A cubic and a quintic have velocities; free of rounding: zero is zero.
+    tangents[-1] = tangents[-1] if motion.velocities is None else motion.velocities[-1]
     rows = [(tangent_left, tangent_right, at(2, left), at(2, right))]
     bounds = [np.where(config.enabled("acceleration"), motion.table.acceleration, np.inf)]
     ceiling = np.minimum(1.0, _joint_ceiling(motion, positions, tangents, config))

@@ -72,11 +72,11 @@ def _scan(
     resolution: float,
     slack: float,
 ) -> Crossing | None:
-    points: Points | None = samples.grid
+    points = samples.grid
     seen = 0
     # The earliest violated point known, and the interval it stands for.
     known: Points | None = None
-    while points is not None and len(points):
+    while True:
         seen += len(points)
         value = clearance(points)
         allowance = rate(points) * points.half_seconds[:, None]

@@ -214,24 +214,24 @@ class Supervisor:
         """Return why the motion being executed cannot be watched any more, or an empty string."""
         config = self.guard.config
         context = self.context(now_ns)
-        age = context.state_age
-        if age is None or age > config.max_state_age:
-            return "no joint state" if age is None else f"joint state is {age:.2f} s old"
+        measured, executing, age = self._measured, self._executing, context.state_age
+        if measured is None or executing is None or age is None:
+            return "no joint state"
+        if age > config.max_state_age:
+            return f"joint state is {age:.2f} s old"
         if blind := self._blind(now_ns):
             return blind
         if self._last_candidate_ns is not None:
             silence = (now_ns - self._last_candidate_ns) / NANOSECONDS
             if silence > self.config.silence_timeout:
                 return f"predictor silent for {silence:.2f} s"
-        measured, executing = self._measured, self._executing
-        if measured is not None and executing is not None:
-            expected = commanded_at(context, executing.joint_names, measured.stamp_ns)
-            if expected is not None and measured.stamp_ns >= executing.stamp_ns:
-                for name, q in zip(executing.joint_names, expected[0], strict=True):
-                    if name in measured.names:
-                        error = abs(measured.position_of(name) - float(q))
-                        if not error <= config.tracking_tolerance:
-                            return f"{name} does not follow: {error:.3f} from where it was sent"
+        expected = commanded_at(context, executing.joint_names, measured.stamp_ns)
+        if expected is not None and measured.stamp_ns >= executing.stamp_ns:
+            for name, q in zip(executing.joint_names, expected[0], strict=True):
+                if name in measured.names:
+                    error = abs(measured.position_of(name) - float(q))
+                    if not error <= config.tracking_tolerance:
+                        return f"{name} does not follow: {error:.3f} from where it was sent"
         return ""
 
     def _blind(self, now_ns: int) -> str:

@@ -221,3 +221,21 @@ def test_missing_and_oversized_files(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("cosmos_ros.guard.cases.MAX_FILE_BYTES", 3)
     with pytest.raises(InputError, match="bytes are more"):
         load_cases(path)
+
+
+def test_a_named_step_must_agree() -> None:
+    case, shared = case_of("droid_spin")
+    step = examine(case, shared).answer.step
+    assert step is not None
+    case["expected"]["first"] = {"step": step}
+    assert examine(case, shared).agrees
+    case["expected"]["first"]["step"] = step + 1
+    result = examine(case, shared)
+    assert not result.agrees and "step" in result.line()
+
+
+def test_a_chunk_without_a_start_is_judged_without_the_arm() -> None:
+    cases, shared = all_cases()
+    case = next(c for c in cases if c["kind"] == "chunk" and c.get("start_joints") is not None)
+    case.pop("start_joints")
+    assert "ik" not in {v.limit for v in examine(case, shared).answer.violations}

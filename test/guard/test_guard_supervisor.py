@@ -384,3 +384,19 @@ def test_a_rival_may_get_its_name_later_and_the_reason_of_another_latch_stays():
     assert other.state is State.LATCHED
     other.on_graph({"joint_trajectory": ["/guard2"]}, {"joint_trajectory": 1}, NOW)
     assert "rejections" in other.reason
+
+
+def test_armed_again_after_a_clock_jump_while_the_stop_still_runs() -> None:
+    one, _, now = moving()
+    back = now - 10_000 * MS
+    stop = one.tick(back).send
+    assert stop is not None and one.moving(back)
+    follow(one, stop, back + MS)
+    assert one.arm(back + MS)[0]
+    assert not one.tick(back + 2 * MS).event  # no candidate was heard yet in the new time
+
+
+def test_a_joint_state_of_before_the_motion_says_nothing_about_following_it() -> None:
+    one = armed()
+    assert one.on_candidate(reach(0.4), NOW + 5 * MS).send is not None
+    assert not one.tick(NOW + 10 * MS).event

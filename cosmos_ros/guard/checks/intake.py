@@ -198,14 +198,13 @@ def timing(trajectory: JointTrajectory, config: GuardConfig, *, bounded: bool) -
     shortest, longest = round(config.minimum_step * NANOSECONDS), round(config.maximum_step * NANOSECONDS)
     if steps.min() >= shortest and steps.max() <= longest:
         return []
-    for bad, bound, message in (
-        (steps < shortest, config.minimum_step, "points too close in time"),
-        (steps > longest, config.maximum_step, "points too far apart in time"),
-    ):
-        if bad.any():
-            step = int(np.argmax(bad)) + 1
-            return [_time(trajectory, step, message, value=float(steps[step - 1]) / NANOSECONDS, bound=bound)]
-    return []
+    close = steps < shortest
+    if close.any():
+        bad, bound, message = close, config.minimum_step, "points too close in time"
+    else:
+        bad, bound, message = steps > longest, config.maximum_step, "points too far apart in time"
+    step = int(np.argmax(bad)) + 1
+    return [_time(trajectory, step, message, value=float(steps[step - 1]) / NANOSECONDS, bound=bound)]
 
 
 def _time(

@@ -11,7 +11,6 @@ from cosmos_ros.trajectory.extrema import evaluate
 from cosmos_ros.types import FloatArray
 
 # Halving a segment this often leaves pieces far shorter than a nanosecond.
-_MAX_DEPTH = 40
 
 
 def upper_bound(q: FloatArray, offset: float, gain: float, limit: float, vmax: float) -> FloatArray:
@@ -82,7 +81,7 @@ def _first(
     segment = np.arange(len(position))
     begin, width = np.zeros(len(position)), np.ones(len(position))
     q, v = position, velocity
-    for _ in range(_MAX_DEPTH):
+    while True:
         # The bound falls with q: largest velocity against the bound at the largest position is the worst case.
         worst = broken(control_points(q).max(axis=-1), control_points(v).max(axis=-1))
         segment, begin, width, q, v = segment[worst], begin[worst], width[worst], q[worst], v[worst]
@@ -95,7 +94,8 @@ def _first(
             keep = np.argmax(at_start) + 1
             segment, begin, width, q, v = segment[:keep], begin[:keep], width[:keep], q[:keep], v[:keep]
         if width[0] < 1e-9:
-            break
+            # A piece of no length that still cannot be certified: count it as the violation it borders on.
+            return int(segment[0]), float(begin[0])
         (q0, q1), (v0, v1) = _halves(q), _halves(v)
         half = 0.5 * width
         segment = np.repeat(segment, 2)
@@ -103,5 +103,3 @@ def _first(
         width = np.repeat(half, 2)
         q = np.stack((q0, q1), axis=1).reshape(-1, q.shape[-1])
         v = np.stack((v0, v1), axis=1).reshape(-1, v.shape[-1])
-    # A piece of no length that still cannot be certified: count it as the violation it borders on.
-    return int(segment[0]), float(begin[0])
