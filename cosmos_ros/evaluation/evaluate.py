@@ -20,7 +20,7 @@ from cosmos_ros.evaluation.options import EvaluationOptions
 from cosmos_ros.evaluation.producer import SourceReport, chunk_jobs
 from cosmos_ros.evaluation.scoring import Scored, Scorer
 from cosmos_ros.evaluation.setup import Setup, prepare
-from cosmos_ros.evaluation.store import METRICS, REPORT, TIMING, ResultStore, read_records, write_json
+from cosmos_ros.evaluation.store import METRICS, REPORT, TIMING, ResultStore, iterate_records, write_json
 from cosmos_ros.evaluation.summary import SCHEMA, summarise, summarise_timing
 
 Item = TypeVar("Item")
@@ -208,10 +208,9 @@ class _Run:
 
     def _finish(self, keepsakes: Keepsakes, interrupted: bool) -> Outcome:
         options, setup = self._options, self._setup
-        records = read_records(options.out)
         complete = not interrupted and not self._unreadable
         summary = summarise(
-            records,
+            iterate_records(options.out),
             fps=setup.embodiment.fps,
             steps=options.chunk_size,
             stride_ns=setup.stride_ns,
@@ -234,7 +233,7 @@ class _Run:
             **summary,
         }
         timing = summarise_timing(
-            records,
+            iterate_records(options.out),
             fps=setup.embodiment.fps,
             stride=options.stride,
             steps=options.chunk_size,
@@ -243,15 +242,14 @@ class _Run:
         timing["evaluation_s"] = round(time.perf_counter() - self._began, 3)
         write_json(options.out / METRICS, metrics)
         write_json(options.out / TIMING, timing)
-        self._tell(keepsakes, metrics, timing, records)
+        self._tell(keepsakes, metrics, timing)
         return Outcome(metrics, timing, complete, interrupted)
 
-    def _tell(
-        self, keepsakes: Keepsakes, metrics: dict[str, Any], timing: dict[str, Any], records: list[dict[str, Any]]
-    ) -> None:
+    def _tell(self, keepsakes: Keepsakes, metrics: dict[str, Any], timing: dict[str, Any]) -> None:
         from cosmos_ros.evaluation.report import write_report
 
-        write_report(self._options.out / REPORT, metrics, timing, keepsakes.chosen(records))
+        out = self._options.out
+        write_report(out / REPORT, metrics, timing, keepsakes.chosen(iterate_records(out)))
         if self._options.annotate and not metrics["interrupted"]:
             merge(self._options.out, self._options.bags)
 

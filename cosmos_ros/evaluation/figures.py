@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,13 +97,12 @@ def steps_of(entry: Record, mode: str, figure: str) -> list[float | None] | None
     return values or None
 
 
-def with_boundaries(records: Iterable[Record], stride_ns: int) -> list[dict[str, Any]]:
-    """Return the records with the jumps from each chunk to the next, where they follow each other at the stride.
+def with_boundaries(records: Iterable[Record], stride_ns: int) -> Iterator[dict[str, Any]]:
+    """Yield the records with the jumps from each chunk to the next, where they follow each other at the stride.
 
     A jump is the distance, at the time at which the next chunk begins, between where the chunk before led and where
     the next one begins: the largest joint, and the tool.
     """
-    found: list[dict[str, Any]] = []
     last: dict[str, tuple[Any, Record]] = {}
     for record in records:
         entries = {name: dict(entry) for name, entry in record["predictors"].items()}
@@ -119,8 +118,7 @@ def with_boundaries(records: Iterable[Record], stride_ns: int) -> list[dict[str,
                 if late <= 0.25 * stride_ns:
                     entry["boundary"] = _jump(before, edge)
             last[name] = (place, edge)
-        found.append({**record, "predictors": entries})
-    return found
+        yield {**record, "predictors": entries}
 
 
 def _jump(before: Record, edge: Record) -> dict[str, float]:

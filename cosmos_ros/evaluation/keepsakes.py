@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ class Keepsake:
 
     Attributes:
         title: Best, median or worst.
-        record: Of the chunk.
+        chunk: Which one: ``bag``, ``epoch``, ``index``, ``stamp_ns``.
         score: What it was chosen by.
         unit: Of the score.
         panels: Column names: ``actual`` and predictors.
@@ -50,7 +50,7 @@ class Keepsake:
     """
 
     title: str
-    record: Record
+    chunk: Record
     score: float
     unit: str
     panels: tuple[str, ...]
@@ -87,10 +87,15 @@ class Keepsakes:
         if len(self._scores) > MOST:
             self._thin()
 
-    def chosen(self, records: Sequence[Record]) -> list[Keepsake]:
+    def chosen(self, records: Iterable[Record]) -> list[Keepsake]:
         """Return the best, the median and the worst chunk of those kept, with different chunks for each."""
-        by_name = {name_of(record): record for record in records}
-        scored = [(s[0], s[1], name) for name, r in by_name.items() if name in self._scores and (s := score_of(r))]
+        by_name, scored = {}, []
+        for record in records:
+            name = name_of(record)
+            score = score_of(record) if name in self._scores else None
+            if score is not None:
+                by_name[name] = {key: record[key] for key in ("bag", "epoch", "index", "stamp_ns")}
+                scored.append((*score, name))
         if not scored:
             return []
         # The score is a PSNR, or an error: the sign says which is better.
@@ -99,14 +104,14 @@ class Keepsakes:
         places = {"worst": 0, "median": (len(scored) - 1) // 2, "best": len(scored) - 1}
         found, used = [], set()
         for title in ("best", "median", "worst"):
-            score, unit, name = scored[places[title]]
+            value, unit, name = scored[places[title]]
             if name in used:
                 continue
             used.add(name)
             side = json.loads((self._folder / f"{name}.json").read_text(encoding="utf-8"))
             jpeg = (self._folder / f"{name}.jpg").read_bytes()
             panels = tuple(side["panels"])
-            found.append(Keepsake(title, by_name[name], score, unit, panels, int(side["steps"]), jpeg))
+            found.append(Keepsake(title, by_name[name], value, unit, panels, int(side["steps"]), jpeg))
         return found
 
     def _thin(self) -> None:

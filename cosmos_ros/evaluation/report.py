@@ -86,7 +86,8 @@ def _head(metrics: Mapping[str, Any], timing: Mapping[str, Any]) -> str:
     lines = [
         f"<p>{metrics['chunks']} chunks of {metrics['steps']} steps ({metrics['steps'] / metrics['fps']:.2f} s), one "
         f"every {metrics['stride']} steps, of {seconds:.1f} s recorded; embodiment {escape(options['embodiment'])}; "
-        f"evaluated in {timing['evaluation_s']:.1f} s. Means over chunks with 95 % bootstrap intervals; n is the "
+        f"evaluated in {timing['evaluation_s']:.1f} s, {timing['models_s']:.1f} s of it in the models, those of the "
+        f"baselines among them. Means over chunks with 95 % bootstrap intervals; n is the "
         "number of chunks.</p>"
     ]
     warnings = []
@@ -178,10 +179,10 @@ def _pictures(keepsakes: Sequence[Keepsake], fps: float, labels: Mapping[str, st
         sheet = contact_sheet(rows, [f"+{k / fps:.2f} s" for k in chosen], tile_width=170)
         _, data = cv2.imencode(".jpg", sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 82])
         picture = base64.b64encode(data.tobytes()).decode()
-        record = kept.record
+        chunk = kept.chunk
         parts.append(
             f"<h3>{kept.title.capitalize()}: {kept.score:.2f} {kept.unit}</h3>"
-            f"<p class=note>{escape(record['bag'])}, chunk {record['index']}, stamp {record['stamp_ns']} ns</p>"
+            f"<p class=note>{escape(chunk['bag'])}, chunk {chunk['index']}, stamp {chunk['stamp_ns']} ns</p>"
             # Every step is a row of one picture, shown one after another: no video codec is needed.
             f"<style>@keyframes c{number}{{to{{background-position-y:-{kept.steps * height}px}}}}</style>"
             f'<div class=captions style="grid-template-columns:repeat({len(names)},{tile}px)">{captions}</div>'

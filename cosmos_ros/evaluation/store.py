@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -45,7 +45,8 @@ class ResultStore:
                 )
             if path.exists():
                 self._check_identity()
-                self.done = {key_of(record) for record in self._repair(path)}
+                _cut_unfinished_line(path)
+                self.done = {key_of(record) for record in iterate_records(self.folder)}
             else:
                 write_json(self.folder / RUN, self._identity)
             self._file = path.open("a", encoding="utf-8")
@@ -84,23 +85,29 @@ class ResultStore:
                 hint="Give the same options, or another folder.",
             )
 
-    def _repair(self, path: Path) -> list[dict[str, Any]]:
-        """Cut off a line that was not finished when the last run was killed; return the whole ones."""
-        data = path.read_bytes()
-        end = data.rfind(b"\n") + 1
-        if end < len(data):
-            os.truncate(path, end)
-        return read_records(self.folder)
+
+def _cut_unfinished_line(path: Path) -> None:
+    """Cut off a line that was not finished when the last run was killed."""
+    end = 0
+    with path.open("rb") as file:
+        for line in file:
+            end += len(line) if line.endswith(b"\n") else 0
+    if end < path.stat().st_size:
+        os.truncate(path, end)
 
 
 def read_records(folder: Path) -> list[dict[str, Any]]:
-    """Return the chunk records of an evaluation, in order.
+    """Return the chunk records of an evaluation, in order; raises as ``iterate_records``."""
+    return list(iterate_records(folder))
+
+
+def iterate_records(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield the chunk records of an evaluation, in order.
 
     Raises:
         InputError: There are none, or a line is damaged; names it.
     """
     path = folder / CHUNKS
-    records = []
     try:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, start=1):
@@ -109,10 +116,9 @@ def read_records(folder: Path) -> list[dict[str, Any]]:
                     key_of(record)
                 except (ValueError, KeyError, TypeError) as error:
                     raise InputError(f"line {number} is damaged: {error}", where=str(path)) from error
-                records.append(record)
+                yield record
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from error
-    return records
 
 
 def key_of(record: Mapping[str, Any]) -> Key:

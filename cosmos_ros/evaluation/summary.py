@@ -1,10 +1,11 @@
-"""From chunk records to ``metrics.json`` and ``timing.json``."""
+"""From chunk records to ``metrics.json`` and ``timing.json``, one record at a time: a long recording has many."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from cosmos_ros.evaluation.figures import Figure, Record, figures, mean, steps_o
 from cosmos_ros.evaluation.frame_scores import tidy
 from cosmos_ros.evaluation.metrics import quantiles
 from cosmos_ros.evaluation.metrics_motion import bootstrap_interval
+from cosmos_ros.types import FloatArray
 
 SCHEMA = 1
 RESAMPLES = 2000
@@ -31,7 +33,7 @@ BY_STEP = (
 
 
 def summarise(
-    records: Sequence[Record],
+    records: Iterable[Record],
     *,
     fps: float,
     steps: int,
@@ -42,144 +44,219 @@ def summarise(
     """Return what the chunk records say, as JSON-serialisable data; the same for the same records.
 
     Args:
-        records: In order.
+        records: In order; only numbers are kept of them.
         fps: Control steps a second.
         steps: T, control steps of a chunk.
         stride_ns: From chunk to chunk.
         views: Views that were seen.
         dimensions: Names of the action columns.
     """
-    joined = with_boundaries(records, stride_ns)
-    names = list(joined[0]["predictors"]) if joined else []
     known = figures(fps, views)
-    summary: dict[str, Any] = {"chunks": len(joined), "predictors": {}}
-    for name in names:
-        entries = [(record["predictors"][name], record) for record in joined]
-        summary["predictors"][name] = {
-            "figures": {f.name: values for f in known if (values := statistics(f, entries)) is not None},
-            "by_step": _by_step([entry for entry, _ in entries]),
-            "by_dimension": _by_dimension([entry for entry, _ in entries], dimensions),
-            "guard": _guard([entry["guard"] for entry, _ in entries if "guard" in entry]),
-            "shadow": _shadow([entry["shadow"] for entry, _ in entries if "shadow" in entry]),
-            "failures": _failures([entry for entry, _ in entries]),
-        }
-    summary["incomplete"] = {
-        "chunks_without_all_frames": sum(r["frames_recorded"] < steps for r in joined),
-        "chunks_without_all_joint_states": sum(r["steps_recorded"] < steps for r in joined),
-        "motion_errors": dict(sorted(Counter(r["motion_error"] for r in joined if "motion_error" in r).items())),
-    }
-    return summary
-
-
-def statistics(figure: Figure, entries: Sequence[tuple[Record, Record]]) -> dict[str, Any] | None:
-    """Return mean, bootstrap interval of the mean, median and n of a figure; None when no chunk has it."""
-    values = np.array([v for entry, record in entries if (v := figure.value(entry, record)) is not None])
-    if not len(values):
-        return None
-    low, high = bootstrap_interval(values, resamples=RESAMPLES)
+    predictors: dict[str, _Predictor] = {}
+    chunks = without_frames = without_joints = 0
+    troubles: Counter[str] = Counter()
+    for record in with_boundaries(records, stride_ns):
+        if not chunks:
+            predictors = {name: _Predictor(known, dimensions) for name in record["predictors"]}
+        chunks += 1
+        for name, predictor in predictors.items():
+            predictor.add(record["predictors"][name], record)
+        without_frames += record["frames_recorded"] < steps
+        without_joints += record["steps_recorded"] < steps
+        if "motion_error" in record:
+            troubles[record["motion_error"]] += 1
     return {
-        "mean": tidy(float(values.mean())),
+        "chunks": chunks,
+        "predictors": {name: predictor.result() for name, predictor in predictors.items()},
+        "incomplete": {
+            "chunks_without_all_frames": without_frames,
+            "chunks_without_all_joint_states": without_joints,
+            "motion_errors": dict(sorted(troubles.items())),
+        },
+    }
+
+
+class _Predictor:
+    """What is kept of one predictor's entries."""
+
+    def __init__(self, known: Sequence[Figure], dimensions: Sequence[str]) -> None:
+        self._known = known
+        self._dimensions = list(dimensions)
+        self._values: dict[str, array[float]] = {figure.name: array("d") for figure in known}
+        self._columns: dict[str, list[array[float]]] = {}
+        self._widths: Counter[str] = Counter()
+        self._rows: dict[tuple[str, str], list[FloatArray]] = defaultdict(list)
+        self._guard = _GuardSummary()
+        self._shadow = _ShadowSummary()
+        self._failures: Counter[str] = Counter()
+
+    def add(self, entry: Record, record: Record) -> None:
+        for figure in self._known:
+            value = figure.value(entry, record)
+            if value is not None:
+                self._values[figure.name].append(value)
+        for mode, key in BY_STEP:
+            values = steps_of(entry, mode, key)
+            if values:
+                columns = self._columns.setdefault(f"{mode}.{key}", [])
+                columns += [array("d") for _ in range(len(values) - len(columns))]
+                for column, value in zip(columns, values, strict=False):
+                    if value is not None:
+                        column.append(value)
+        for mode in ("policy", "inverse_dynamics"):
+            actions = entry.get(mode, {}).get("actions")
+            for key in ("mse", "mae") if actions else ():
+                self._rows[mode, key].append(np.array(actions[f"{key}_by_dimension"]))
+        if "guard" in entry:
+            self._guard.add(entry["guard"])
+        if "shadow" in entry:
+            self._shadow.add(entry["shadow"])
+        self._failures.update(_failures(entry))
+
+    def result(self) -> dict[str, Any]:
+        return {
+            "figures": {name: statistics(values) for name, values in self._values.items() if values},
+            "by_step": {
+                key: {
+                    "mean": [None if (value := mean(column)) is None else tidy(value) for column in columns],
+                    "n": [len(column) for column in columns],
+                }
+                for key, columns in self._columns.items()
+            },
+            "by_dimension": {
+                mode: {
+                    "dimensions": self._dimensions,
+                    **{key: [tidy(v) for v in np.mean(self._rows[mode, key], axis=0)] for key in ("mse", "mae")},
+                    "n": len(self._rows[mode, "mse"]),
+                }
+                for mode in ("policy", "inverse_dynamics")
+                if self._rows[mode, "mse"]
+            },
+            "guard": self._guard.result(),
+            "shadow": self._shadow.result(),
+            "failures": dict(sorted(self._failures.items(), key=lambda item: (-item[1], item[0]))[:20]),
+        }
+
+
+def statistics(values: Sequence[float]) -> dict[str, Any]:
+    """Return mean, bootstrap interval of the mean, median and n of a figure's values."""
+    numbers = np.array(values)
+    low, high = bootstrap_interval(numbers, resamples=RESAMPLES)
+    return {
+        "mean": tidy(float(numbers.mean())),
         "ci95": [tidy(low), tidy(high)],
-        "median": tidy(float(np.median(values))),
-        "n": len(values),
+        "median": tidy(float(np.median(numbers))),
+        "n": len(numbers),
     }
 
 
-def _by_step(entries: Sequence[Record]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for mode, figure in BY_STEP:
-        rows = [values for entry in entries if (values := steps_of(entry, mode, figure))]
-        if not rows:
-            continue
-        columns = [[row[k] for row in rows if k < len(row)] for k in range(max(map(len, rows)))]
-        found[f"{mode}.{figure}"] = {
-            "mean": [None if (value := mean(column)) is None else tidy(value) for column in columns],
-            "n": [sum(value is not None for value in column) for column in columns],
+class _GuardSummary:
+    def __init__(self) -> None:
+        self._judged = self._sent = 0
+        self._responses: Counter[str] = Counter()
+        self._before: Counter[str] = Counter()
+        self._after: Counter[str] = Counter()
+        self._added = array("d")
+
+    def add(self, entry: Record) -> None:
+        self._judged += 1
+        self._responses[entry["response"]] += 1
+        self._before.update(entry["before"])
+        if "after" in entry:
+            self._sent += 1
+            self._after.update(entry["after"])
+            self._added.append(entry["added_s"] or 0.0)
+
+    def result(self) -> dict[str, Any] | None:
+        if not self._judged:
+            return None
+        return {
+            "n": self._judged,
+            "responses": dict(sorted(self._responses.items())),
+            "chunks_breaking_before": _shares(self._before, self._judged),
+            "sent": self._sent,
+            "chunks_breaking_after": _shares(self._after, self._sent),
+            "added_s_total": tidy(math.fsum(self._added)),
         }
+
+
+def _shares(counts: Mapping[str, int], of: int) -> dict[str, Any]:
+    return {key: {"count": count, "share": tidy(count / of)} for key, count in sorted(counts.items())}
+
+
+class _ShadowSummary:
+    def __init__(self) -> None:
+        self._not_sent = 0
+        self._sources: Counter[str] = Counter()
+        self._joints: list[FloatArray] = []
+        self._tools: dict[str, array[float]] = {}
+
+    def add(self, entry: Record) -> None:
+        self._not_sent += not entry["sent"]
+        if "joint_rad" not in entry:
+            return
+        self._sources[entry["source"]] += 1
+        self._joints.append(np.array(entry["by_joint_rad"]))
+        for link, values in entry["tools"].items():
+            value = mean(values)
+            if value is not None:
+                self._tools.setdefault(link, array("d")).append(value)
+
+    def result(self) -> dict[str, Any] | None:
+        if not self._joints:
+            return None
+        return {
+            "n": len(self._joints),
+            "not_sent": self._not_sent,
+            "compared_with": dict(sorted(self._sources.items())),
+            "by_joint_rad": [tidy(v) for v in np.mean(self._joints, axis=0)],
+            "tool_cm": {link: tidy(mean(values) or 0.0) for link, values in sorted(self._tools.items())},
+        }
+
+
+def _failures(entry: Record) -> list[str]:
+    found = []
+    if "error" in entry:
+        found.append(f"policy: {entry['error']['kind']}: {entry['error']['text']}")
+    for mode, section in entry.items():
+        if isinstance(section, Mapping) and mode != "error":
+            if "error" in section:
+                found.append(f"{mode}: {section['error']['kind']}: {section['error']['text']}")
+            elif "skipped" in section:
+                found.append(f"{mode}: skipped: {section['skipped']}")
     return found
-
-
-def _by_dimension(entries: Sequence[Record], dimensions: Sequence[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for mode in ("policy", "inverse_dynamics"):
-        rows = [entry[mode]["actions"] for entry in entries if "actions" in entry.get(mode, {})]
-        if rows:
-            found[mode] = {
-                "dimensions": list(dimensions),
-                **{
-                    key: [tidy(v) for v in np.mean([row[f"{key}_by_dimension"] for row in rows], axis=0)]
-                    for key in ("mse", "mae")
-                },
-                "n": len(rows),
-            }
-    return found
-
-
-def _guard(entries: Sequence[Record]) -> dict[str, Any] | None:
-    if not entries:
-        return None
-    judged = len(entries)
-    sent = [entry for entry in entries if "after" in entry]
-    before = Counter(limit for entry in entries for limit in entry["before"])
-    after = Counter(limit for entry in sent for limit in entry["after"])
-    return {
-        "n": judged,
-        "responses": dict(sorted(Counter(entry["response"] for entry in entries).items())),
-        "chunks_breaking_before": {k: {"count": v, "share": tidy(v / judged)} for k, v in sorted(before.items())},
-        "sent": len(sent),
-        "chunks_breaking_after": {k: {"count": v, "share": tidy(v / len(sent))} for k, v in sorted(after.items())},
-        "added_s_total": tidy(math.fsum(entry["added_s"] or 0.0 for entry in sent)),
-    }
-
-
-def _shadow(entries: Sequence[Record]) -> dict[str, Any] | None:
-    compared = [entry for entry in entries if "joint_rad" in entry]
-    if not compared:
-        return None
-    links = sorted(compared[0]["tools"])
-    return {
-        "n": len(compared),
-        "not_sent": sum(not entry["sent"] for entry in entries),
-        "compared_with": dict(sorted(Counter(entry["source"] for entry in compared).items())),
-        "by_joint_rad": [tidy(v) for v in np.mean([entry["by_joint_rad"] for entry in compared], axis=0)],
-        "tool_cm": {link: tidy(mean([mean(e["tools"][link]) for e in compared]) or 0.0) for link in links},
-    }
-
-
-def _failures(entries: Sequence[Record]) -> dict[str, Any]:
-    counts: Counter[str] = Counter()
-    for entry in entries:
-        if "error" in entry:
-            counts[f"policy: {entry['error']['kind']}: {entry['error']['text']}"] += 1
-        for mode, section in entry.items():
-            if isinstance(section, Mapping) and mode != "error":
-                if "error" in section:
-                    counts[f"{mode}: {section['error']['kind']}: {section['error']['text']}"] += 1
-                elif "skipped" in section:
-                    counts[f"{mode}: skipped: {section['skipped']}"] += 1
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:20])
 
 
 def summarise_timing(
-    records: Sequence[Record], *, fps: float, stride: int, steps: int, deadline_s: float
+    records: Iterable[Record], *, fps: float, stride: int, steps: int, deadline_s: float
 ) -> dict[str, Any]:
     """Return latencies and what they would mean at the chosen rate; differs from run to run.
 
     A deadline is missed when observation to guarded trajectory took longer than ``deadline_s``. Steps are starved
-    when a chunk ends before its successor, as late as its own prediction took, is there.
+    when a chunk ends before its successor, as late as its own prediction took, is there. ``models_s`` is the time that
+    models took, those of the baselines too.
     """
-    found: dict[str, Any] = {"deadline_s": deadline_s, "predictors": {}}
-    names = list(records[0]["predictors"]) if records else []
-    for name in names:
-        rows = [record["timing"][name] for record in records if name in record["timing"]]
-        totals = [row["total"] + row.get("guard", 0.0) for row in rows]
-        stages = sorted({stage for row in rows for stage in row})
-        late = [max(0, math.ceil(round((stride / fps + total * 1e-3) * fps - steps, 6))) for total in totals]
+    stages: dict[str, dict[str, array[float]]] = {}
+    totals: dict[str, array[float]] = {}
+    models_ms = array("d")
+    for record in records:
+        for name in record["predictors"] if not totals else ():
+            stages[name], totals[name] = {}, array("d")
+        for name, row in record["timing"].items():
+            # What dynamics took stands under ``model:mode``, by the model's own stages.
+            models_ms.append(math.fsum(row.values()) if ":" in name else row.get("model", 0.0))
+            if name in totals:
+                totals[name].append(row["total"] + row.get("guard", 0.0))
+                for stage, value in row.items():
+                    stages[name].setdefault(stage, array("d")).append(value)
+    found: dict[str, Any] = {"deadline_s": deadline_s, "models_s": math.fsum(models_ms) * 1e-3, "predictors": {}}
+    for name, values in totals.items():
+        late = [max(0, math.ceil(round((stride / fps + total * 1e-3) * fps - steps, 6))) for total in values]
         found["predictors"][name] = {
-            "latency_ms": {stage: quantiles([row[stage] for row in rows if stage in row]) for stage in stages},
-            "observation_to_guarded_ms": quantiles(totals),
-            "deadline_misses": sum(total > deadline_s * 1e3 for total in totals),
+            "latency_ms": {stage: quantiles(list(numbers)) for stage, numbers in sorted(stages[name].items())},
+            "observation_to_guarded_ms": quantiles(list(values)),
+            "deadline_misses": sum(total > deadline_s * 1e3 for total in values),
             "starved_steps": sum(late),
-            "n": len(rows),
+            "n": len(values),
         }
     return found
