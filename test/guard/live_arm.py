@@ -52,6 +52,7 @@ class Arm:
         self.received: list[tuple[int, JointTrajectory]] = []
         self.refused: list[tuple[float, str]] = []  # seconds after its stamp, reason
         self.frozen = False
+        self.delay_ns = 0  # how late joint states are published
         self.spoil: Callable[[JointState], JointState] | None = None
         self.clock_offset: int | None = None  # set: publish /clock, this far from the system's time
         self._states = node.create_publisher(JointStateMessage, "joint_states", qos.reliable(5))
@@ -82,7 +83,7 @@ class Arm:
                 assert topic in self.controllers
             self.received.clear()
             self.refused.clear()
-            self.frozen, self.spoil = False, None
+            self.frozen, self.spoil, self.delay_ns = False, None, 0
 
     def state(self, now: int) -> JointState:
         with self._lock:
@@ -95,7 +96,7 @@ class Arm:
         if self.clock_offset is not None:
             self._clock.publish(Clock(clock=stamp_message(now)))
         if not self.frozen:
-            self.publish_state(now)
+            self.publish_state(now - self.delay_ns)
         if self.filming:
             self._camera.publish(CameraInfo(header=Header(stamp=stamp_message(now))))
 

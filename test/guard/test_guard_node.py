@@ -244,6 +244,30 @@ def test_frozen_joint_states_brake_and_arming_is_refused(arm: Arm) -> None:
     arm.watcher.wait_diagnostic("guard: joint states", "stale")
 
 
+def test_topics_that_come_late(arm: Arm) -> None:
+    armed(arm)
+    arm.delay_ns = 120_000_000  # late, but within the gate
+    arm.propose(arm.chunk(0.2))
+    assert verdict(arm)["response"] == "accept"
+    arm.watcher.wait(lambda: arm.moving(), "motion")
+    at_rest(arm)
+    for number, late in enumerate((0.02, 0.1, 0.3, 0.45, 0.8), 2):  # candidates that were long on their way
+        chunk = arm.chunk(0.2)
+        arm.propose(replace(chunk, stamp_ns=chunk.stamp_ns - round(late * 1e9)))
+        assert verdict(arm, number)["response"] == ("reject" if late > 0.5 else verdicts(arm)[-1]["response"])
+        at_rest(arm)
+    arm.watcher.call("guard/reset")
+    armed(arm)
+    arm.delay_ns = 0
+    while not arm.moving():  # until the guard has seen that the arm rests
+        count = len(verdicts(arm))
+        arm.propose(arm.chunk(-0.2, duration=3.0))
+        arm.watcher.wait(lambda count=count: arm.moving() or len(verdicts(arm)) > count, "motion or a verdict")
+    arm.delay_ns = 600_000_000  # beyond the gate
+    arm.watcher.wait_diagnostic("guard: event", "joint state is")
+    at_rest(arm)
+
+
 def test_a_frozen_camera_brakes_once_it_was_heard() -> None:
     with cell() as (arm, _, _):
         arm.watcher.wait_diagnostic("guard: cameras", "not watched")
