@@ -199,5 +199,6 @@ def test_plots_and_escaping() -> None:
             "model": {"figures": {}, "by_step": {}, "by_dimension": {}, "guard": None, "failures": {hostile: 1}}
         },
     }  # fmt: skip
-    text = render(json.loads(json.dumps(metrics)), {"evaluation_s": 1.0, "models_s": 0.5, "deadline_s": 1.0, "predictors": {}}, [])
+    timing = {"evaluation_s": 1.0, "models_s": 0.5, "deadline_s": 1.0, "predictors": {}}
+    text = render(json.loads(json.dumps(metrics)), timing, [])
     assert "<script" not in text and "SCRIPTED" in text
