@@ -71,8 +71,9 @@ class GuardNode(Node):
         self._limits = embodiment.limits
         dynamics = PinocchioDynamics(values["urdf"]) if values["urdf"] and config.enabled("effort") else None
         guard = Guard(embodiment.limits, config, embodiment.robot, dynamics)
-        self._supervisor = Supervisor(guard, supervisor_config(values), self._now)
+        self._supervisor = Supervisor(guard, supervisor_config(values), self._read_clock)
         self._uncertainty: tuple[int, float] | None = None
+        self._context: dict[str, Any] = {}
 
         self._outputs = {
             # Deep: what follows a trajectory starts on it, so none may be overtaken on its way.
@@ -108,6 +109,12 @@ class GuardNode(Node):
     def _now(self) -> int:
         return int(self.get_clock().now().nanoseconds)
 
+    def _read_clock(self) -> int:
+        """As ``_now``, for the supervisor; its first look after a judgement is told with the verdict."""
+        now = self._now()
+        self._context.setdefault("judged_ns", now)
+        return now
+
     def _on_parameter(self, name: str, value: Any) -> None:
         self._supervisor.config = supervisor_config({**self._values, name: value})
 
@@ -140,6 +147,14 @@ class GuardNode(Node):
         uncertainty = None
         if self._uncertainty is not None and now - self._uncertainty[0] < NANOSECONDS:
             uncertainty = self._uncertainty[1]
+        # What the verdict rests on besides the candidate: with it a recording gives the same verdict again.
+        measured, executing = self._supervisor.measured, self._supervisor.executing
+        self._context = {
+            "now_ns": now,
+            "measured_stamp_ns": None if measured is None else measured.stamp_ns,
+            "executing_stamp_ns": None if executing is None else executing.stamp_ns,
+            "uncertainty": uncertainty,
+        }
         self._apply(self._supervisor.on_candidate(trajectory, now, stamp_ns=stamp, uncertainty=uncertainty))
 
     def _tick(self) -> None:
@@ -198,7 +213,10 @@ class GuardNode(Node):
 
     def _publish_verdict(self, verdict: Verdict, published: int | None) -> None:
         armed = self._supervisor.state is State.ARMED
-        data = {**verdict.to_dict(), "armed": armed, "state": self._supervisor.state.value, "published_ns": published}
+        state = self._supervisor.state.value
+        data = {
+            **verdict.to_dict(), "armed": armed, "state": state, "published_ns": published, "context": self._context,
+        }  # fmt: skip
         self._verdict_json.publish(String(data=json.dumps(data)))
         array = DiagnosticArray()
         array.header.stamp = self.get_clock().now().to_msg()

@@ -67,6 +67,12 @@ class Joiner:
         if measured is None:
             return Joined(None, {"held": "there is no joint state to join"})
         join_ns = now_ns + settings.lead_ns
+        # With these, and what was being executed, a recording of the inputs gives the same join again.
+        known = {
+            "now_ns": now_ns,
+            "measured_stamp_ns": measured.stamp_ns,
+            "executing_stamps_ns": {name: sent.stamp_ns for name, sent in self.executing.sent.items()},
+        }
         current, followed = self.executing.at(join_ns, measured, settings.tracking_tolerance)
         shifted = settings.shift_from_rest and self._rests_at_start(trajectory, current, measured)
         if shifted:
@@ -82,8 +88,10 @@ class Joiner:
         )
         if result is None:
             late = (join_ns - trajectory.stamp_ns) / NANOSECONDS
-            return Joined(None, {"held": f"the prediction came {late:.2f} s after its observation, past its last step"})
+            held = f"the prediction came {late:.2f} s after its observation, past its last step"
+            return Joined(None, {**known, "held": held})
         record = {
+            **known,
             "stamp_ns": join_ns,
             "dropped_steps": result.dropped_steps,
             "error": result.join_error,
