@@ -73,7 +73,7 @@ class GuardNode(Node):
         guard = Guard(embodiment.limits, config, embodiment.robot, dynamics)
         self._supervisor = Supervisor(guard, supervisor_config(values), self._read_clock)
         self._uncertainty: tuple[int, float] | None = None
-        self._context: dict[str, Any] = {}
+        self._basis: dict[str, Any] = {}
 
         self._outputs = {
             # Deep: what follows a trajectory starts on it, so none may be overtaken on its way.
@@ -112,7 +112,7 @@ class GuardNode(Node):
     def _read_clock(self) -> int:
         """As ``_now``, for the supervisor; its first look after a judgement is told with the verdict."""
         now = self._now()
-        self._context.setdefault("judged_ns", now)
+        self._basis.setdefault("judged_ns", now)
         return now
 
     def _on_parameter(self, name: str, value: Any) -> None:
@@ -149,7 +149,7 @@ class GuardNode(Node):
             uncertainty = self._uncertainty[1]
         # What the verdict rests on besides the candidate: with it a recording gives the same verdict again.
         measured, executing = self._supervisor.measured, self._supervisor.executing
-        self._context = {
+        self._basis = {
             "now_ns": now,
             "measured_stamp_ns": None if measured is None else measured.stamp_ns,
             "executing_stamp_ns": None if executing is None else executing.stamp_ns,
@@ -215,7 +215,7 @@ class GuardNode(Node):
         armed = self._supervisor.state is State.ARMED
         state = self._supervisor.state.value
         data = {
-            **verdict.to_dict(), "armed": armed, "state": state, "published_ns": published, "context": self._context,
+            **verdict.to_dict(), "armed": armed, "state": state, "published_ns": published, "context": self._basis,
         }  # fmt: skip
         self._verdict_json.publish(String(data=json.dumps(data)))
         array = DiagnosticArray()
