@@ -33,5 +33,5 @@ def read_message(message: Any, limits: RobotLimits, max_points: int) -> tuple[Jo
             time = ns_from_duration(p.time_from_start, where="time_from_start")
         except InputError as error:
             return [Violation("timing", step=step, message=str(error))], stamp
-        points.append(RawPoint(time, p.positions, p.velocities, p.accelerations))
+        points.append(RawPoint(time, p.positions, p.velocities, p.accelerations, p.effort))
     return assemble(RawTrajectory(tuple(message.joint_names), stamp, tuple(points)), limits), stamp

@@ -153,6 +153,26 @@ def test_raw_messages_are_judged_before_they_are_records() -> None:
     assert good.times_ns.tolist() == [0, 66666667] and good.stamp_ns == 7 and good.velocities is None
 
 
+def test_commanded_efforts_are_held_against_their_bounds_and_not_passed_on() -> None:
+    limits = panda_limits()
+    joints = {**limits.joints, PANDA[6]: replace(limits.joints[PANDA[6]], effort=12.0)}
+    limits = replace(limits, joints=joints)
+
+    def with_effort(*last: float) -> JointTrajectory | list[Violation]:
+        points = [RawPoint(k / 10, list(HOME), effort=[*[1e3] * 6, e]) for k, e in enumerate(last)]
+        return assemble(RawTrajectory(PANDA, NOW, tuple(points)), limits)
+
+    assert isinstance(with_effort(0.0, -12.0, 12.0), JointTrajectory)  # the others' bounds are not known
+    found = with_effort(0.0, -12.1, 99.0)
+    assert isinstance(found, list) and len(found) == 1
+    assert (found[0].limit, found[0].joint, found[0].step, found[0].value) == ("effort", PANDA[6], 1, -12.1)
+    for value in (float("nan"), float("inf")):
+        found = with_effort(value)
+        assert isinstance(found, list) and found[0].limit == "nonfinite" and "effort" in found[0].message
+    short = assemble(RawTrajectory(PANDA, NOW, (RawPoint(0.0, list(HOME), effort=[1.0]),)), limits)
+    assert isinstance(short, list) and short[0].limit == "lengths"
+
+
 # -- state and stamps ------------------------------------------------------------------------------------------------
 
 

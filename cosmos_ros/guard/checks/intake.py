@@ -27,6 +27,7 @@ class RawPoint:
     positions: Sequence[float]
     velocities: Sequence[float] = ()
     accelerations: Sequence[float] = ()
+    effort: Sequence[float] = ()
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class RawTrajectory:
 def assemble(raw: RawTrajectory, limits: RobotLimits) -> JointTrajectory | list[Violation]:
     """Return the record of a raw trajectory, or what makes one impossible.
 
-    That is structure, names, lengths and non-finite times, in this order.
+    That is structure, names, lengths, commanded efforts and non-finite times, in this order. Efforts are held against
+    their bounds and not passed on: the guard sends motion only.
     """
     structure = _structure(raw)
     if structure is not None:
@@ -52,6 +54,9 @@ def assemble(raw: RawTrajectory, limits: RobotLimits) -> JointTrajectory | list[
     length = _lengths(raw)
     if length is not None:
         return [length]
+    forced = _efforts(raw, limits)
+    if forced:
+        return forced
     times = []
     for step, point in enumerate(raw.points):
         if isinstance(point.time, int):
@@ -100,7 +105,7 @@ def _structure(raw: RawTrajectory) -> Violation | None:
 def _lengths(raw: RawTrajectory) -> Violation | None:
     width = len(raw.joint_names)
     for step, point in enumerate(raw.points):
-        for field in ("positions", "velocities", "accelerations"):
+        for field in ("positions", "velocities", "accelerations", "effort"):
             length = len(getattr(point, field))
             if length != width and (length or field == "positions"):
                 return Violation(
@@ -112,6 +117,22 @@ def _lengths(raw: RawTrajectory) -> Violation | None:
                     message=f"{field} has {length} values for {width} joints",
                 )
     return None
+
+
+def _efforts(raw: RawTrajectory, limits: RobotLimits) -> list[Violation]:
+    """Return the first commanded effort of each joint (N, Nm) that is not finite or above what the joint may."""
+    found: dict[str, Violation] = {}
+    for step, point in enumerate(raw.points):
+        for joint, value in zip(raw.joint_names, point.effort, strict=False):
+            bound = limits.joints[joint].effort
+            if joint in found or (math.isfinite(value) and abs(value) <= bound):
+                continue
+            limit = "effort" if math.isfinite(value) else "nonfinite"
+            message = "commanded" if limit == "effort" else f"effort is {value}"
+            found[joint] = Violation(
+                limit, joint=joint, step=step, time=_seconds(point), value=float(value), bound=bound, message=message
+            )
+    return list(found.values())
 
 
 def names(joint_names: Sequence[str], limits: RobotLimits, groups: Sequence[Sequence[str]] = ()) -> list[Violation]:
