@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from cosmos_ros.errors import ConfigError, ModelError
@@ -23,6 +24,8 @@ class Worker:
     """One process with its own models. Made anew by Ray when it dies; its chunks are then scored again."""
 
     def __init__(self, options: EvaluationOptions, complete: Complete) -> None:
+        # Ray runs a worker a core; threads beside it would only take each other's time.
+        cv2.setNumThreads(1)
         self._setup = prepare(options)
         self._complete = complete
 
