@@ -120,6 +120,18 @@ def test_no_speed_near_a_singularity_stays_unseen(seed: int) -> None:
         assert not found
 
 
+@pytest.mark.parametrize("shift", np.linspace(0.0, 0.06, 5))
+def test_a_singularity_crossed_between_two_looks_is_seen(shift: float) -> None:
+    """Within a few milliseconds: shoulder, elbow and wrist are in line at -0.467."""
+    start = HOME.copy()
+    start[3] = -1.0 - shift
+    trajectory = reach(ONE[3] * 0.9, start=start, duration=0.95)
+    around = {"slow_singular_value": 0.004}
+    excess = shares(trajectory, lambda least, most: least / 0.004, rate=4000.0)
+    assert excess.max() > 0.1 and (excess > 0.0).mean() < 0.03
+    assert [v.limit for v in find(trajectory, "singularity", start=start, **around)] == ["singularity_speed"]
+
+
 def test_a_stop_is_possible_near_a_singularity() -> None:
     around, _ = NEAR["value"]
     config = GuardConfig(surroundings=Surroundings(links=(TIP,), **around))
