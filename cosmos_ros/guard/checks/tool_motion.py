@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from cosmos_ros.guard.chain import Rates
 from cosmos_ros.guard.checks.base import Case
 from cosmos_ros.guard.kinematics import Points, Samples
 from cosmos_ros.guard.scan import scan
@@ -67,6 +68,37 @@ def exceeds(
     ]
 
 
+def _too_fast(
+    case: Case,
+    limit: CartesianLimits,
+    part: slice,
+    rate: Callable[[Rates], FloatArray],
+    ceiling: Callable[[Rates], FloatArray],
+    bound: float,
+    name: str,
+) -> list[Violation]:
+    """Return where a part of the tool's twist exceeds its bound.
+
+    Args:
+        case: What is judged.
+        limit: The tool.
+        part: Rows of the twist.
+        rate, ceiling: How fast its norm can change, and what it is at most, of the chain's bounds.
+        bound: Of the norm, m/s or rad/s.
+        name: Of the limit.
+    """
+    samples, link = case.kinematics(), limit.tool_link
+
+    def size(points: Points) -> FloatArray:
+        result: FloatArray = np.linalg.norm(points.twist(link)[:, part], axis=1)
+        return result
+
+    return exceeds(
+        case, samples, link, size, lambda points: rate(points.rates(link)),
+        ceiling(samples.ceilings(samples.sampler.chains[link])), bound * case.config.cartesian_scale, limit=name,
+    )  # fmt: skip
+
+
 class CartesianSpeed:
     """The tool's origin is no faster than its linear speed bound."""
 
@@ -77,20 +109,11 @@ class CartesianSpeed:
 
     def __call__(self, case: Case) -> list[Violation]:
         """See class."""
-        samples = case.kinematics()
         found = []
-        for limit in self.limits:
-            link = limit.tool_link
-            ceilings = samples.ceilings(samples.sampler.chains[link])
-
-            def size(points: Points, link: str = link) -> FloatArray:
-                result: FloatArray = np.linalg.norm(points.twist(link)[:, :3], axis=1)
-                return result
-
-            found += exceeds(
-                case, samples, link, size, lambda points, link=link: points.rates(link).acceleration, ceilings.speed,  # type: ignore[misc]
-                limit.linear_speed * case.config.cartesian_scale, limit=self.name,
-            )  # fmt: skip
+        for tool in self.limits:
+            found += _too_fast(
+                case, tool, slice(0, 3), lambda r: r.acceleration, lambda r: r.speed, tool.linear_speed, self.name
+            )
         return found
 
 
@@ -104,20 +127,11 @@ class RotationalSpeed:
 
     def __call__(self, case: Case) -> list[Violation]:
         """See class."""
-        samples = case.kinematics()
         found = []
-        for limit in self.limits:
-            link = limit.tool_link
-            ceilings = samples.ceilings(samples.sampler.chains[link])
-
-            def size(points: Points, link: str = link) -> FloatArray:
-                result: FloatArray = np.linalg.norm(points.twist(link)[:, 3:], axis=1)
-                return result
-
-            found += exceeds(
-                case, samples, link, size, lambda points, link=link: points.rates(link).spin_rate, ceilings.spin,  # type: ignore[misc]
-                limit.angular_speed * case.config.cartesian_scale, limit=self.name,
-            )  # fmt: skip
+        for tool in self.limits:
+            found += _too_fast(
+                case, tool, slice(3, 6), lambda r: r.spin_rate, lambda r: r.spin, tool.angular_speed, self.name
+            )
         return found
 
 
