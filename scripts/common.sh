@@ -105,3 +105,9 @@ ensure_rendering() {
     die "MuJoCo cannot render off screen here; the simulated robot's camera needs EGL with Mesa's software driver" \
         "$(apt_line "${RENDERING_PACKAGES[@]}")"
 }
+
+ensure_browser() {  # in CI, where it can be had as a package: for the tests that look at the viewer's page
+    [ "${CI:-}" = true ] && grep -qs '^ID=debian' /etc/os-release || return 0
+    command -v chromium >/dev/null || command -v google-chrome >/dev/null && return
+    apt_may_install && apt_install chromium || say "no Chromium: the tests that look at a page will say that they were skipped"
+}

@@ -108,5 +108,6 @@ link_data_files
 if [ "$set_name" != cosmos3 ]; then
     ensure_rendering "$venv/bin/python"
 fi
+[ "$set_name" != test ] || ensure_browser
 printf '%s' "$key" >"$stamp"
 say "$venv is ready for '$set_name' ($((SECONDS - started)) s)"
