@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,16 +17,18 @@ import numpy as np
 
 from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.errors import CosmosRosError, InputError
+from cosmos_ros.evaluation.annotation_log import AnnotationLog, cut, log_of, read
+from cosmos_ros.evaluation.bag_types import MessageFactory, default_typestore
 from cosmos_ros.evaluation.bag_writer import BagWriter
 from cosmos_ros.evaluation.bags import BagMessage, BagReader
 from cosmos_ros.evaluation.frame_scores import fit
 from cosmos_ros.evaluation.jobs import ChunkJob
 from cosmos_ros.evaluation.scoring import MODEL, Scored
+from cosmos_ros.evaluation.store import Key
 from cosmos_ros.messages import compress
 from cosmos_ros.messages.stamps import split_ns
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointState, JointTrajectory, UInt8Array
 
-PARTS = "annotations"
 # As the live nodes name them, so that the shipped layouts show them.
 CANDIDATE = "/predictor/action_trajectory"
 GUARDED = "/guard/would_send"
@@ -112,69 +114,70 @@ def _jpeg(image: UInt8Array) -> bytes:
 
 
 class AnnotationWriter:
-    """Records annotations while a recording is evaluated; one part a run, so that an evaluation can go on.
+    """Keeps annotations while a recording is evaluated, so that whatever ends it, those of the done chunks are there.
 
     Args:
         folder: Of the evaluation.
         bag: Name of the recording.
         base_frame: Of the paths.
+        done: Chunks that have a record already. What was kept of others is made again, and is cut off here.
     """
 
-    def __init__(self, folder: Path, bag: str, base_frame: str) -> None:
-        self._folder = folder / PARTS
-        self._bag = bag
+    def __init__(self, folder: Path, bag: str, base_frame: str, done: Collection[Key] = ()) -> None:
+        self._path = log_of(folder, bag)
         self._base_frame = base_frame
-        self._writer: BagWriter | None = None
+        self._done = done
+        self._types = default_typestore()
+        self._factory = MessageFactory(self._types)
+        self._log: AnnotationLog | None = None
 
     def __enter__(self) -> AnnotationWriter:
         """Nothing is written before the first annotation."""
+        if self._path.exists():
+            cut(self._path, self._done)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the part."""
-        if self._writer is not None:
-            self._writer.close()
+        """Close the file."""
+        if self._log is not None:
+            self._log.close()
 
-    def add(self, annotation: Annotation) -> None:
-        """Record one chunk.
+    def add(self, key: Key, annotation: Annotation) -> None:
+        """Keep what is recorded of one chunk; it outlives this process when this returns.
 
         Raises:
             CosmosRosError: It cannot be written.
         """
-        writer = self._open()
-        make = writer.factory
+        make = self._factory
         stamp = annotation.stamp_ns
         events: list[tuple[int, str, Any]] = []
         for topic, trajectory in ((CANDIDATE, annotation.candidate), (GUARDED, annotation.guarded)):
             if trajectory is not None:
-                events.append((stamp, topic, _trajectory(writer, trajectory)))
+                events.append((stamp, topic, self._trajectory(trajectory)))
         if annotation.verdict is not None:
             events.append((stamp, VERDICT, make.string(json.dumps(annotation.verdict))))
         if annotation.predicted:
-            events.append((stamp, MARKERS, self._markers(writer, annotation)))
+            events.append((stamp, MARKERS, self._markers(annotation)))
         for time, predicted, actual in annotation.frames:
             for topic, data in ((FRAME, predicted), (ACTUAL, actual)):
                 if data is not None:
                     image = make.compressed_image(data, stamp_ns=time, frame_id="prediction")
                     events.append((time, topic, image))
-        for time, topic, message in sorted(events, key=lambda event: event[0]):
-            writer.write_message(topic, time, message)
+        if self._log is None:
+            self._log = AnnotationLog(self._path)
+        self._log.add(
+            key,
+            [
+                (time, topic, bytes(self._types.serialize_cdr(message, _TYPES[topic])))
+                for time, topic, message in sorted(events, key=lambda event: event[0])
+            ],
+        )
 
-    def _open(self) -> BagWriter:
-        if self._writer is None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            taken = [path.name for path in self._folder.glob(f"{self._bag}.*")]
-            number = next(n for n in range(len(taken) + 1) if f"{self._bag}.{n}" not in taken)
-            self._writer = BagWriter(self._folder / f"{self._bag}.{number}").__enter__()
-            for topic, type_name in _TYPES.items():
-                self._writer.add_topic(topic, type_name)
-        return self._writer
-
-    def _markers(self, writer: BagWriter, annotation: Annotation) -> Any:
+    def _markers(self, annotation: Annotation) -> Any:
         """Return the predicted tool path in blue and the recorded one in green."""
-        types = writer.types.types
+        types, make = self._types.types, self._factory
         broken = bool(annotation.verdict and annotation.verdict["violations"])
         colours = {"predicted": (0.9, 0.2, 0.2) if broken else (0.2, 0.5, 1.0), "actual": (0.2, 0.8, 0.3)}
         zero = types["geometry_msgs/msg/Vector3"]
@@ -188,7 +191,7 @@ class AnnotationWriter:
             for link, points in paths.items():
                 markers.append(
                     types["visualization_msgs/msg/Marker"](
-                        header=writer.factory.header(annotation.stamp_ns, self._base_frame),
+                        header=make.header(annotation.stamp_ns, self._base_frame),
                         ns=f"{link}/{kind}",
                         id=0,
                         type=4,  # LINE_STRIP
@@ -202,7 +205,7 @@ class AnnotationWriter:
                         colors=[],
                         texture_resource="",
                         texture=types["sensor_msgs/msg/CompressedImage"](
-                            header=writer.factory.header(annotation.stamp_ns, ""), format="", data=np.zeros(0, np.uint8)
+                            header=make.header(annotation.stamp_ns, ""), format="", data=np.zeros(0, np.uint8)
                         ),
                         uv_coordinates=[],
                         text="",
@@ -213,26 +216,25 @@ class AnnotationWriter:
                 )
         return types["visualization_msgs/msg/MarkerArray"](markers=markers)
 
-
-def _trajectory(writer: BagWriter, trajectory: JointTrajectory) -> Any:
-    types = writer.types.types
-    points = []
-    for i, time in enumerate(trajectory.times_ns):
-        sec, nanosec = split_ns(int(time), where="time_from_start")
-        points.append(
-            types["trajectory_msgs/msg/JointTrajectoryPoint"](
-                positions=np.ascontiguousarray(trajectory.positions[i], np.float64),
-                velocities=_row(trajectory.velocities, i),
-                accelerations=_row(trajectory.accelerations, i),
-                effort=np.zeros(0),
-                time_from_start=types["builtin_interfaces/msg/Duration"](sec, nanosec),
+    def _trajectory(self, trajectory: JointTrajectory) -> Any:
+        types = self._types.types
+        points = []
+        for i, time in enumerate(trajectory.times_ns):
+            sec, nanosec = split_ns(int(time), where="time_from_start")
+            points.append(
+                types["trajectory_msgs/msg/JointTrajectoryPoint"](
+                    positions=np.ascontiguousarray(trajectory.positions[i], np.float64),
+                    velocities=_row(trajectory.velocities, i),
+                    accelerations=_row(trajectory.accelerations, i),
+                    effort=np.zeros(0),
+                    time_from_start=types["builtin_interfaces/msg/Duration"](sec, nanosec),
+                )
             )
+        return types["trajectory_msgs/msg/JointTrajectory"](
+            header=self._factory.header(trajectory.stamp_ns, ""),
+            joint_names=list(trajectory.joint_names),
+            points=points,
         )
-    return types["trajectory_msgs/msg/JointTrajectory"](
-        header=writer.factory.header(trajectory.stamp_ns, ""),
-        joint_names=list(trajectory.joint_names),
-        points=points,
-    )
 
 
 def _row(rows: FloatArray | None, index: int) -> FloatArray:
@@ -242,7 +244,8 @@ def _row(rows: FloatArray | None, index: int) -> FloatArray:
 def merge(folder: Path, bags: Sequence[Path]) -> list[Path]:
     """Write, for each recording, one with everything in it and its annotations; return where they are.
 
-    One recording gives ``annotated/annotated.mcap``, several give ``annotated_<name>/``. The parts are removed.
+    One recording gives ``annotated/annotated.mcap``, several give ``annotated_<name>/``. One without annotations kept
+    since the last time is left as it is.
 
     Raises:
         InputError: A recording is damaged, or has topics of these names (it was annotated before).
@@ -251,38 +254,38 @@ def merge(folder: Path, bags: Sequence[Path]) -> list[Path]:
     written = []
     for path in bags:
         name = path.resolve().name
-        parts = sorted((folder / PARTS).glob(f"{name}.*"))
-        out = folder / ("annotated" if len(bags) == 1 else f"annotated_{name}")
-        if parts:
+        log = log_of(folder, name)
+        if log.exists():
+            out = folder / ("annotated" if len(bags) == 1 else f"annotated_{name}")
             if out.exists():
                 shutil.rmtree(out)
-            _merge_one(path, parts, out)
+            _merge_one(path, log, out)
             written.append(out)
-    shutil.rmtree(folder / PARTS, ignore_errors=True)
     return written
 
 
-def _merge_one(path: Path, parts: Sequence[Path], out: Path) -> None:
+def forget(folder: Path) -> None:
+    """Remove what was kept for merging: the evaluation is complete."""
+    shutil.rmtree(log_of(folder, "").parent, ignore_errors=True)
+
+
+def _merge_one(path: Path, log: Path, out: Path) -> None:
     with ExitStack() as stack:
         source = stack.enter_context(BagReader(path))
-        readers = [source, *(stack.enter_context(BagReader(part)) for part in parts)]
         writer = stack.enter_context(BagWriter(out, compress=False))
         prefix = "/evaluation" if any(topic in source.topics for topic in _TYPES) else ""
         if any(f"{prefix}{topic}" in source.topics for topic in _TYPES):
             raise InputError("it holds the topics of an annotated recording", where=str(path))
-        names = [{topic: topic for topic in source.topics}]
-        names += [{topic: f"{prefix}{topic}" for topic in reader.topics} for reader in readers[1:]]
-        for reader, renamed in zip(readers, names, strict=True):
-            for topic, info in reader.topics.items():
-                writer.add_topic(
-                    renamed[topic], info.type_name, qos=info.qos[:1], definition=reader.definition(info.type_name)
-                )
-        streams = [_tolerant(reader, i, names[i]) for i, reader in enumerate(readers)]
-        for log_ns, _, topic, data in heapq.merge(*streams, key=lambda entry: entry[:2]):
+        for topic, info in source.topics.items():
+            writer.add_topic(topic, info.type_name, qos=info.qos[:1], definition=source.definition(info.type_name))
+        for topic, type_name in _TYPES.items():
+            writer.add_topic(f"{prefix}{topic}", type_name)
+        kept = ((time, 1, f"{prefix}{topic}", data) for _, events in read(log) for time, topic, data in events)
+        for log_ns, _, topic, data in heapq.merge(_tolerant(source), kept, key=lambda entry: entry[:2]):
             writer.write(topic, log_ns, data)
 
 
-def _tolerant(reader: BagReader, number: int, names: dict[str, str]) -> Iterator[tuple[int, int, str, bytes]]:
+def _tolerant(reader: BagReader) -> Iterator[tuple[int, int, str, bytes]]:
     """Yield (time, stream, topic, data) up to the first damage, which the evaluation itself has reported."""
     stream: Iterator[BagMessage] = reader.messages()
     while True:
@@ -292,4 +295,4 @@ def _tolerant(reader: BagReader, number: int, names: dict[str, str]) -> Iterator
             return
         if message is None:
             return
-        yield message.log_ns, number, names[message.topic], message.data
+        yield message.log_ns, 0, message.topic, message.data

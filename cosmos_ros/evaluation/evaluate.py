@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import cosmos_ros
 from cosmos_ros.errors import InputError
-from cosmos_ros.evaluation.annotations import Annotation, AnnotationWriter, make_annotation, merge
+from cosmos_ros.evaluation.annotations import Annotation, AnnotationWriter, forget, make_annotation, merge
 from cosmos_ros.evaluation.jobs import ChunkJob
 from cosmos_ros.evaluation.keepsakes import Keepsakes, Strip, make_strip
 from cosmos_ros.evaluation.options import EvaluationOptions
@@ -153,13 +153,13 @@ class _Run:
             with (
                 _closed(jobs),
                 _closed(self._scored(self._open(jobs, store), scorers)) as results,
-                AnnotationWriter(self._options.out, name, frame) as annotations,
+                AnnotationWriter(self._options.out, name, frame, store.done) as annotations,
             ):
                 for job, completed in results:
                     # The line comes last: what has none is done again.
                     keepsakes.add(completed.record, completed.strip)
                     if completed.annotation is not None:
-                        annotations.add(completed.annotation)
+                        annotations.add(job.key, completed.annotation)
                     store.add(completed.record)
                     stamp = job.observation.stamp_ns
                     first_ns = stamp if first_ns is None else first_ns
@@ -252,6 +252,8 @@ class _Run:
         write_report(out / REPORT, metrics, timing, keepsakes.chosen(iterate_records(out)))
         if self._options.annotate and not metrics["interrupted"]:
             merge(self._options.out, self._options.bags)
+            if metrics["complete"]:
+                forget(self._options.out)
 
 
 @contextmanager

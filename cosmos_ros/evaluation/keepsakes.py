@@ -71,7 +71,10 @@ class Keepsakes:
         self._scores: dict[str, float] = {}
         if pictures and self._folder.is_dir():
             for path in sorted(self._folder.glob("*.json")):
-                self._scores[path.stem] = float(json.loads(path.read_text(encoding="utf-8"))["score"])
+                try:
+                    self._scores[path.stem] = float(json.loads(path.read_text(encoding="utf-8"))["score"])
+                except (ValueError, KeyError, TypeError):
+                    path.unlink()  # the last run was killed while it wrote this
 
     def add(self, record: Record, strip: Strip | None) -> None:
         """Keep a chunk's strip, if it has one and a score."""
