@@ -126,6 +126,15 @@ class Camera:
         return np.array([[focal, 0.0, 0.5 * (self.width - 1)], [0.0, focal, 0.5 * (self.height - 1)], [0.0, 0.0, 1.0]])
 
 
+def _unbind() -> None:
+    """Take the GL context off this thread, as MuJoCo 3 cannot; with another backend than EGL it stays."""
+    if GL_BACKEND == "egl":
+        from mujoco import egl
+        from OpenGL import EGL
+
+        EGL.eglMakeCurrent(egl.EGL_DISPLAY, EGL.EGL_NO_SURFACE, EGL.EGL_NO_SURFACE, EGL.EGL_NO_CONTEXT)
+
+
 class CameraRenderer:
     """Renders named cameras of one model, each at its own size, with one GL context.
 
@@ -173,9 +182,12 @@ class CameraRenderer:
     @contextlib.contextmanager
     def bound(self) -> Iterator[None]:
         """Bind the GL context to this thread for several renderings; ``render`` does it for one."""
-        if not hasattr(self._gl, "as_current"):  # MuJoCo 3, on Python 3.10: stays bound to this thread
+        if not hasattr(self._gl, "as_current"):  # MuJoCo 3, on Python 3.10
             self._gl.make_current()
-            yield
+            try:
+                yield
+            finally:
+                _unbind()
             return
         with self._gl.as_current():
             yield
