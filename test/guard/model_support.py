@@ -6,7 +6,8 @@ from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
-from guard_support import HOME, context, panda_limits
+import pytest
+from guard_support import HOME, context, dense, panda_limits
 
 from cosmos_ros.guard import Capsule, GuardConfig, Surroundings, Violation
 from cosmos_ros.guard.checker import Checker
@@ -57,3 +58,44 @@ def find(
     config = GuardConfig(checks=frozenset({kind}), surroundings=surroundings, **settings_)
     checker = Checker(limits or panda_limits(), config, model())
     return list(checker.check(trajectory, context(start)).violations)
+
+
+def tool_twists(trajectory: JointTrajectory, rate: float = 2000.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Times, speed and angular speed of the tool by the reference backend, one configuration at a time."""
+    samples = dense(trajectory, rate)
+    pin = model()
+    pad = len(pin.joint_names) - 7
+    twists = np.array(
+        [
+            pin.jacobian(np.pad(q, (0, pad)), TIP) @ np.pad(v, (0, pad))
+            for q, v in zip(samples.positions, samples.velocities, strict=True)
+        ]
+    )
+    return samples.seconds, np.linalg.norm(twists[:, :3], axis=1), np.linalg.norm(twists[:, 3:], axis=1)
+
+
+def tip_path(trajectory: JointTrajectory) -> tuple[np.ndarray, np.ndarray]:
+    samples = dense(trajectory, 2000.0)
+    q = np.pad(samples.positions, ((0, 0), (0, len(model().joint_names) - 7)))
+    return samples.seconds, np.array([model().fk(c, TIP)[:3, 3] for c in q])
+
+
+def coal_distances(positions: np.ndarray) -> np.ndarray:
+    """Distances of all pairs by Pinocchio and coal, ``[M, P]``."""
+    pin, coal = pytest.importorskip("pinocchio"), pytest.importorskip("coal")
+    robot = pin.buildModelFromUrdf(str(resource("embodiments", "urdf", "panda.urdf")))
+    turn = {"x": pin.utils.rotate("y", np.pi / 2), "y": pin.utils.rotate("x", np.pi / 2), "z": np.eye(3)}
+    shapes = pin.GeometryModel()
+    for index, capsule in enumerate(CAPSULES):
+        frame = robot.frames[robot.getFrameId(capsule.link)]
+        placement = frame.placement * pin.SE3(turn[capsule.axis], np.array(capsule.xyz))
+        body = coal.Capsule(capsule.radius, capsule.length)
+        shapes.addGeometryObject(pin.GeometryObject(f"c{index}", frame.parentJoint, placement, body))
+    for a, b in PAIRS:
+        shapes.addCollisionPair(pin.CollisionPair(a, b))
+    data, geometry = robot.createData(), pin.GeometryData(shapes)
+    rows = []
+    for q in positions:
+        pin.computeDistances(robot, data, shapes, geometry, np.pad(q, (0, robot.nq - len(q))))
+        rows.append([result.min_distance for result in geometry.distanceResults])
+    return np.array(rows)

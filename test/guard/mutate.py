@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("cosmos_ros", "embodiments", "config", "test", "pyproject.toml")
 TESTS = (
     "test_guard_checks.py", "test_guard_supervisor.py", "test_guard_responses.py", "test_guard_extrema.py",
-    "test_guard_conformance.py", "test_guard_model.py", "test_guard_singularity.py", "test_guard_cases.py", "test_guard_recordings.py",
+    "test_guard_conformance.py", "test_guard_model.py", "test_guard_singularity.py", "test_guard_whole.py", "test_guard_cases.py", "test_guard_recordings.py",
     "test_guard_properties.py", "test_guard_cameras.py", "test_guard_corners.py",
 )  # fmt: skip
 GUARD = "cosmos_ros/guard"
