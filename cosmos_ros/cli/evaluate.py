@@ -30,6 +30,7 @@ def add_parser(subparsers: Any) -> None:
         metavar="VIEW=TOPIC,...",
         help="image topics without /compressed; views left out are black (default: every view at /<view>/image_raw)",
     )
+    parser.add_argument("--joint-states", default="/joint_states", metavar="TOPIC", help="default: %(default)s")
     parser.add_argument("--stride", type=int, default=0, metavar="N", help="control steps between chunks (default: T)")
     parser.add_argument("--chunk-size", type=int, default=0, metavar="T", help="default: the embodiment's")
     parser.add_argument("--seed", type=int, default=0, help="of the sampler (default: %(default)s)")
@@ -43,6 +44,13 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--modes", default="", metavar="MODE,...", help="default: all that the model can do")
     parser.add_argument("--commands", metavar="TOPIC,...", help="joint trajectories of another driver (shadow mode)")
+    parser.add_argument(
+        "--lpips",
+        type=Path,
+        metavar="FILE.onnx",
+        help="LPIPS network: two pictures [1, 3, H, W] in [-1, 1] to one number (default: LPIPS is not computed)",
+    )
+    parser.add_argument("--lpips-sha256", default="", metavar="HEX", help="what the file must have (default: any)")
     parser.add_argument("--deadline", type=float, default=0.0, metavar="S", help="default: the time of a stride")
     parser.add_argument("--resume", action="store_true", help="go on where the last evaluation in DIR ended")
     parser.add_argument("--no-pictures", action="store_true", help="no pictures in the report")
@@ -68,6 +76,9 @@ def run(arguments: argparse.Namespace) -> int:
         world_model=arguments.world_model,
         model_options={"model": arguments.model} if arguments.model else {},
         cameras=_pairs(arguments.cameras, "--cameras"),
+        joint_states=arguments.joint_states,
+        lpips=arguments.lpips,
+        lpips_sha256=arguments.lpips_sha256,
         stride=arguments.stride,
         chunk_size=arguments.chunk_size,
         seed=arguments.seed,

@@ -21,7 +21,7 @@ from cosmos_ros.evaluation.producer import SourceReport, chunk_jobs
 from cosmos_ros.evaluation.scoring import Scored, Scorer
 from cosmos_ros.evaluation.setup import Setup, prepare
 from cosmos_ros.evaluation.store import METRICS, REPORT, TIMING, ResultStore, iterate_records, write_json
-from cosmos_ros.evaluation.summary import SCHEMA, summarise, summarise_timing
+from cosmos_ros.evaluation.summary import SCHEMA, stale_inputs, summarise, summarise_timing
 
 Item = TypeVar("Item")
 _WAITING = 2
@@ -239,6 +239,7 @@ class _Run:
             steps=options.chunk_size,
             deadline_s=options.deadline,
         )
+        timing["stale_inputs"] = stale_inputs(self._reports)
         timing["evaluation_s"] = round(time.perf_counter() - self._began, 3)
         write_json(options.out / METRICS, metrics)
         write_json(options.out / TIMING, timing)

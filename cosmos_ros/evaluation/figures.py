@@ -39,12 +39,13 @@ def figures(fps: float, views: Sequence[str]) -> tuple[Figure, ...]:
     found: list[Figure] = []
     modes = (("policy", "policy"), ("forward_dynamics", "forward dynamics"))
     for mode, text in (*modes, ("forward_dynamics_shuffled", "other actions")):
-        for key, label, unit in (
-            ("psnr", "PSNR", "dB"),
-            ("dynamic_psnr", "PSNR where it moves", "dB"),
-            ("ssim", "SSIM", ""),
+        for key, label, unit, better in (
+            ("psnr", "PSNR", "dB", "higher"),
+            ("dynamic_psnr", "PSNR where it moves", "dB", "higher"),
+            ("ssim", "SSIM", "", "higher"),
+            ("lpips", "LPIPS", "", "lower"),
         ):
-            found.append(Figure(f"{mode}.frames.{key}", f"{label}, {text}", unit, "higher", _frames(mode, key)))
+            found.append(Figure(f"{mode}.frames.{key}", f"{label}, {text}", unit, better, _frames(mode, key)))
     found += [Figure(f"policy.frames.psnr.{view}", f"PSNR of {view}", "dB", "higher", _view(view)) for view in views]
     for key, label in (("psnr", "PSNR"), ("dynamic_psnr", "PSNR where it moves")):
         found.append(
@@ -86,7 +87,7 @@ def figures(fps: float, views: Sequence[str]) -> tuple[Figure, ...]:
 def steps_of(entry: Record, mode: str, figure: str) -> list[float | None] | None:
     """Return a figure's values by horizon step, for the plots; None where the chunk has none."""
     section = entry.get(mode, {})
-    if figure in ("psnr", "dynamic_psnr", "ssim"):
+    if figure in ("psnr", "dynamic_psnr", "ssim", "lpips"):
         values = section.get("frames", {}).get(figure)
     elif figure in ("cm", "deg"):
         values = _over_links([tool[figure] for tool in section.get("tools", {}).values()])

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from cosmos_ros.embodiment import Embodiment
+from cosmos_ros.evaluation.lpips import Lpips
 from cosmos_ros.evaluation.metrics import WINDOW, SsimReference, mean_squared_error, moving_pixels, psnr_of
 from cosmos_ros.types import UInt8Array
 
@@ -66,6 +67,7 @@ def score_frames(
     regions: Mapping[str, Region],
     *,
     whole: bool,
+    lpips: Lpips | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Return the scores of several rollouts against the same truth.
 
@@ -75,25 +77,26 @@ def score_frames(
         canvases: T + 1 true canvases; None where there is none.
         regions: Seen view → where it lies.
         whole: The regions cover the canvas: SSIM is that of the whole frame, not the mean of the views'.
+        lpips: Computes LPIPS, of the same areas as SSIM; None leaves it out.
 
     Returns:
-        Name → ``psnr``, ``dynamic_psnr``, ``ssim`` (lists of T numbers or None) and ``views`` (view → PSNR list).
+        Name → ``psnr``, ``dynamic_psnr``, ``ssim`` (lists of T numbers or None), ``lpips`` (where asked for) and
+        ``views`` (view → PSNR list).
     """
 
     def step(k: int) -> dict[str, dict[str, Any]]:
         truth, before = canvases[k], canvases[k - 1]
         if truth is None:
             return {}
-        return _score_step({name: frames[k] for name, frames in candidates.items()}, truth, before, regions, whole)
+        shown = {name: frames[k] for name, frames in candidates.items()}
+        return _score_step(shown, truth, before, regions, whole, lpips)
 
+    keys = ("psnr", "dynamic_psnr", "ssim", *(("lpips",) if lpips is not None else ()))
     numbers = range(1, len(canvases))
     steps = list(map(step, numbers))
     return {
         name: {
-            **{
-                figure: [found[name][figure] if found else None for found in steps]
-                for figure in ("psnr", "dynamic_psnr", "ssim")
-            },
+            **{figure: [found[name][figure] if found else None for found in steps] for figure in keys},
             "views": {view: [found[name]["views"][view] if found else None for found in steps] for view in regions},
         }
         for name in candidates
@@ -106,6 +109,7 @@ def _score_step(
     before: UInt8Array | None,
     regions: Mapping[str, Region],
     whole: bool,
+    lpips: Lpips | None,
 ) -> dict[str, dict[str, Any]]:
     parts = {view: np.ascontiguousarray(region.of(truth)) for view, region in regions.items()}
     sizes = {view: part.shape[0] * part.shape[1] for view, part in parts.items()}
@@ -126,16 +130,19 @@ def _score_step(
         pooled = sum(errors[view] * sizes[view] for view in regions) / sum(sizes.values())
         dynamic = None if moving is None else psnr_of(mean_squared_error(fitted, truth, moving))
         weights = [area.truth.shape[0] * area.truth.shape[1] for area in references.values()]
-        similar = [
-            area.compare(np.ascontiguousarray(fitted if view == "" else regions[view].of(fitted)))
-            for view, area in references.items()
-        ]
+        seen_parts = {
+            view: np.ascontiguousarray(fitted if view == "" else regions[view].of(fitted)) for view in references
+        }
+        similar = [area.compare(seen_parts[view]) for view, area in references.items()]
         found[name] = {
             "psnr": tidy(capped(psnr_of(pooled))),
             "dynamic_psnr": None if dynamic is None else tidy(capped(dynamic)),
             "ssim": tidy(float(np.average(similar, weights=weights))) if similar else None,
             "views": {view: tidy(capped(psnr_of(error))) for view, error in errors.items()},
         }
+        if lpips is not None:
+            apart = [lpips.distance(seen_parts[view], area.truth) for view, area in references.items()]
+            found[name]["lpips"] = tidy(float(np.average(apart, weights=weights))) if apart else None
     return found
 
 

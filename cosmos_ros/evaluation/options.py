@@ -35,6 +35,9 @@ class EvaluationOptions:
         instruction: Task text until one is recorded.
         baselines: Predictors beside the model.
         modes: Modes to ask the model for; empty takes all that it can do. Policy is always asked.
+        joint_states: Topic of the joint states.
+        lpips: ONNX file with an LPIPS network, or None: LPIPS is not computed.
+        lpips_sha256: What the file must have; empty takes any.
         timing: Synchronisation, as the predictor's parameters.
         commands: Topics of joint trajectories by another driver; None looks for the controllers' own.
         deadline: Seconds from observation to guarded trajectory; 0 takes the time of one stride.
@@ -61,6 +64,9 @@ class EvaluationOptions:
     instruction: str = ""
     baselines: tuple[str, ...] = DEFAULT_BASELINES
     modes: frozenset[Mode] = frozenset()
+    joint_states: str = "/joint_states"
+    lpips: Path | None = None
+    lpips_sha256: str = ""
     timing: Timing = TIMING
     commands: tuple[str, ...] | None = None
     deadline: float = 0.0
@@ -106,6 +112,8 @@ class EvaluationOptions:
             "instruction": self.instruction,
             "baselines": list(self.baselines),
             "modes": sorted(mode.value for mode in self.modes),
+            "joint_states": self.joint_states,
+            "lpips": self.lpips_sha256,
             "timing": {k: v for k, v in vars(self.timing).items() if k != "prediction_rate"},
             "commands": None if self.commands is None else list(self.commands),
             "max_chunks": self.max_chunks,

@@ -37,6 +37,7 @@ class Source:
         timing: As the predictor's parameters; ``prediction_rate`` is set by the stride.
         stride: Control steps from one chunk to the next.
         steps: T, control steps of a chunk.
+        joint_states: Topic of the joint states.
         instruction: Task text until one is recorded.
         needs_scene: The model reads the simulator's scene.
         previous_images: The model looks at the images of the step before.
@@ -48,6 +49,7 @@ class Source:
     timing: Timing
     stride: int
     steps: int
+    joint_states: str = "/joint_states"
     instruction: str = ""
     needs_scene: bool = False
     previous_images: bool = False
@@ -130,7 +132,7 @@ def chunk_jobs(
         )
         topics = WalkTopics(
             views={view: find_view_topic(reader, topic) for view, topic in source.cameras.items()},
-            joints="/joint_states",
+            joints=source.joint_states,
             scene="/scene" if source.needs_scene else None,
         )
         commands = CommandTrack.of(path, reader, embodiment, source.commands)
@@ -149,23 +151,23 @@ def chunk_jobs(
         report.problems = live.problems(live.health(0)[0].newest_stamp_ns or 0) if not report.walk.references else ()
     if not report.walk.references:
         why = "; ".join(report.problems) or live.last_unsynchronised or "its streams never came together"
-        why += _missing_joints(path, embodiment)
+        why += _missing_joints(path, embodiment, source.joint_states)
         raise InputError(f"no observation could be made: {why}", where=str(path))
 
 
-def _missing_joints(path: Path, embodiment: Embodiment) -> str:
+def _missing_joints(path: Path, embodiment: Embodiment, topic: str) -> str:
     """Return which joints a recording's first joint states lack, as the end of a sentence; empty for none."""
     named: set[str] = set()
     with BagReader(path) as reader:
         try:
-            for entry in islice(reader.messages(["/joint_states"]), 20):
+            for entry in islice(reader.messages([topic]), 20):
                 named.update(reader.decode(entry).name)
         except InputError:
             return ""
     missing = [name for name in embodiment.all_joints if name not in named]
     if not missing:
         return ""
-    return f"; /joint_states lacks {', '.join(missing)}: it names {', '.join(sorted(named)[:12]) or 'no joint'}"
+    return f"; {topic} lacks {', '.join(missing)}: it names {', '.join(sorted(named)[:12]) or 'no joint'}"
 
 
 class _Assembler(TruthWindow):

@@ -32,6 +32,7 @@ _STEP_PLOTS = (
     ("policy.psnr", "PSNR", "dB"),
     ("policy.dynamic_psnr", "PSNR where it moves", "dB"),
     ("policy.ssim", "SSIM", ""),
+    ("policy.lpips", "LPIPS", ""),
     ("policy.cm", "tool position error", "cm"),
     ("policy.deg", "tool rotation error", "degrees"),
     ("policy.action_mse", "action MSE, normalised", ""),
@@ -102,6 +103,8 @@ def _head(metrics: Mapping[str, Any], timing: Mapping[str, Any]) -> str:
         )
     warnings += [f"{name} could not be read: {text}" for name, text in metrics["unreadable"].items()]
     warnings += [f"{bag['name']} is damaged: {bag['damaged']}" for bag in metrics["bags"] if bag["damaged"]]
+    if not options.get("lpips"):
+        lines.append("<p class=note>LPIPS was not computed: no network was given (--lpips).</p>")
     return "".join([*lines, *(f'<div class="warn">{escape(text)}</div>' for text in warnings)])
 
 
@@ -254,6 +257,15 @@ def _timing(timing: Mapping[str, Any], labels: Mapping[str, str]) -> str:
         lines.append(
             f"<tr><td>{escape(labels.get(name, name))}: later than {timing['deadline_s']:.3g} s; starved steps</td>"
             f"<td>{entry['deadline_misses']}</td><td>{entry['starved_steps']}</td><td></td><td>{entry['n']}</td></tr>"
+        )
+    ages, stale = timing.get("input_age_ms"), timing.get("stale_inputs")
+    if ages:
+        cells = "".join(f"<td>{ages[p]:.2f}</td>" for p in ("p50", "p95", "p99"))
+        lines.append(f"<tr><td>oldest input of an observation</td>{cells}<td>{ages['n']}</td></tr>")
+    if stale and stale["of"]:
+        lines.append(
+            f"<tr><td>stale inputs: due images without partners</td><td>{stale['count']}</td>"
+            f"<td>{100 * stale['share']:.3g} %</td><td></td><td>{stale['of']}</td></tr>"
         )
     head = "".join(f"<th>{t}</th>" for t in ("milliseconds", "p50", "p95", "p99", "n"))
     return f"<h2>Time</h2><table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"

@@ -12,6 +12,7 @@ from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.errors import CosmosRosError
 from cosmos_ros.evaluation.frame_scores import CanvasRegions, score_frames, tidy
 from cosmos_ros.evaluation.jobs import ChunkJob, Motion, recorded_motion
+from cosmos_ros.evaluation.lpips import Lpips
 from cosmos_ros.evaluation.metrics_motion import (
     action_errors,
     gripper_agreement,
@@ -70,6 +71,7 @@ class Scorer:
         guard: Judges the trajectories; None for robots without joints.
         modes: Modes to ask the model for, besides policy.
         stride: Control steps from one chunk to the next.
+        lpips: Computes LPIPS; None leaves it out.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Scorer:
         *,
         modes: frozenset[Mode],
         stride: int,
+        lpips: Lpips | None = None,
     ) -> None:
         self._embodiment = embodiment
         self._pipelines = pipelines
@@ -88,6 +91,7 @@ class Scorer:
         self._guard = guard
         self._modes = modes
         self._stride = stride
+        self._lpips = lpips
         self._joiner = Joiner(embodiment.limits.joints, [g.joint for g in embodiment.gripper_joints.values()])
         self.regions = CanvasRegions(embodiment, settings.blank_views)
 
@@ -104,6 +108,7 @@ class Scorer:
             "epoch": job.epoch,
             "stamp_ns": job.observation.stamp_ns,
             "frames_recorded": sum(canvas is not None for canvas in job.canvases[1:]),
+            "input_age_ms": tidy(_oldest_input_ns(job) * 1e-6),
             "steps_recorded": 0 if motion is None else motion.steps,
             "predictors": {},
             "timing": {},
@@ -342,7 +347,7 @@ class Scorer:
                 distinct[key] = value
         regions = self.regions.of(job.observation.images)
         whole = not self._settings.blank_views
-        scores = score_frames(distinct, job.canvases, regions, whole=whole)
+        scores = score_frames(distinct, job.canvases, regions, whole=whole, lpips=self._lpips)
         for key, source in same_as.items():
             name, mode = key.split("/")
             record["predictors"][name].setdefault(mode, {})["frames"] = scores[source]
@@ -351,6 +356,15 @@ class Scorer:
                 # Baselines look at no actions: given some, they say the same.
                 if name != MODEL and f"{name}/{POLICY}" in frames:
                     entry[FORWARD] = {"frames": entry[POLICY]["frames"]}
+
+
+def _oldest_input_ns(job: ChunkJob) -> int:
+    """Return how much older than its stamp the oldest input of an observation is."""
+    observation = job.observation
+    stamps = [*observation.image_stamps_ns.values()]
+    if observation.joints is not None:
+        stamps.append(observation.joints.stamp_ns)
+    return observation.stamp_ns - min(stamps, default=observation.stamp_ns)
 
 
 def _gapless(states: tuple[JointState | None, ...]) -> list[JointState]:

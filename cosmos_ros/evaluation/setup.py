@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from cosmos_ros.embodiment import Embodiment, load_embodiment
 from cosmos_ros.errors import ConfigError
 from cosmos_ros.evaluation.baselines import create_baseline
+from cosmos_ros.evaluation.lpips import Lpips
 from cosmos_ros.evaluation.options import EvaluationOptions
 from cosmos_ros.evaluation.producer import Source
 from cosmos_ros.evaluation.scoring import MODEL, Scorer
@@ -27,6 +28,7 @@ class Setup:
         pipelines: ``model`` first, then the baselines by name.
         settings: Of the pipelines.
         guard: Judges what they predict.
+        lpips: Compares frames; None without a network.
     """
 
     options: EvaluationOptions
@@ -34,6 +36,7 @@ class Setup:
     pipelines: dict[str, Pipeline]
     settings: PipelineSettings
     guard: Guard
+    lpips: Lpips | None = None
 
     @property
     def source(self) -> Source:
@@ -45,6 +48,7 @@ class Setup:
             timing=options.timing,
             stride=options.stride,
             steps=options.chunk_size,
+            joint_states=options.joint_states,
             instruction=options.instruction,
             needs_scene=any(model.capabilities.needs_scene for model in models),
             previous_images=any(model.capabilities.uses_previous_image for model in models),
@@ -71,6 +75,7 @@ class Setup:
             self.guard,
             modes=self.options.modes,
             stride=self.options.stride,
+            lpips=self.lpips,
         )
 
     def close(self) -> None:
@@ -106,8 +111,11 @@ def prepare(options: EvaluationOptions, *, load: bool = True) -> Setup:
     if beyond:
         names = ", ".join(sorted(mode.value for mode in beyond))
         raise ConfigError(f"it cannot do {names}", where=f"world_model {model.name}")
+    lpips = Lpips(options.lpips, options.lpips_sha256) if options.lpips is not None else None
     options = replace(
         options,
+        lpips=None if options.lpips is None else options.lpips.resolve(),
+        lpips_sha256="" if lpips is None else lpips.sha256,
         cameras=cameras,
         chunk_size=chunk_size,
         stride=stride,
@@ -135,4 +143,4 @@ def prepare(options: EvaluationOptions, *, load: bool = True) -> Setup:
     config = GuardConfig(
         surroundings=surroundings_of(embodiment), groups=tuple(joints for _, joints in embodiment.controllers)
     )
-    return Setup(options, embodiment, pipelines, settings, Guard(embodiment.limits, config, embodiment.robot))
+    return Setup(options, embodiment, pipelines, settings, Guard(embodiment.limits, config, embodiment.robot), lpips)

@@ -14,6 +14,7 @@ from cosmos_ros.evaluation.figures import Figure, Record, figures, mean, steps_o
 from cosmos_ros.evaluation.frame_scores import tidy
 from cosmos_ros.evaluation.metrics import quantiles
 from cosmos_ros.evaluation.metrics_motion import bootstrap_interval
+from cosmos_ros.evaluation.producer import SourceReport
 from cosmos_ros.types import FloatArray
 
 SCHEMA = 1
@@ -22,6 +23,7 @@ BY_STEP = (
     ("policy", "psnr"),
     ("policy", "dynamic_psnr"),
     ("policy", "ssim"),
+    ("policy", "lpips"),
     ("forward_dynamics", "psnr"),
     ("forward_dynamics_shuffled", "psnr"),
     ("policy", "action_mse"),
@@ -238,8 +240,9 @@ def summarise_timing(
     """
     stages: dict[str, dict[str, array[float]]] = {}
     totals: dict[str, array[float]] = {}
-    models_ms = array("d")
+    models_ms, ages = array("d"), array("d")
     for record in records:
+        ages.append(record.get("input_age_ms") or 0.0)
         for name in record["predictors"] if not totals else ():
             stages[name], totals[name] = {}, array("d")
         for name, row in record["timing"].items():
@@ -249,7 +252,12 @@ def summarise_timing(
                 totals[name].append(row["total"] + row.get("guard", 0.0))
                 for stage, value in row.items():
                     stages[name].setdefault(stage, array("d")).append(value)
-    found: dict[str, Any] = {"deadline_s": deadline_s, "models_s": math.fsum(models_ms) * 1e-3, "predictors": {}}
+    found: dict[str, Any] = {
+        "deadline_s": deadline_s,
+        "models_s": math.fsum(models_ms) * 1e-3,
+        "input_age_ms": quantiles(list(ages)),
+        "predictors": {},
+    }
     for name, values in totals.items():
         late = [max(0, math.ceil(round((stride / fps + total * 1e-3) * fps - steps, 6))) for total in values]
         found["predictors"][name] = {
@@ -260,3 +268,11 @@ def summarise_timing(
             "n": len(values),
         }
     return found
+
+
+def stale_inputs(reports: Iterable[SourceReport]) -> dict[str, Any]:
+    """Return how many due images could not be predicted from, because no partner within its tolerance was recorded."""
+    counted = list(reports)
+    stale = sum(report.walk.unsynchronised for report in counted)
+    due = stale + sum(report.walk.references for report in counted)
+    return {"count": stale, "of": due, "share": tidy(stale / due) if due else None}

@@ -49,6 +49,8 @@ def _frames(av: Any, path: Path) -> Iterator[tuple[float, UInt8Array]]:
             if not container.streams.video:
                 raise InputError("the file holds no video", where=str(path))
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise InputError("the video is of a kind that cannot be decoded", where=str(path))
             stream.thread_type = "AUTO"
             for frame in container.decode(stream):
                 check_size(frame.height, frame.width, topic=str(path))

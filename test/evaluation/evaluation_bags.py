@@ -50,6 +50,7 @@ def write(
     names: tuple[str, ...] | None = None,
     command: float | None = None,
     repeat_offset_ns: int | None = None,
+    joint_topic: str = "/joint_states",
 ) -> Path:
     """Write a recording: one camera at 15 Hz, joints at 60 Hz.
 
@@ -59,20 +60,29 @@ def write(
     """
     with BagWriter(path) as bag:
         bag.add_topic("/instruction", "std_msgs/msg/String", qos=[qos(latched=True, depth=1)])
-        bag.add_topic("/joint_states", "sensor_msgs/msg/JointState", qos=[qos()])
+        bag.add_topic(joint_topic, "sensor_msgs/msg/JointState", qos=[qos()])
         bag.add_topic(f"{TOPIC}/compressed", "sensor_msgs/msg/CompressedImage", qos=[qos(reliable=False)])
         if command is not None:
             bag.add_topic("/joint_trajectory", "trajectory_msgs/msg/JointTrajectory", qos=[qos()])
             _command(bag, START + offset_ns, command)
         bag.write_message("/instruction", START + offset_ns, bag.factory.string("turn the wrist"))
-        _fill(bag, steps, offset_ns, 0, set(skip_frames), skip_joints, names)
+        _fill(bag, steps, offset_ns, 0, set(skip_frames), skip_joints, names, joint_topic)
         if repeat_offset_ns is not None:
             log_ns = round(steps / FPS * 1e9) + 10**9
-            _fill(bag, steps, offset_ns + repeat_offset_ns, log_ns - repeat_offset_ns, set(), lambda _: False, names)
+            _fill(
+                bag,
+                steps,
+                offset_ns + repeat_offset_ns,
+                log_ns - repeat_offset_ns,
+                set(),
+                lambda _: False,
+                names,
+                joint_topic,
+            )
     return path
 
 
-def _fill(bag, steps, offset_ns, log_offset_ns, skip_frames, skip_joints, names) -> None:
+def _fill(bag, steps, offset_ns, log_offset_ns, skip_frames, skip_joints, names, joint_topic) -> None:
     embodiment = load_embodiment("franka")
     events = [(START + round(k * 1e9 / FPS) + offset_ns, "image", k) for k in range(steps) if k not in skip_frames]
     for k in range(4 * steps):
@@ -88,7 +98,7 @@ def _fill(bag, steps, offset_ns, log_offset_ns, skip_frames, skip_joints, names)
         else:
             q, rates = joints_at(k / (4 * FPS))
             state = bag.factory.joint_state(names or embodiment.all_joints, q, rates, stamp_ns=stamp)
-            bag.write_message("/joint_states", log_ns, state)
+            bag.write_message(joint_topic, log_ns, state)
 
 
 def _command(bag, stamp_ns: int, beside: float) -> None:

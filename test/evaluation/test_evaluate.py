@@ -188,7 +188,14 @@ def test_the_report_is_one_file_that_needs_no_network(evaluated) -> None:
     assert len(text) < 15_000_000
     references = re.findall(r"(?:src|href)=\"?([^\">\s]+)|url\(([^)]+)\)", text)
     assert references and all((a or b).startswith("data:image/jpeg;base64,") for a, b in references)
-    for word in ("persistence on turning", "constant_velocity", "n 4", "No camera for exterior_1, wrist", "Worst"):
+    for word in (
+        "persistence on turning",
+        "constant_velocity",
+        "n 4",
+        "No camera for exterior_1, wrist",
+        "Worst",
+        "LPIPS was not",
+    ):
         assert word in text, word
 
 
@@ -264,6 +271,24 @@ def test_what_cannot_be_evaluated_is_named(tmp_path: Path, bag: Path) -> None:
         evaluate(options(strange, out / "6"))
     with pytest.raises(InputError, match="no such recording"):
         evaluate(options(tmp_path / "nowhere", out / "7"))
+
+
+def test_joint_states_may_come_on_another_topic(tmp_path: Path, evaluated) -> None:
+    bag = eb.write(tmp_path / "turning", joint_topic="/arm/joint_states")
+    with pytest.raises(InputError, match="no topic /joint_states"):
+        evaluate(options(bag, tmp_path / "no"))
+    found = evaluate(options(bag, tmp_path / "out", joint_states="/arm/joint_states"))
+    assert found.metrics["predictors"] == evaluated[1].metrics["predictors"]
+
+
+def test_ages_and_stale_inputs_are_told(tmp_path: Path) -> None:
+    # Joint states end in the middle: images after that find no partner.
+    bag = eb.write(tmp_path / "half", steps=40, skip_joints=lambda seconds: seconds > 1.0)
+    timing = evaluate(options(bag, tmp_path / "out")).timing
+    assert timing["input_age_ms"]["n"] >= 1 and 0.0 <= timing["input_age_ms"]["p99"] <= 100.0
+    assert timing["stale_inputs"]["count"] > 0
+    assert 0.0 < timing["stale_inputs"]["share"] < 1.0
+    assert "stale inputs" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_a_damaged_recording_does_not_cost_the_others(tmp_path: Path, bag: Path) -> None:
