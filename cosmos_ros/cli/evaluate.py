@@ -31,6 +31,12 @@ def add_parser(subparsers: Any) -> None:
         help="image topics without /compressed; views left out are black (default: every view at /<view>/image_raw)",
     )
     parser.add_argument("--joint-states", default="/joint_states", metavar="TOPIC", help="default: %(default)s")
+    parser.add_argument(
+        "--tool-poses",
+        default="",
+        metavar="LINK=TOPIC,...",
+        help="PoseStamped topics of an embodiment without joints (default: every link at /<link>/pose)",
+    )
     parser.add_argument("--stride", type=int, default=0, metavar="N", help="control steps between chunks (default: T)")
     parser.add_argument("--chunk-size", type=int, default=0, metavar="T", help="default: the embodiment's")
     parser.add_argument("--seed", type=int, default=0, help="of the sampler (default: %(default)s)")
@@ -77,6 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
         model_options={"model": arguments.model} if arguments.model else {},
         cameras=_pairs(arguments.cameras, "--cameras"),
         joint_states=arguments.joint_states,
+        tool_poses=_pairs(arguments.tool_poses, "--tool-poses"),
         lpips=arguments.lpips,
         lpips_sha256=arguments.lpips_sha256,
         stride=arguments.stride,

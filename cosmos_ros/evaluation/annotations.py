@@ -22,12 +22,12 @@ from cosmos_ros.evaluation.bag_types import MessageFactory, default_typestore
 from cosmos_ros.evaluation.bag_writer import BagWriter
 from cosmos_ros.evaluation.bags import BagMessage, BagReader
 from cosmos_ros.evaluation.frame_scores import fit
-from cosmos_ros.evaluation.jobs import ChunkJob
+from cosmos_ros.evaluation.jobs import ChunkJob, gapless, joints_and_poses
 from cosmos_ros.evaluation.scoring import MODEL, Scored
 from cosmos_ros.evaluation.store import Key
 from cosmos_ros.messages import compress
 from cosmos_ros.messages.stamps import split_ns
-from cosmos_ros.types import NANOSECONDS, FloatArray, JointState, JointTrajectory, UInt8Array
+from cosmos_ros.types import NANOSECONDS, FloatArray, JointTrajectory, UInt8Array
 
 # As the live nodes name them, so that the shipped layouts show them.
 CANDIDATE = "/predictor/action_trajectory"
@@ -84,16 +84,10 @@ def make_annotation(job: ChunkJob, scored: Scored, embodiment: Embodiment, strid
         frame = predicted[k] if truth is None else fit(predicted[k], truth)
         frames.append((time, _jpeg(frame), None if truth is None else _jpeg(truth)))
     chunk = prediction.chunk
-    states: list[JointState] = []
-    for state in job.joints:
-        if state is None:
-            break
-        states.append(state)
+    states = gapless(job.joints)
     actual: dict[str, FloatArray] = {}
     if states:
-        names = embodiment.joint_names
-        joints = np.array([[state.position_of(name) for name in names] for state in states])
-        actual = {link: poses[:, :3, 3] for link, poses in embodiment.poses_of(names, joints).items()}
+        actual = {link: poses[:, :3, 3] for link, poses in joints_and_poses(embodiment, states)[1].items()}
     stable = None if verdict is None else {k: v for k, v in verdict.to_dict().items() if k != "elapsed_ms"}
     return Annotation(
         stamp_ns=job.observation.stamp_ns,

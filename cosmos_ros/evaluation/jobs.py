@@ -4,8 +4,10 @@ can score it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
+from typing import cast
 
 import numpy as np
 
@@ -24,7 +26,8 @@ class ChunkJob:
         epoch: Clock resets before it.
         observation: What the live node would predict from; blank views are filled in.
         canvases: T + 1 canvases at ``stamp + k / fps``; None where nothing was recorded within half a step.
-        joints: T + 1 joint states at these times; None where nothing was recorded.
+        joints: T + 1 joint states at these times (of an embodiment without joints: observations with tool poses and
+            gripper widths, without images); None where nothing was recorded.
         commanded: T + 1 commanded states, where the recording holds commands of another driver; else empty.
         other_actions: Normalised rows ``[T, D]`` of an earlier chunk, to be shown in place of the right ones.
     """
@@ -34,7 +37,7 @@ class ChunkJob:
     epoch: int
     observation: Observation
     canvases: tuple[UInt8Array | None, ...]
-    joints: tuple[JointState | None, ...]
+    joints: tuple[JointState | Observation | None, ...]
     commanded: tuple[JointState | None, ...] = ()
     other_actions: FloatArray | None = None
 
@@ -49,11 +52,11 @@ class Motion:
     """What the robot then did, as far as it was recorded without a gap from the observation on.
 
     Attributes:
-        states: N + 1 joint states.
+        states: N + 1 joint states; none of an embodiment without joints.
         actions: ``float64 [N, D]`` normalised action rows; None when they cannot be encoded, see ``reason``.
         poses: Tool link → ``float64 [N, 4, 4]`` at the steps 1 to N.
         openings: Gripper → ``float64 [N]`` at the steps 1 to N.
-        joints: ``float64 [N + 1, J]`` arm joints.
+        joints: ``float64 [N + 1, J]`` arm joints; J is 0 without joints.
         reason: Why there are no actions.
     """
 
@@ -67,42 +70,54 @@ class Motion:
     @property
     def steps(self) -> int:
         """N."""
-        return len(self.states) - 1
+        return len(self.joints) - 1
 
 
-def recorded_motion(embodiment: Embodiment, states: tuple[JointState | None, ...]) -> Motion | None:
+def recorded_motion(embodiment: Embodiment, states: tuple[JointState | Observation | None, ...]) -> Motion | None:
     """Return the recorded motion of the longest gapless beginning; None when it holds no step.
 
     Raises:
-        InputError: A joint is missing or implausible.
+        InputError: A joint or pose is missing or implausible.
     """
-    kept: list[JointState] = []
-    for state in states:
-        if state is None:
-            break
-        kept.append(state)
+    kept = gapless(states)
     if len(kept) < 2:
         return None
-    names = embodiment.joint_names
-    joints = np.array([[state.position_of(name) for name in names] for state in kept])
-    poses = embodiment.poses_of(names, joints)
+    joints, poses = joints_and_poses(embodiment, kept)
     openings: dict[str, list[float]] = {}
     for state in kept[1:]:
         for name, opening in embodiment.gripper_openings(state).items():
             openings.setdefault(name, []).append(opening)
     actions, reason = None, ""
     try:
-        actions = embodiment.encode(kept).actions
+        actions = embodiment.encode(cast("Sequence[JointState]", kept)).actions
     except InputError as error:
         reason = str(error)
     return Motion(
-        states=tuple(kept),
+        states=tuple(state for state in kept if isinstance(state, JointState)),
         actions=actions,
         poses={link: matrices[1:] for link, matrices in poses.items()},
         openings={name: np.array(values) for name, values in openings.items() if len(values) == len(kept) - 1},
         joints=joints,
         reason=reason,
     )
+
+
+def gapless(states: Iterable[JointState | Observation | None]) -> list[JointState | Observation]:
+    """Return the states before the first that is missing."""
+    return [state for state in takewhile(lambda state: state is not None, states) if state is not None]
+
+
+def joints_and_poses(
+    embodiment: Embodiment, states: Sequence[JointState | Observation]
+) -> tuple[FloatArray, dict[str, FloatArray]]:
+    """Return arm joints ``float64 [N, J]`` and tool link → poses ``float64 [N, 4, 4]`` of recorded states."""
+    if embodiment.has_joints:
+        names = embodiment.joint_names
+        rows = [[s.position_of(name) for name in names] for s in states if isinstance(s, JointState)]
+        joints = np.array(rows, dtype=np.float64)
+        return joints, embodiment.poses_of(names, joints)
+    tracked = [embodiment.tool_poses(state) for state in states]
+    return np.zeros((len(states), 0)), {link: np.stack([p[link] for p in tracked]) for link in embodiment.tool_links}
 
 
 def step_times(stamp_ns: int, steps: int, fps: float) -> Iterator[int]:

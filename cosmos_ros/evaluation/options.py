@@ -35,7 +35,10 @@ class EvaluationOptions:
         instruction: Task text until one is recorded.
         baselines: Predictors beside the model.
         modes: Modes to ask the model for; empty takes all that it can do. Policy is always asked.
-        joint_states: Topic of the joint states.
+        joint_states: Topic of the joint states; of an embodiment without joints, of the grippers' widths (m, by the
+            grippers' names).
+        tool_poses: Link → topic of its poses, for embodiments without joints; empty takes every link at
+            ``/<link>/pose``.
         lpips: ONNX file with an LPIPS network, or None: LPIPS is not computed.
         lpips_sha256: What the file must have; empty takes any.
         timing: Synchronisation, as the predictor's parameters.
@@ -65,6 +68,7 @@ class EvaluationOptions:
     baselines: tuple[str, ...] = DEFAULT_BASELINES
     modes: frozenset[Mode] = frozenset()
     joint_states: str = "/joint_states"
+    tool_poses: Mapping[str, str] = field(default_factory=dict)
     lpips: Path | None = None
     lpips_sha256: str = ""
     timing: Timing = TIMING
@@ -113,6 +117,7 @@ class EvaluationOptions:
             "baselines": list(self.baselines),
             "modes": sorted(mode.value for mode in self.modes),
             "joint_states": self.joint_states,
+            "tool_poses": dict(self.tool_poses),
             "lpips": self.lpips_sha256,
             "timing": {k: v for k, v in vars(self.timing).items() if k != "prediction_rate"},
             "commands": None if self.commands is None else list(self.commands),

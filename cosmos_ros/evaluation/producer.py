@@ -37,7 +37,8 @@ class Source:
         timing: As the predictor's parameters; ``prediction_rate`` is set by the stride.
         stride: Control steps from one chunk to the next.
         steps: T, control steps of a chunk.
-        joint_states: Topic of the joint states.
+        joint_states: Topic of the joint states, or of the grippers' widths.
+        tool_poses: Link → topic of its poses, for embodiments without joints.
         instruction: Task text until one is recorded.
         needs_scene: The model reads the simulator's scene.
         previous_images: The model looks at the images of the step before.
@@ -50,6 +51,7 @@ class Source:
     stride: int
     steps: int
     joint_states: str = "/joint_states"
+    tool_poses: Mapping[str, str] = field(default_factory=dict)
     instruction: str = ""
     needs_scene: bool = False
     previous_images: bool = False
@@ -112,27 +114,38 @@ def chunk_jobs(
 
     Raises:
         InputError: No such recording, a topic is missing or of the wrong type, or no observation can be made of it.
-        ConfigError: The embodiment has no joints.
+        ConfigError: The embodiment has neither joints nor tracked tools.
     """
-    if not embodiment.has_joints:
-        raise ConfigError(
-            f"embodiment {embodiment.name} has no joints; only robots with joint states can be evaluated",
-            where="embodiment",
-        )
+    if not embodiment.has_joints and not source.tool_poses:
+        raise ConfigError(f"embodiment {embodiment.name} has neither joints nor tool poses", where="embodiment")
     with BagReader(path) as reader:
         report.seconds = reader.duration_ns / NANOSECONDS
         timing = replace(source.timing, prediction_rate=embodiment.fps / source.stride)
         live = synchroniser_for(
             embodiment, source.cameras, timing, scene=source.needs_scene, instruction=source.instruction
         )
+        tracked: dict[str, Any] = {
+            "joints": embodiment.all_joints if embodiment.has_joints else (),
+            "tool_poses": tuple(source.tool_poses),
+            "gripper_widths": _width_grippers(reader, embodiment, source),
+        }
+        if source.tool_poses:
+            live = Synchroniser(
+                list(source.cameras),
+                **tracked,
+                scene=source.needs_scene,
+                instruction=source.instruction,
+                settings=live.settings,
+            )
         every = Synchroniser(
             list(source.cameras),
-            joints=embodiment.all_joints,
+            **tracked,
             settings=replace(live.settings, period_ns=0, step_ns=0, catch_up_ns=_EVERY_CATCH_UP_NS),
         )
         topics = WalkTopics(
             views={view: find_view_topic(reader, topic) for view, topic in source.cameras.items()},
-            joints=source.joint_states,
+            joints=source.joint_states if embodiment.has_joints or tracked["gripper_widths"] else None,
+            tool_poses=source.tool_poses,
             scene="/scene" if source.needs_scene else None,
         )
         commands = CommandTrack.of(path, reader, embodiment, source.commands)
@@ -155,16 +168,26 @@ def chunk_jobs(
         raise InputError(f"no observation could be made: {why}", where=str(path))
 
 
+def _width_grippers(reader: BagReader, embodiment: Embodiment, source: Source) -> tuple[str, ...]:
+    """Return the grippers whose width is recorded by their names, of an embodiment without joints."""
+    if embodiment.has_joints or source.joint_states not in reader.topics:
+        return ()
+    return tuple(name for name, gripper in embodiment.spec.grippers.items() if gripper.width is not None)
+
+
 def _missing_joints(path: Path, embodiment: Embodiment, topic: str) -> str:
     """Return which joints a recording's first joint states lack, as the end of a sentence; empty for none."""
     named: set[str] = set()
     with BagReader(path) as reader:
+        if topic not in reader.topics:
+            return ""
         try:
             for entry in islice(reader.messages([topic]), 20):
                 named.update(reader.decode(entry).name)
         except InputError:
             return ""
-    missing = [name for name in embodiment.all_joints if name not in named]
+    wanted = embodiment.all_joints if embodiment.has_joints else tuple(embodiment.spec.grippers)
+    missing = [name for name in wanted if name not in named]
     if not missing:
         return ""
     return f"; {topic} lacks {', '.join(missing)}: it names {', '.join(sorted(named)[:12]) or 'no joint'}"
@@ -216,6 +239,11 @@ class _Assembler(TruthWindow):
         super().add_joints(state)
         self._finish()
 
+    def add_tracked(self, state: Observation) -> None:
+        """As the window."""
+        super().add_tracked(state)
+        self._finish()
+
     def clear(self) -> None:
         """The clock went back: what is open gets what there is."""
         self.flush()
@@ -228,7 +256,7 @@ class _Assembler(TruthWindow):
             self._assemble(self._pending.popleft())
 
     def _finish(self) -> None:
-        seen = min(self.newest_ns, self.newest_joints_ns + self._half_step_ns)
+        seen = min(self.newest_ns, self.newest_state_ns + self._half_step_ns)
         while self._pending and seen >= self._pending[0].stamp_ns + self._horizon_ns + self._half_step_ns:
             self._assemble(self._pending.popleft())
         # The step before a chunk is wanted with it.
@@ -248,7 +276,7 @@ class _Assembler(TruthWindow):
         undecodable = self.undecodable
         canvases = self.canvases_at(times, self._half_step_ns)
         self._report.undecodable_frames += self.undecodable - undecodable
-        joints = tuple(self.joints_at(time) for time in times)
+        joints = tuple(self.state_at(time) for time in times)
         other = next((rows for end, rows in reversed(self._earlier) if end <= snapshot.stamp_ns), None)
         self._done.append(
             ChunkJob(
@@ -288,7 +316,7 @@ class _Assembler(TruthWindow):
             return replace(observation, previous=None)  # as the live node does
         return replace(observation, previous=replace(seen, image_stamps_ns=image_stamps(snapshot.previous)))
 
-    def _actions(self, joints: Sequence[JointState | None]) -> FloatArray | None:
+    def _actions(self, joints: Sequence[JointState | Observation | None]) -> FloatArray | None:
         try:
             motion = recorded_motion(self._robot, tuple(joints))
         except (CosmosRosError, KeyError):

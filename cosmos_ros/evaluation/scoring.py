@@ -11,7 +11,7 @@ import numpy as np
 from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.errors import CosmosRosError
 from cosmos_ros.evaluation.frame_scores import CanvasRegions, score_frames, tidy
-from cosmos_ros.evaluation.jobs import ChunkJob, Motion, recorded_motion
+from cosmos_ros.evaluation.jobs import ChunkJob, Motion, gapless, recorded_motion
 from cosmos_ros.evaluation.lpips import Lpips
 from cosmos_ros.evaluation.metrics_motion import (
     action_errors,
@@ -115,7 +115,7 @@ class Scorer:
         }
         if trouble:
             record["motion_error"] = trouble
-        if motion is not None:
+        if motion is not None and self._embodiment.has_joints:
             record["recorded"] = {"jerk": tidy(jerk_rms(motion.joints, 1.0 / self._embodiment.fps))}
         frames: dict[str, UInt8Array] = {}
         kept: tuple[Prediction | None, Verdict | None] = (None, None)
@@ -314,7 +314,8 @@ class Scorer:
             return
         arm = set(self._embodiment.joint_names)
         # Commands of a gripper alone say nothing about the arm.
-        reference = [state for state in _gapless(job.commanded) if arm <= set(state.names)]
+        commanded = (state for state in gapless(job.commanded) if isinstance(state, JointState))
+        reference = [state for state in commanded if arm <= set(state.names)]
         source = "commanded"
         if not reference and motion is not None:
             reference, source = list(motion.states), "measured"
@@ -365,15 +366,6 @@ def _oldest_input_ns(job: ChunkJob) -> int:
     if observation.joints is not None:
         stamps.append(observation.joints.stamp_ns)
     return observation.stamp_ns - min(stamps, default=observation.stamp_ns)
-
-
-def _gapless(states: tuple[JointState | None, ...]) -> list[JointState]:
-    kept: list[JointState] = []
-    for state in states:
-        if state is None:
-            break
-        kept.append(state)
-    return kept
 
 
 def _list(values: FloatArray) -> list[float | None]:

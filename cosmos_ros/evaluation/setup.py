@@ -27,7 +27,7 @@ class Setup:
         embodiment: The robot.
         pipelines: ``model`` first, then the baselines by name.
         settings: Of the pipelines.
-        guard: Judges what they predict.
+        guard: Judges what they predict; None for an embodiment without joints.
         lpips: Compares frames; None without a network.
     """
 
@@ -35,7 +35,7 @@ class Setup:
     embodiment: Embodiment
     pipelines: dict[str, Pipeline]
     settings: PipelineSettings
-    guard: Guard
+    guard: Guard | None
     lpips: Lpips | None = None
 
     @property
@@ -49,6 +49,7 @@ class Setup:
             stride=options.stride,
             steps=options.chunk_size,
             joint_states=options.joint_states,
+            tool_poses=options.tool_poses,
             instruction=options.instruction,
             needs_scene=any(model.capabilities.needs_scene for model in models),
             previous_images=any(model.capabilities.uses_previous_image for model in models),
@@ -103,6 +104,7 @@ def prepare(options: EvaluationOptions, *, load: bool = True) -> Setup:
             where="cameras",
         )
     cameras = {view: cameras[view] for view in embodiment.views if view in cameras}
+    poses = _tool_poses(options, embodiment)
     chunk_size = options.chunk_size or embodiment.chunk_size
     stride = options.stride or chunk_size
     model = create_world_model(options.world_model, **options.model_options)
@@ -117,6 +119,7 @@ def prepare(options: EvaluationOptions, *, load: bool = True) -> Setup:
         lpips=None if options.lpips is None else options.lpips.resolve(),
         lpips_sha256="" if lpips is None else lpips.sha256,
         cameras=cameras,
+        tool_poses=poses,
         chunk_size=chunk_size,
         stride=stride,
         modes=(options.modes or can) | {Mode.POLICY},
@@ -140,7 +143,23 @@ def prepare(options: EvaluationOptions, *, load: bool = True) -> Setup:
     if load:
         for pipeline in pipelines.values():
             pipeline.world_model.load()
+    return Setup(options, embodiment, pipelines, settings, _guard(embodiment), lpips)
+
+
+def _guard(embodiment: Embodiment) -> Guard | None:
+    if not embodiment.has_joints:
+        return None
     config = GuardConfig(
         surroundings=surroundings_of(embodiment), groups=tuple(joints for _, joints in embodiment.controllers)
     )
-    return Setup(options, embodiment, pipelines, settings, Guard(embodiment.limits, config, embodiment.robot), lpips)
+    return Guard(embodiment.limits, config, embodiment.robot)
+
+
+def _tool_poses(options: EvaluationOptions, embodiment: Embodiment) -> dict[str, str]:
+    """Return link → topic of what is tracked; empty for a robot with joints, whose poses follow from them."""
+    links = () if embodiment.has_joints else embodiment.tool_links
+    unknown = sorted(set(options.tool_poses) - set(links))
+    if unknown:
+        has = "joints, from which its poses follow" if embodiment.has_joints else ", ".join(links)
+        raise ConfigError(f"{', '.join(unknown)} are not tracked: {embodiment.name} has {has}", where="tool_poses")
+    return {link: options.tool_poses.get(link, f"/{link}/pose") for link in links}

@@ -14,9 +14,10 @@ import numpy as np
 from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.errors import InputError
 from cosmos_ros.evaluation.frame_scores import CanvasRegions, Region
+from cosmos_ros.evaluation.tracked import Tracked, between
 from cosmos_ros.observation import Snapshot, Synchroniser
 from cosmos_ros.observation.snapshot import decode_item
-from cosmos_ros.types import JointState, UInt8Array
+from cosmos_ros.types import JointState, Observation, UInt8Array
 
 # Faster joint states than this say nothing more about poses that are compared at a few per second.
 _JOINT_PERIOD_NS = 4_000_000
@@ -59,6 +60,7 @@ class TruthWindow:
         self._black: dict[tuple[int, ...], dict[str, UInt8Array]] = {}
         self._frames: deque[_Frame] = deque()
         self._joints: deque[JointState] = deque()
+        self._tracked: deque[Observation] = deque()
         self.undecodable = 0
 
     def add_snapshot(self, snapshot: Snapshot) -> None:
@@ -68,6 +70,10 @@ class TruthWindow:
     def add_joints(self, state: JointState) -> None:
         """Hold one joint state newer than those before."""
         self._joints.append(state)
+
+    def add_tracked(self, state: Observation) -> None:
+        """Hold tool poses and gripper widths newer than those before."""
+        self._tracked.append(state)
 
     @property
     def newest_ns(self) -> int:
@@ -79,8 +85,14 @@ class TruthWindow:
         """Stamp of the newest joint state; 0 without one."""
         return self._joints[-1].stamp_ns if self._joints else 0
 
+    @property
+    def newest_state_ns(self) -> int:
+        """Stamp of the newest joint state, or of what is tracked in place of joints; 0 without one."""
+        return max(self.newest_joints_ns, self._tracked[-1].stamp_ns if self._tracked else 0)
+
     def clear(self) -> None:
         """Forget everything: the clock went back."""
+        self._tracked.clear()
         self._frames.clear()
         self._joints.clear()
 
@@ -90,6 +102,8 @@ class TruthWindow:
             self._frames.popleft()
         while len(self._joints) > 1 and self._joints[1].stamp_ns <= stamp_ns:
             self._joints.popleft()
+        while len(self._tracked) > 1 and self._tracked[1].stamp_ns <= stamp_ns:
+            self._tracked.popleft()
 
     def canvas_at(self, stamp_ns: int, tolerance_ns: int) -> UInt8Array | None:
         """Return the canvas ``uint8 [H, W, 3]`` nearest to a time, or None beyond the tolerance."""
@@ -124,6 +138,10 @@ class TruthWindow:
         near = frames[max(0, place - 1) : place + 1]
         best = min(near, key=lambda frame: abs(frame.stamp_ns - stamp_ns), default=None)
         return None if best is None or abs(best.stamp_ns - stamp_ns) > tolerance_ns else best
+
+    def state_at(self, stamp_ns: int) -> JointState | Observation | None:
+        """Return the joint state at a time, or what is tracked in place of joints; None outside or across a gap."""
+        return between(self._tracked, stamp_ns, self._joint_gap_ns) if self._tracked else self.joints_at(stamp_ns)
 
     def joints_at(self, stamp_ns: int) -> JointState | None:
         """Return the joint state at a time, linearly between the two around it; None outside or across a gap."""
@@ -186,6 +204,8 @@ class TruthTap:
         self._epoch = 0
         self._next_joints_ns = 0
         self._next_look_ns = 0
+        streams = live.streams
+        self._tracked = Tracked(streams.tool_poses, streams.gripper_widths, live, every) if streams.tool_poses else None
 
     def __getattr__(self, name: str) -> Any:
         """Everything else is the live synchroniser's."""
@@ -197,7 +217,9 @@ class TruthTap:
         return self.live.add_image(view, image, received_ns=received_ns, stamp_ns=stamp_ns)
 
     def add_joint_state(self, message: Any, *, received_ns: int) -> bool:
-        """As Synchroniser."""
+        """As Synchroniser; of an embodiment without joints, the names are grippers' and the positions their widths."""
+        if self._tracked is not None:
+            return self._tracked.add_widths(message, received_ns=received_ns)
         self._every.add_joint_state(message, received_ns=received_ns)
         held = self.live.add_joint_state(message, received_ns=received_ns)
         if held and (received_ns >= self._next_joints_ns or self._every.epoch != self._epoch):
@@ -208,6 +230,17 @@ class TruthTap:
                 self._note_epoch()
                 self._window.add_joints(state)
                 self._next_joints_ns = received_ns + _JOINT_PERIOD_NS
+        return held
+
+    def add_tool_pose(self, link: str, pose: Any, *, received_ns: int, stamp_ns: int | None = None) -> bool:
+        """As Synchroniser."""
+        assert self._tracked is not None
+        self._every.add_tool_pose(link, pose, received_ns=received_ns, stamp_ns=stamp_ns)
+        self._note_epoch()
+        held = self.live.add_tool_pose(link, pose, received_ns=received_ns, stamp_ns=stamp_ns)
+        state = self._tracked.add_pose(link, pose) if held else None
+        if state is not None and state.stamp_ns > self._window.newest_state_ns:
+            self._window.add_tracked(state)
         return held
 
     def add_instruction(self, text: str, *, received_ns: int) -> bool:
@@ -236,3 +269,5 @@ class TruthTap:
             self._epoch = self._every.epoch
             self._window.clear()
             self._next_joints_ns = 0
+            if self._tracked is not None:
+                self._tracked.clear()

@@ -264,8 +264,10 @@ def test_what_cannot_be_evaluated_is_named(tmp_path: Path, bag: Path) -> None:
         evaluate(options(bag, out / "3", cameras={"wrist": "/joint_states"}))
     with pytest.raises(ConfigError, match="inverse_dynamics"):
         evaluate(options(bag, out / "4", world_model="flow", modes=frozenset({Mode.INVERSE_DYNAMICS})))
-    with pytest.raises(ConfigError, match="has no joints"):
+    with pytest.raises(InputError, match="no topic /camera/pose"):
         evaluate(options(bag, out / "5", embodiment="umi", cameras={"wrist": eb.TOPIC}, baselines=()))
+    with pytest.raises(ConfigError, match="tool are not tracked: franka has joints"):
+        evaluate(options(bag, out / "8", tool_poses={"tool": "/pose"}))
     strange = eb.write(tmp_path / "strange", steps=3, names=tuple(f"arm_{k}" for k in range(8)))
     with pytest.raises(InputError, match=r"no observation could be made.*lacks panda_joint1.*names arm_0"):
         evaluate(options(strange, out / "6"))

@@ -377,7 +377,11 @@ def test_frames_at_times(tmp_path: Path) -> None:
     found = [None if f is None else round(float(f[..., 2].mean()) / 7) for f in frames]
     assert found == [0, 2, 5, None, None] or found == [0, 2, 5, 9, None]
     assert frames[0].shape == (32, 34, 3)
-    path.write_bytes(path.read_bytes()[:200])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:200])
+    with pytest.raises(InputError, match="cannot be decoded"):
+        next(frames_at(path, times, 0.05))
+    path.write_bytes(whole.replace(b"avc1", b"zzzz"))  # a kind of video that nobody knows
     with pytest.raises(InputError, match="cannot be decoded"):
         next(frames_at(path, times, 0.05))
 
