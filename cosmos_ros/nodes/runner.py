@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -42,6 +43,11 @@ def run(make_node: Callable[[], Any], args: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         if node is not None:
             node.destroy_node()
-        if rclpy.ok():
-            rclpy.shutdown()
+        rclpy.try_shutdown()
+    if node is None:
+        # Stopped while the node was made: a thread of its own may be in native code, and would crash the interpreter's
+        # end. There is nothing to clean up.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
     return 0
