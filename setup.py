@@ -15,7 +15,7 @@ EXTRAS: dict[str, list[str]] = {
     # ROS 2 as wheels, for machines without a ROS installation. Linux x86_64 only. rclpy alone lacks its middleware.
     "ros": ["ros-rclpy[fastrtps]", "ros-common-interfaces"],
     "kinematics": ["pin>=3.0"],
-    "sim": ["mujoco>=3.2", "matplotlib>=3.5", "psutil>=5.9", "rich>=13"],
+    "sim": ["mujoco>=3.2", "PyOpenGL", "matplotlib>=3.5", "psutil>=5.9", "rich>=13"],
     "bags": ["rosbags>=0.11"],
     "lerobot": ["rosbags>=0.11", "pyarrow>=14", "av>=12"],
     "network": ["aiohttp>=3.9", "av>=12", "msgpack>=1.0"],

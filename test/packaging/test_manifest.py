@@ -32,6 +32,7 @@ OPTIONAL_ROS = {"cv_bridge", "tf2_ros", "rviz2"}
 DISTRIBUTIONS = {
     "cv2": "opencv-python-headless", "yaml": "PyYAML", "pinocchio": "pin", "coal": "pin", "PIL": "pillow",
     "pydantic_core": "pydantic", "skimage": "scikit-image", "rerun": "rerun-sdk", "mcap_ros2": "mcap-ros2-support",
+    "OpenGL": "PyOpenGL",
 }  # fmt: skip
 ROS_WHEELS = ROS_PACKAGES | OPTIONAL_ROS | {"launch", "launch_ros", "rclpy", "std_msgs", "action_msgs"}
 
