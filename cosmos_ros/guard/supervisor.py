@@ -25,7 +25,11 @@ class Supervisor:
     """One guard over one robot."""
 
     def __init__(
-        self, guard: Guard, config: SupervisorConfig | None = None, clock: Callable[[], int] | None = None
+        self,
+        guard: Guard,
+        config: SupervisorConfig | None = None,
+        clock: Callable[[], int] | None = None,
+        cameras: tuple[str, ...] = (),
     ) -> None:
         """Watch over a guard.
 
@@ -33,6 +37,7 @@ class Supervisor:
             guard: Judges trajectories.
             config: Policies.
             clock: The node's clock, ns; asked again after a judgement took its time. None: judging takes none.
+            cameras: Names of the cameras that ``on_camera`` may tell of.
         """
         self.guard = guard
         self._clock = clock
@@ -49,7 +54,7 @@ class Supervisor:
         self._last_candidate_ns: int | None = None
         self._now: int | None = None
         self._neighbours = Neighbours()
-        self.cameras = Cameras()
+        self.cameras = Cameras(cameras)
         self._e_stop = False
         self._rivals_latched = False
 

@@ -24,7 +24,6 @@ from trajectory_msgs.msg import JointTrajectory
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.errors import ConfigError, InputError
 from cosmos_ros.guard import Guard, Response, Verdict
-from cosmos_ros.guard.cameras import Cameras
 from cosmos_ros.guard.checks.effort import PinocchioDynamics
 from cosmos_ros.guard.reading import read_message
 from cosmos_ros.guard.setup import surroundings_of
@@ -71,7 +70,8 @@ class GuardNode(Node):
         self._limits = embodiment.limits
         dynamics = PinocchioDynamics(values["urdf"]) if values["urdf"] and config.enabled("effort") else None
         guard = Guard(embodiment.limits, config, embodiment.robot, dynamics)
-        self._supervisor = Supervisor(guard, supervisor_config(values), self._read_clock)
+        cameras = parse_cameras(values["cameras"], embodiment.views)
+        self._supervisor = Supervisor(guard, supervisor_config(values), self._read_clock, tuple(cameras))
         self._uncertainty: tuple[int, float] | None = None
         self._basis: dict[str, Any] = {}
 
@@ -86,8 +86,6 @@ class GuardNode(Node):
         self.create_subscription(JointTrajectory, "action_trajectory", self._on_candidate, qos.reliable())
         self.create_subscription(JointState, "joint_states", self._on_joint_state, qos.sensor())
         self.create_subscription(Float64, "uncertainty", self._on_uncertainty, qos.sensor(1))
-        cameras = parse_cameras(values["cameras"], embodiment.views)
-        self._supervisor.cameras = Cameras(tuple(cameras))
         for view, topic in cameras.items():
             self.create_subscription(
                 CameraInfo, camera_info_topic(topic), partial(self._on_camera_info, view), qos.sensor(1)

@@ -19,8 +19,8 @@ MS = 1_000_000
 
 def watching(*, max_camera_age: float = 0.2) -> Supervisor:
     """A supervisor that could be armed at NOW and has heard one of its two cameras."""
-    one = Supervisor(joint_guard(), SupervisorConfig(max_camera_age=max_camera_age))
-    one.cameras = Cameras(("wrist", "left"))
+    config = SupervisorConfig(max_camera_age=max_camera_age)
+    one = Supervisor(joint_guard(), config, cameras=("wrist", "left"))
     one.on_joint_state(JointState(NOW, PANDA, HOME, np.zeros(7)), NOW)
     one.on_graph({"joint_trajectory": []}, {"joint_trajectory": 1}, NOW)
     one.on_camera("wrist", NOW, NOW)
