@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cosmos_ros.errors import CapabilityError, InputError
-from cosmos_ros.types import ActionChunk, JointTrajectory, Mode, Observation, Request, Rollout
+from cosmos_ros.types import ActionChunk, JointTrajectory, Mode, Observation, Request, Rollout, UInt8Array
 from cosmos_ros.world_models.base import WorldModel, check_request, check_rollout
 from cosmos_ros.world_models.provenance import digest
 
@@ -131,6 +131,10 @@ class Pipeline:
     def reseed(self, seed: int) -> None:
         """Use another seed from the next prediction on."""
         self.settings = replace(self.settings, seed=seed)
+
+    def prepare(self, view: str, image: UInt8Array) -> None:
+        """Do what can be done with one view's image before the others are there; in any thread."""
+        self.embodiment.prepare(view, image)
 
     def predict(self, observation: Observation) -> Prediction:
         """Run one policy prediction.

@@ -45,6 +45,31 @@ class Samples:
         return float(np.median(values[-fifth:]) - np.median(values[fifth : 2 * fifth])) if len(values) > 2 else 0.0
 
 
+def stages_of(record: Mapping[str, Any], verdict: Mapping[str, Any]) -> dict[str, float]:
+    """Return stage → milliseconds from the last image's arrival to the guard's published trajectory, without the model.
+
+    They add up to the whole, but for the time taken off for the model.
+
+    Args:
+        record: What the predictor says of one prediction on ``~/provenance``.
+        verdict: What the guard says of its trajectory on ``~/verdict_json``.
+    """
+    laps = record["latencies_ms"]
+    worked = laps["wait"] + laps["images"] + laps["total"]
+    laid = sum(laps[stage] for stage in ("request", "model", "decode", "kinematics"))
+    return {
+        "worker picks up": laps["wait"],
+        "images": laps["images"],
+        "request": laps["request"],
+        "decode": laps["decode"],
+        "kinematics": laps["kinematics"] + laps["total"] - laid,
+        "executor picks up": (record["joined_ns"] - record["received_ns"]) / 1e6 - worked,
+        "join, publish": (record["published_ns"] - record["joined_ns"]) / 1e6,
+        "to the guard": (verdict["context"]["now_ns"] - record["published_ns"]) / 1e6,
+        "judge, publish": (verdict["published_ns"] - verdict["context"]["now_ns"]) / 1e6,
+    }
+
+
 class _Listener:
     """Matches predictions with the guard's trajectories."""
 
@@ -65,7 +90,7 @@ class _Listener:
         self.armed = False
         self.reason = "nothing was heard yet"
         self._open: dict[int, Mapping[str, Any]] = {}
-        self._published: dict[int, int] = {}
+        self._verdicts: dict[int, Mapping[str, Any]] = {}
         self._node = Node("bench")
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
@@ -105,18 +130,19 @@ class _Listener:
     def _on_verdict(self, message: Any) -> None:
         verdict = json.loads(message.data)
         if verdict.get("published_ns"):
-            self._published[int(verdict["stamp_ns"])] = int(verdict["published_ns"])
+            self._verdicts[int(verdict["stamp_ns"])] = verdict
             self._match(int(verdict["stamp_ns"]))
 
     def _match(self, stamp: int) -> None:
-        if stamp not in self._open or stamp not in self._published:
+        if stamp not in self._open or stamp not in self._verdicts:
             return
-        record, published = self._open.pop(stamp), self._published.pop(stamp)
-        model = record["latencies_ms"]["model"]
-        self.samples.latency.append((published - record["received_ns"]) / 1e6 - model)
-        self.samples.transport.append((record["received_ns"] - max(record["image_stamps_ns"].values())) / 1e6)
-        for stage in ("request", "decode", "kinematics"):
-            self.samples.stages.setdefault(stage, []).append(record["latencies_ms"][stage])
+        record, verdict = self._open.pop(stamp), self._verdicts.pop(stamp)
+        received = record["received_ns"]
+        stages = stages_of(record, verdict)
+        self.samples.latency.append((verdict["published_ns"] - received) / 1e6 - record["latencies_ms"]["model"])
+        self.samples.transport.append((received - max(record["image_stamps_ns"].values())) / 1e6)
+        for stage, value in stages.items():
+            self.samples.stages.setdefault(stage, []).append(value)
 
     def _on_sent(self, message: Any) -> None:
         self.samples.sent = int(message.data)
@@ -165,9 +191,10 @@ def _measure(console: Console, transport: str, duration: float, rate: float, joi
                 nodes = [_faster(spec, transport, rate) for spec in predict_nodes(values)]
                 group.start_nodes(nodes, {}, environment)
                 load = {"transport": transport, "count": round(duration * 30), "joint_rate": joint_rate}
-                path = write_parameters(load, group.folder, "load")
-                command = [sys.executable, "-m", "cosmos_ros.bench.load", "--ros-args", "--params-file", str(path)]
-                group.start("load", command, environment)
+                for name in ("joints", "cameras"):
+                    path = write_parameters({**load, "publish": name}, group.folder, name)
+                    command = [sys.executable, "-m", "cosmos_ros.bench.load", "--ros-args", "-r", f"__node:={name}"]
+                    group.start(name, [*command, "--params-file", str(path)], environment)
                 _gather(console, listener, group, duration, output)
         finally:
             listener.close()
@@ -204,10 +231,10 @@ def _print(console: Console, transport: str, samples: Samples) -> None:
     if not samples.latency:
         raise CosmosRosError("no guarded trajectory was seen", where=f"bench pipeline {transport}")
     console.print(f"{transport}: {len(samples.latency)} trajectories")
-    for name, values in (("last image to guarded trajectory", samples.latency), ("transport", samples.transport)):
-        console.print(f"  {name:34s} {_quantiles(values)}")
+    console.print(f"  {'last image to guarded trajectory':34s} {_quantiles(samples.latency)}")
     for stage, values in samples.stages.items():
         console.print(f"    of which {stage:25s} {_quantiles(values)}")
+    console.print(f"  {'transport (publication to arrival)':34s} {_quantiles(samples.transport)}")
     total = samples.sent * len(samples.received)
     console.print(f"  images lost: {samples.lost()} of {total}")
     for name in _WATCHED:

@@ -71,6 +71,7 @@ class Embodiment:
         """
         self.spec: EmbodimentSpec = loaded.spec
         self.name = loaded.spec.name
+        self._parts = canvas_module.Parts()
         self.path = loaded.path
         self.layout = Layout.from_spec(loaded.spec)
         self.normaliser = Normaliser.from_spec(loaded.spec.action)
@@ -208,7 +209,15 @@ class Embodiment:
 
     def compose(self, images: Mapping[str, UInt8Array]) -> UInt8Array:
         """Return the canvas ``uint8 [H, W, 3]`` of one set of views, not padded; InputError names a missing view."""
-        return canvas_module.compose(images, self.spec.cameras, self.spec.canvas.rows)
+        return canvas_module.compose(images, self.spec.cameras, self.spec.canvas.rows, self._parts)
+
+    def prepare(self, view: str, image: UInt8Array) -> None:
+        """Scale one view ahead of ``compose``, in any thread; the picture must not be changed any more.
+
+        Only saves time: the canvas is the same without. Side views need the size of the primary one, which the last
+        canvas tells.
+        """
+        canvas_module.prepare(view, image, self.spec.cameras, self.spec.canvas.rows, self._parts)
 
     def compose_video(self, videos: Mapping[str, UInt8Array]) -> UInt8Array:
         """Return the canvases ``uint8 [N, H, W, 3]`` of views that are each ``uint8 [N, H, W, 3]``."""

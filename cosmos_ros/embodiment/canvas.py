@@ -8,8 +8,9 @@ padding at the right and the bottom.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from weakref import ref
 
 import cv2
 import numpy as np
@@ -129,13 +130,69 @@ def _downscale(image: UInt8Array, size: TierSize) -> UInt8Array:
     return np.asarray(np.clip(np.rint((result * 0.5 + 0.5) * 255.0), 0, 255).astype(np.uint8))
 
 
-def compose(images: Mapping[str, UInt8Array], cameras: Mapping[str, Camera], rows: list[list[str]]) -> UInt8Array:
+class Parts:
+    """Views that were scaled ahead of ``compose``. A part goes with its picture. Safe to share by threads."""
+
+    def __init__(self) -> None:
+        self._held: dict[int, tuple[ref[UInt8Array], Hashable, UInt8Array]] = {}
+        self.primary_size: tuple[int, int] | None = None
+        """Width and height of the primary view on the last canvas, pixels."""
+
+    def __reduce__(self) -> tuple[type[Parts], tuple[()]]:
+        return Parts, ()  # parts belong to pictures of this process
+
+    def keep(self, image: UInt8Array, how: Hashable, part: UInt8Array) -> None:
+        """Hold what was made of a picture, which must not be changed any more."""
+        if part is not image:  # a picture that holds itself would never go
+            key = id(image)
+            self._held[key] = (ref(image, lambda gone: self._forget(key, gone)), how, part)
+
+    def get(self, image: UInt8Array, how: Hashable) -> UInt8Array | None:
+        """Return what was made of this very picture in this way, or None."""
+        held = self._held.get(id(image))
+        return held[2] if held is not None and held[0]() is image and held[1] == how else None
+
+    def _forget(self, key: int, gone: ref[UInt8Array]) -> None:
+        held = self._held.get(key)
+        if held is not None and held[0] is gone:
+            del self._held[key]
+
+
+def prepare(view: str, image: UInt8Array, cameras: Mapping[str, Camera], rows: list[list[str]], parts: Parts) -> None:
+    """Scale one view ahead of ``compose``, which then finds it; pictures that compose will refuse are left to it."""
+    try:
+        check_image(image, view)
+    except InputError:
+        return
+    if view == rows[0][0]:
+        parts.keep(image, cameras[view].max_size, shrink_to(image, cameras[view].max_size))
+    elif parts.primary_size is not None:
+        width, height = parts.primary_size
+        divide = next((cameras[row[0]].divide for row in rows if view in row), 1)
+        size = (height // divide, width // divide)
+        if 0 not in size:
+            parts.keep(image, (parts.primary_size, size), _side(image, parts.primary_size, size))
+
+
+def _side(image: UInt8Array, largest: tuple[int, int], size: tuple[int, int]) -> UInt8Array:
+    # The reference's cameras are never larger than the primary view. Larger ones are brought to its size by area
+    # first, as the primary is: bilinear without antialiasing would skip most of their pixels.
+    return resize_bilinear(shrink_to(image, largest), *size)
+
+
+def compose(
+    images: Mapping[str, UInt8Array],
+    cameras: Mapping[str, Camera],
+    rows: list[list[str]],
+    parts: Parts | None = None,
+) -> UInt8Array:
     """Return the canvas of one set of views.
 
     Args:
         images: View name → ``uint8 [H, W, 3]`` RGB.
         cameras: View name → its place's description.
         rows: View names row by row.
+        parts: What was scaled before.
 
     Returns:
         ``uint8 [H, W, 3]``, not padded.
@@ -153,10 +210,14 @@ def compose(images: Mapping[str, UInt8Array], cameras: Mapping[str, Camera], row
     for row in rows:
         for view in row:
             check_image(images[view], f"images[{view}]")
+    parts = Parts() if parts is None else parts
     first = rows[0][0]
-    primary = shrink_to(images[first], cameras[first].max_size)
+    primary = parts.get(images[first], cameras[first].max_size)
+    if primary is None:
+        primary = shrink_to(images[first], cameras[first].max_size)
     height, width = primary.shape[:2]
-    parts: list[list[UInt8Array]] = []
+    parts.primary_size = (width, height)
+    scaled: list[list[UInt8Array]] = []
     for row in rows:
         divide = cameras[row[0]].divide
         size = (height // divide, width // divide)
@@ -168,17 +229,13 @@ def compose(images: Mapping[str, UInt8Array], cameras: Mapping[str, Camera], row
                 where=f"images[{first}]",
                 hint="Use a camera width that is a multiple of it.",
             )
-        # The reference's cameras are never larger than the primary view. Larger ones are brought to its size by area
-        # first, as the primary is: bilinear without antialiasing would skip most of their pixels.
-        parts.append(
-            [
-                primary if view == first else resize_bilinear(shrink_to(images[view], (width, height)), *size)
-                for view in row
-            ]
-        )
-    canvas = np.empty((sum(row[0].shape[0] for row in parts), width, 3), dtype=np.uint8)
+        scaled.append([])
+        for view in row:
+            part = primary if view == first else parts.get(images[view], ((width, height), size))
+            scaled[-1].append(_side(images[view], (width, height), size) if part is None else part)
+    canvas = np.empty((sum(row[0].shape[0] for row in scaled), width, 3), dtype=np.uint8)
     top = 0
-    for row_parts in parts:
+    for row_parts in scaled:
         left = 0
         for part in row_parts:
             canvas[top : top + part.shape[0], left : left + part.shape[1]] = part

@@ -38,11 +38,13 @@ def decode_compressed(message: Any, *, topic: str = "image/compressed") -> UInt8
             where=f"{topic} format",
             hint="Choose the camera's colour topic for this view.",
         )
-    pixels = _imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION, topic)
     # image_transport names the channel order it handed to the encoder; OpenCV calls the first channel blue.
-    if "compressed rgb" in text:
-        return pixels
-    return swap_red_and_blue(pixels)
+    as_stored = "compressed rgb" in text
+    # The decoder writes RGB by itself where OpenCV lets it (4.11 and later).
+    to_rgb = None if as_stored else getattr(cv2, "IMREAD_COLOR_RGB", None)
+    flags = cv2.IMREAD_COLOR if to_rgb is None else to_rgb
+    pixels = _imdecode(data, flags | cv2.IMREAD_IGNORE_ORIENTATION, topic)
+    return pixels if as_stored or to_rgb is not None else swap_red_and_blue(pixels)
 
 
 def decode_compressed_depth(message: Any, *, topic: str = "depth/compressed") -> FloatArray:

@@ -20,6 +20,8 @@ TRANSPORTS = ("auto", "raw", "compressed")
 _TYPES = {"raw": Image, "compressed": CompressedImage}
 _TYPE_NAMES = {"raw": "sensor_msgs/msg/Image", "compressed": "sensor_msgs/msg/CompressedImage"}
 _SILENCE_S = 2.0
+# A third of a second at 30 Hz: a process that was held up for so long must not lose an image.
+_DEPTH = 10
 _CLIFF = (
     f"best-effort images over {SEGMENT_BYTES // 1024} KiB do not fit Fast DDS's default shared memory between "
     "processes: start the camera with config/fastdds.xml as FASTRTPS_DEFAULT_PROFILES_FILE, or publish compressed ones"
@@ -94,7 +96,7 @@ class CameraInput:
                 _TYPES[kind],
                 self._topic_of(kind),
                 self._received_compressed if compressed else self._received_raw,
-                qos.sensor(),
+                qos.sensor(_DEPTH),
                 event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible),
             )
         ]

@@ -15,6 +15,7 @@ from dataclasses import fields, replace
 from functools import partial
 from typing import Any
 
+import cv2
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
 from sensor_msgs.msg import JointState
@@ -32,6 +33,7 @@ from cosmos_ros.nodes.camera_input import CameraInput
 from cosmos_ros.nodes.clocks import steady_clock
 from cosmos_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics
 from cosmos_ros.nodes.dynamics_services import DynamicsServices, Question
+from cosmos_ros.nodes.executor import call_soon
 from cosmos_ros.nodes.input_report import report_inputs
 from cosmos_ros.nodes.parameters import declare
 from cosmos_ros.nodes.predictor_parameters import (
@@ -45,6 +47,7 @@ from cosmos_ros.nodes.runner import run
 from cosmos_ros.nodes.teller import Teller
 from cosmos_ros.observation import Snapshot, Synchroniser
 from cosmos_ros.observation.setup import Timing, synchroniser_for
+from cosmos_ros.observation.snapshot import decode_ahead
 from cosmos_ros.pipeline import Pipeline, PipelineSettings, Prediction
 from cosmos_ros.trajectory.joiner import Joined, Joiner
 from cosmos_ros.types import NANOSECONDS
@@ -82,7 +85,6 @@ class Predictor(LifecycleNode):
         self._failures = 0
         self._starved = 0
         self._epoch = 0
-        self._wake = self.create_guard_condition(self._on_done)
         if self._values["autostart"] and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
 
@@ -133,7 +135,7 @@ class Predictor(LifecycleNode):
         """Subscribe and start the worker."""
         assert self._embodiment is not None
         assert self._pipeline is not None
-        self._engine = Engine(self._work, self._wake.trigger, name="world_model")
+        self._engine = Engine(self._work, lambda: call_soon(self, self._on_done), name="world_model")
         self._dynamics = DynamicsServices(self, self._pipeline, self._topics, lambda: self._newest, self._commanded)
         self._synchroniser = self._make_synchroniser(self._embodiment)
         for view, topic in self._topics.items():
@@ -230,11 +232,15 @@ class Predictor(LifecycleNode):
         return int(self.get_clock().now().nanoseconds)
 
     def _on_image(self, view: str, message: Any, compressed: bool) -> None:
-        if self._synchroniser is not None:
-            self._synchroniser.add_image(view, message, received_ns=self._now())
-            if self._dynamics is not None:
-                self._dynamics.keep_image(view, message)
-            self._poll()
+        synchroniser, engine = self._synchroniser, self._engine
+        if synchroniser is None or engine is None or self._pipeline is None:
+            return
+        if synchroniser.add_image(view, message, received_ns=self._now()) and engine.idle:
+            for name, item in synchroniser.ahead():
+                decode_ahead(item, name, self._decoders, self._pipeline.prepare)
+        if self._dynamics is not None:
+            self._dynamics.keep_image(view, message)
+        self._poll()
 
     def _on_joint_state(self, message: JointState) -> None:
         if self._synchroniser is not None:
@@ -314,12 +320,14 @@ class Predictor(LifecycleNode):
 
     def _predict(self, snapshot: Snapshot) -> Prediction:
         assert self._pipeline is not None
+        started_ns = self._now()
         begin = time.perf_counter()
         previous_images = self._pipeline.uses_previous_image
         observation = snapshot.build(previous_images=previous_images, pool=self._decoders)
         decoded = time.perf_counter()
         prediction = self._pipeline.predict(observation)
-        return replace(prediction, latencies_ms={"images": (decoded - begin) * 1e3, **prediction.latencies_ms})
+        before = {"wait": (started_ns - snapshot.received_ns) / 1e6, "images": (decoded - begin) * 1e3}
+        return replace(prediction, latencies_ms={**before, **prediction.latencies_ms})
 
     def _on_done(self) -> None:
         """Runs in the executor when the worker has finished a job."""
@@ -347,6 +355,7 @@ class Predictor(LifecycleNode):
     def _publish(self, prediction: Prediction, snapshot: Snapshot) -> None:
         """Publish the trajectory first; the rest is told by a thread of its own."""
         self._predictions += 1
+        begin_ns = self._now()
         joined = Joined(None, {})
         if prediction.trajectory is not None:
             joined = self._join(prediction.trajectory)
@@ -355,7 +364,7 @@ class Predictor(LifecycleNode):
             else:
                 self._starved += 1
         if self._teller is not None:
-            times = {"received_ns": snapshot.received_ns, "published_ns": self._now()}
+            times = {"received_ns": snapshot.received_ns, "joined_ns": begin_ns, "published_ns": self._now()}
             self._teller.tell(prediction, {**times, "join": joined.record})
         if joined.held:
             self._diagnostics.set("prediction", WARN, f"holding: {joined.held}", self._counters())
@@ -398,6 +407,8 @@ class Predictor(LifecycleNode):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node."""
+    # OpenCV's threads wait for each other by spinning, on the cores that decode the next image.
+    cv2.setNumThreads(1)
     return run(Predictor, args)
 
 

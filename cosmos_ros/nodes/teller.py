@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ from cosmos_ros.nodes.rollout_publisher import RolloutPublisher
 from cosmos_ros.pipeline import Prediction
 from cosmos_ros.world_models.provenance import PredictionLog
 
+# Hashing megabytes and making pictures takes the cores on which the trajectory is on its way: let it reach the guard.
+_HEAD_START_S = 0.02
 # Records must not be lost while pictures are being made; this many may wait.
 _MAILBOX = 32
 
@@ -64,6 +67,7 @@ class Teller:
             self._log.close()
 
     def _work(self, telling: _Telling) -> None:
+        time.sleep(_HEAD_START_S)
         prediction = telling.prediction
         record = {**prediction.provenance, **telling.record}
         self._provenance.publish(String(data=json.dumps(record)))

@@ -108,6 +108,17 @@ class Assembler:
             timed_out=open_streams,
         )
 
+    def images(self, reference_ns: int) -> list[tuple[str, Item]]:
+        """View and image item of each view that has one as of a reference."""
+        tolerance = self._settings.image_tolerance_ns
+        found = ((view, as_of(self._items[image_key(view)], reference_ns, tolerance)) for view in self._streams.views)
+        return [(view, item) for view, item in found if item is not None]
+
+    def images_since(self, stamp_ns: int) -> list[tuple[str, Item]]:
+        """View and newest image item of each view whose newest is not older than a stamp."""
+        newest = ((view, self._buffers.rings[image_key(view)].newest) for view in self._streams.views)
+        return [(view, item) for view, item in newest if item is not None and item.stamp_ns >= stamp_ns]
+
     def previous(self, reference_ns: int) -> Snapshot | None:
         """The snapshot at the primary image one control step before a reference, when it is held."""
         step = self._settings.step_ns

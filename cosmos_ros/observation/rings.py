@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -18,12 +19,14 @@ class Item:
         received_ns: Node clock at arrival.
         payload: Message, array or record; decoded only when an observation is built.
         decoded: What decoding gave, kept so that an image used twice is decoded once. Touched by one thread only.
+        decoding: Set by the writer where a pool decodes ahead of use.
     """
 
     stamp_ns: int
     received_ns: int
     payload: Any
     decoded: Any = field(default=None, repr=False)
+    decoding: Future[Any] | None = field(default=None, repr=False)
 
 
 class Arrival(Enum):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -61,7 +61,7 @@ class Snapshot:
             InputError: An image cannot be decoded; names the view.
         """
         if pool is not None:
-            wanted = [(item, view) for view, item in self.images.items() if item.decoded is None]
+            wanted = [(item, view) for view, item in self.images.items() if item.decoded is None and not item.decoding]
             list(pool.map(lambda pair: decode_item(*pair), wanted))
         previous: Observation | None = None
         if self.previous is not None:
@@ -85,14 +85,29 @@ class Snapshot:
 
 
 def decode_item(item: Item, view: str) -> UInt8Array:
-    """Return an image item as ``uint8 [H, W, 3]`` RGB, decoding it on the first call.
+    """Return an image item as ``uint8 [H, W, 3]`` RGB, decoding it on the first call or waiting for who decodes it.
 
     Raises:
         InputError: It cannot be decoded; names the view.
     """
     if item.decoded is None:
-        item.decoded = decode_payload(item.payload, f"camera {view}")
+        decoding = item.decoding
+        item.decoded = decode_payload(item.payload, f"camera {view}") if decoding is None else decoding.result()
     image: UInt8Array = item.decoded
+    return image
+
+
+def decode_ahead(
+    item: Item, view: str, pool: Executor, then: Callable[[str, UInt8Array], None] = lambda view, image: None
+) -> None:
+    """Have a pool decode an image item that will probably be used, once; ``then`` is called there with the image."""
+    if item.decoded is None and item.decoding is None:
+        item.decoding = pool.submit(_decode_then, item.payload, view, then)
+
+
+def _decode_then(payload: Any, view: str, then: Callable[[str, UInt8Array], None]) -> UInt8Array:
+    image = decode_payload(payload, f"camera {view}")
+    then(view, image)
     return image
 
 

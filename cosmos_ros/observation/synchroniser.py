@@ -206,6 +206,17 @@ class Synchroniser:
             self.references += 1
         return snapshot
 
+    def ahead(self) -> list[tuple[str, Item]]:
+        """Views and image items that the next snapshot will, as far as can be told yet, be made of.
+
+        For decoding them while others are still on their way. Once the primary view's image is there these are the
+        images as of it; before, those of other views that could be.
+        """
+        assembler = self._assembler()
+        due_ns = self._due_ns()
+        candidates = assembler.primary_items(due_ns)
+        return assembler.images(candidates[0].stamp_ns) if candidates else assembler.images_since(due_ns)
+
     def require(self, now_ns: int) -> Snapshot | None:
         """As take, but what stands in ``problems`` is raised.
 

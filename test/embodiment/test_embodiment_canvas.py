@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+import gc
+from weakref import ref
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from robots import NAMES, embodiment, images
 
-from cosmos_ros.embodiment import fit_to_tier, tier_size
+from cosmos_ros.embodiment import fit_to_tier, load_embodiment, tier_size
 from cosmos_ros.embodiment.resample import resize_bilinear
 from cosmos_ros.errors import ConfigError, InputError
 
@@ -94,6 +98,60 @@ def test_a_larger_first_view_is_scaled_down_to_the_training_size_and_a_smaller_o
     assert robot.compose(images(robot, 720, 1280)).shape == (540, 640, 3)
     assert robot.compose(images(robot, 480, 640)).shape == (540, 480, 3)
     assert robot.compose(images(robot, 180, 320)).shape == (270, 320, 3)
+
+
+@pytest.mark.parametrize("name", ["franka", "agibot_g1", "franka_robomind"])
+@pytest.mark.parametrize("size", [(720, 1280), (480, 640), (96, 128)])
+def test_views_prepared_ahead_give_the_same_canvas(name, size):
+    plain = load_embodiment(name)
+    robot = load_embodiment(name)
+    for seed in range(2):  # the first canvas tells how large the primary view is
+        rng = np.random.default_rng(seed)
+        pictures = {view: rng.integers(0, 256, (*size, 3), dtype=np.uint8) for view in robot.views}
+        for view, picture in reversed(pictures.items()):
+            robot.prepare(view, picture)
+        expected = plain.compose(pictures)
+        np.testing.assert_array_equal(robot.compose(pictures), expected)
+        np.testing.assert_array_equal(robot.compose(pictures), expected)
+
+
+def test_a_primary_view_of_another_size_makes_prepared_side_views_void():
+    robot, plain = load_embodiment("franka"), embodiment("franka")
+    robot.compose(images(robot, 720, 1280))
+    pictures = images(robot, 720, 1280)
+    for view, picture in pictures.items():
+        robot.prepare(view, picture)
+    pictures["wrist"] = np.ascontiguousarray(pictures["wrist"][:360, :640])[:180, :320].copy()
+    np.testing.assert_array_equal(robot.compose(pictures), plain.compose(pictures))
+
+
+def test_prepared_views_go_with_their_pictures():
+    robot = load_embodiment("franka")
+    robot.compose(images(robot, 720, 1280))
+    pictures = images(robot, 720, 1280)
+    for view, picture in pictures.items():
+        robot.prepare(view, picture)
+    part = ref(robot._parts.get(pictures["exterior_1"], ((640, 360), (180, 320))))
+    assert part() is not None
+    del pictures, picture
+    gc.collect()
+    assert part() is None
+
+
+def test_what_compose_refuses_is_not_refused_ahead():
+    robot = load_embodiment("franka")
+    wrong = np.zeros((4, 4), np.uint8)
+    robot.prepare("wrist", wrong)
+    with pytest.raises(InputError, match="wrist"):
+        robot.compose({**images(robot, 36, 64), "wrist": wrong})
+
+
+def test_views_prepared_ahead_do_not_travel_to_other_processes():
+    robot = load_embodiment("franka")
+    picture = images(robot, 720, 1280)["wrist"]
+    robot.prepare("wrist", picture)
+    there = copy.deepcopy(robot._parts)
+    assert robot._parts.get(picture, (640, 360)) is not None and there.get(picture, (640, 360)) is None
 
 
 def test_videos_are_composed_frame_by_frame():

@@ -30,6 +30,13 @@ def test_png_is_exact_and_jpeg_is_close_in_the_right_channel_order() -> None:
     assert np.abs(decoded.astype(int) - pixels).max() <= 12
 
 
+def test_an_opencv_that_cannot_write_rgb_gives_the_same_pixels(monkeypatch) -> None:
+    jpeg = message(compress(np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)))
+    with_it = decode_compressed(jpeg)
+    monkeypatch.delattr(cv2, "IMREAD_COLOR_RGB", raising=False)
+    np.testing.assert_array_equal(decode_compressed(jpeg), with_it)
+
+
 def test_grey_becomes_three_channels() -> None:
     grey = smooth()[..., 0]
     decoded = decode_compressed(message(compress(grey, image_format="png")))

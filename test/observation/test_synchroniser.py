@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from cosmos_ros.errors import ConfigError, StaleInputError
+from cosmos_ros.errors import ConfigError, InputError, StaleInputError
+from cosmos_ros.messages import compress
 from cosmos_ros.observation import Synchroniser, SynchroniserSettings
+from cosmos_ros.observation.snapshot import decode_ahead
 from cosmos_ros.types import JointState
 
 MS = 1_000_000
@@ -267,10 +270,6 @@ def test_a_previous_image_that_cannot_be_decoded_does_not_spoil_the_present() ->
 
 
 def test_images_are_decoded_once() -> None:
-    from types import SimpleNamespace
-
-    from cosmos_ros.messages import compress
-
     sync = make(step_ns=66 * MS)
     built = []
     for k in range(2):
@@ -282,6 +281,57 @@ def test_images_are_decoded_once() -> None:
         feed_joints(sync, stamp_ns)
         built.append(sync.take(stamp_ns).build())
     assert built[1].previous.images["front"] is built[0].images["front"]
+
+
+def test_images_are_known_ahead_of_the_snapshot() -> None:
+    sync = make(views=("front", "wrist"), period_ns=100 * MS, image_tolerance_ns=50 * MS, wait_ns=500 * MS)
+    feed(sync, T0, view="wrist")
+    assert [(view, item.stamp_ns) for view, item in sync.ahead()] == [("wrist", T0)]
+    feed(sync, T0 + 5 * MS)
+    assert dict(sync.ahead()).keys() == {"front", "wrist"}, "the older image of the wrist is as of the front one"
+    for stamp_ns in (T0 + 4 * MS, T0 + 6 * MS):
+        feed_joints(sync, stamp_ns)
+    feed(sync, T0 + 33 * MS, view="wrist")
+    ahead = dict(sync.ahead())
+    taken = sync.take(T0 + 40 * MS)
+    assert taken is not None and dict(taken.images) == ahead
+    for later in (33, 66):
+        feed(sync, T0 + (5 + later) * MS)
+        feed(sync, T0 + (later + 20) * MS, view="wrist")
+        assert sync.ahead() == [], "no reference is due yet"
+    feed(sync, T0 + 104 * MS, view="wrist")
+    assert [view for view, _ in sync.ahead()] == ["wrist"]
+
+
+def test_images_decoded_ahead_are_the_ones_that_are_built() -> None:
+    sync = make(views=("front", "wrist"))
+    done: dict[str, np.ndarray] = {}
+    with ThreadPoolExecutor(2) as pool:
+        for view in ("front", "wrist"):
+            feed(sync, T0, view=view)
+        for view, item in sync.ahead() * 2:
+            decode_ahead(item, view, pool, done.__setitem__)
+        feed_joints(sync, T0)
+        observation = sync.take(T0).build(pool=pool)
+    assert set(done) == {"front", "wrist"}
+    assert all(observation.images[view] is done[view] for view in done)
+
+
+def test_what_cannot_be_decoded_ahead_is_told_when_it_is_built() -> None:
+    sync = make()
+    header = SimpleNamespace(stamp=SimpleNamespace(sec=T0 // 10**9, nanosec=T0 % 10**9))
+    whole = compress(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8), image_format="png")
+    broken = SimpleNamespace(header=header, format="png", data=whole[:60] + bytes(len(whole) - 80) + whole[-20:])
+    assert sync.add_image("front", broken, received_ns=T0)
+    called: list[str] = []
+    with ThreadPoolExecutor(1) as pool:
+        decode_ahead(sync.ahead()[0][1], "front", pool, lambda view, image: called.append(view))
+        feed_joints(sync, T0)
+        snapshot = sync.take(T0)
+        for _ in range(2):
+            with pytest.raises(InputError, match="camera front"):
+                snapshot.build(pool=pool)
+    assert not called
 
 
 def test_stamps_going_back_clear_everything_but_the_instruction() -> None:
