@@ -37,6 +37,10 @@ class Region:
         """Return this part of a picture."""
         return image[self.top : self.top + self.height, self.left : self.left + self.width]
 
+    def cut(self, image: UInt8Array) -> UInt8Array:
+        """Return this part of a picture as a contiguous array."""
+        return np.ascontiguousarray(self.of(image))
+
 
 class CanvasRegions:
     """Where each view lies on the canvas. Views without a camera are black in truth and prediction alike; counting them
@@ -111,16 +115,23 @@ def _score_step(
     whole: bool,
     lpips: Lpips | None,
 ) -> dict[str, dict[str, Any]]:
-    parts = {view: np.ascontiguousarray(region.of(truth)) for view, region in regions.items()}
+    if len(regions) == 1 and not whole:
+        # One view is seen: its part of the canvas is scored as a canvas of its own, which is less to look at.
+        ((view, region),) = regions.items()
+        part = {view: Region(0, 0, region.width, region.height)}
+        shown = {name: region.cut(fit(frame, truth)) for name, frame in candidates.items()}
+        earlier = None if before is None else region.cut(before)
+        return _score_step(shown, region.cut(truth), earlier, part, True, lpips)
+    parts = {view: region.cut(truth) for view, region in regions.items()}
     sizes = {view: part.shape[0] * part.shape[1] for view, part in parts.items()}
     moving: UInt8Array | None = None
     if before is not None:
+        moving = moving_pixels(before, truth) if whole else _moving_within(before, truth, regions)
+    if moving is not None and sum(sizes.values()) < moving.size:
         seen = np.zeros(truth.shape[:2], dtype=np.uint8)
         for region in regions.values():
             region.of(seen)[:] = 255
-        moving = moving_pixels(before, truth) if whole else _moving_within(before, truth, regions)
-        if moving is not None:
-            moving &= seen
+        moving &= seen
     areas = {"": truth} if whole else {v: p for v, p in parts.items() if min(p.shape[:2]) >= WINDOW}
     references = {name: SsimReference(area) for name, area in areas.items() if min(area.shape[:2]) >= WINDOW}
     found = {}
@@ -131,7 +142,7 @@ def _score_step(
         dynamic = None if moving is None else psnr_of(mean_squared_error(fitted, truth, moving))
         weights = [area.truth.shape[0] * area.truth.shape[1] for area in references.values()]
         seen_parts = {
-            view: np.ascontiguousarray(fitted if view == "" else regions[view].of(fitted)) for view in references
+            view: np.ascontiguousarray(fitted) if view == "" else regions[view].cut(fitted) for view in references
         }
         similar = [area.compare(seen_parts[view]) for view, area in references.items()]
         found[name] = {
@@ -148,9 +159,7 @@ def _score_step(
 
 def _moving_within(before: UInt8Array, truth: UInt8Array, regions: Mapping[str, Region]) -> UInt8Array | None:
     """Return the fifth that moves most of what is seen, not of the whole canvas."""
-    strips = [
-        [np.ascontiguousarray(r.of(image)).reshape(1, -1, 3) for r in regions.values()] for image in (before, truth)
-    ]
+    strips = [[r.cut(image).reshape(1, -1, 3) for r in regions.values()] for image in (before, truth)]
     found = moving_pixels(np.concatenate(strips[0], axis=1), np.concatenate(strips[1], axis=1))
     if found is None:
         return None

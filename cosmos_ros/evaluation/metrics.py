@@ -140,14 +140,13 @@ class SsimReference:
         _box(np.multiply(x, y, out=squares, dtype=np.uint16), covariance)
         cv2.absdiff(x, y, dst=apart)
         _box(np.multiply(apart, apart, out=squares, dtype=np.uint16), variances)
-        covariance *= np.float32(2.0)
-        variances += covariance
+        cv2.scaleAdd(covariance, 2.0, variances, dst=variances)
         np.multiply(sum_x, sum_y, out=products)
         products *= np.float32(2.0)
         powers = np.subtract(sum_x, sum_y, out=sum_y)
         powers *= powers
         powers += products
-        cv2.addWeighted(covariance, n, products, -1.0, c2, dst=covariance)
+        cv2.addWeighted(covariance, 2.0 * n, products, -1.0, c2, dst=covariance)
         cv2.addWeighted(variances, n, powers, -1.0, c2, dst=variances)
         products += c1
         powers += c1

@@ -130,7 +130,7 @@ class TruthWindow:
         canvas = self._canvas(frame)
         if canvas is None:
             raise InputError(frame.error, where="images")
-        return {view: np.ascontiguousarray(region.of(canvas)) for view, region in frame.regions.items()}
+        return {view: region.cut(canvas) for view, region in frame.regions.items()}
 
     def _nearest(self, stamp_ns: int, tolerance_ns: int) -> _Frame | None:
         frames = list(self._frames)
