@@ -17,37 +17,6 @@ from cosmos_ros.types import NANOSECONDS, FloatArray, JointState, Observation, U
 
 
 @dataclass(frozen=True)
-class ChunkJob:
-    """One chunk.
-
-    Attributes:
-        bag: Name of the recording.
-        index: Number of the chunk in its recording.
-        epoch: Clock resets before it.
-        observation: What the live node would predict from; blank views are filled in.
-        canvases: T + 1 canvases at ``stamp + k / fps``; None where nothing was recorded within half a step.
-        joints: T + 1 joint states at these times (of an embodiment without joints: observations with tool poses and
-            gripper widths, without images); None where nothing was recorded.
-        commanded: T + 1 commanded states, where the recording holds commands of another driver; else empty.
-        other_actions: Normalised rows ``[T, D]`` of an earlier chunk, to be shown in place of the right ones.
-    """
-
-    bag: str
-    index: int
-    epoch: int
-    observation: Observation
-    canvases: tuple[UInt8Array | None, ...]
-    joints: tuple[JointState | Observation | None, ...]
-    commanded: tuple[JointState | None, ...] = ()
-    other_actions: FloatArray | None = None
-
-    @property
-    def key(self) -> tuple[str, int, int]:
-        """What tells chunks apart: recording, epoch, stamp."""
-        return self.bag, self.epoch, self.observation.stamp_ns
-
-
-@dataclass(frozen=True)
 class Motion:
     """What the robot then did, as far as it was recorded without a gap from the observation on.
 
@@ -71,6 +40,41 @@ class Motion:
     def steps(self) -> int:
         """N."""
         return len(self.joints) - 1
+
+
+@dataclass(frozen=True)
+class ChunkJob:
+    """One chunk.
+
+    Attributes:
+        bag: Name of the recording.
+        index: Number of the chunk in its recording.
+        epoch: Clock resets before it.
+        observation: What the live node would predict from; blank views are filled in.
+        canvases: T + 1 canvases at ``stamp + k / fps``; None where nothing was recorded within half a step.
+        joints: T + 1 joint states at these times (of an embodiment without joints: observations with tool poses and
+            gripper widths, without images); None where nothing was recorded.
+        commanded: T + 1 commanded states, where the recording holds commands of another driver; else empty.
+        motion: What the robot then did, from ``joints``; None where nothing can be said, see ``motion_error``.
+        motion_error: Why the joint states cannot be used; empty when they can, or when there are too few.
+        other_actions: Normalised rows ``[T, D]`` of an earlier chunk, to be shown in place of the right ones.
+    """
+
+    bag: str
+    index: int
+    epoch: int
+    observation: Observation
+    canvases: tuple[UInt8Array | None, ...]
+    joints: tuple[JointState | Observation | None, ...]
+    commanded: tuple[JointState | None, ...] = ()
+    motion: Motion | None = None
+    motion_error: str = ""
+    other_actions: FloatArray | None = None
+
+    @property
+    def key(self) -> tuple[str, int, int]:
+        """What tells chunks apart: recording, epoch, stamp."""
+        return self.bag, self.epoch, self.observation.stamp_ns
 
 
 def recorded_motion(embodiment: Embodiment, states: tuple[JointState | Observation | None, ...]) -> Motion | None:

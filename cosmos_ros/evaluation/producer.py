@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -14,7 +14,7 @@ from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.errors import ConfigError, CosmosRosError, InputError
 from cosmos_ros.evaluation.bags import BagReader
 from cosmos_ros.evaluation.commands import CommandTrack
-from cosmos_ros.evaluation.jobs import ChunkJob, recorded_motion, step_times
+from cosmos_ros.evaluation.jobs import ChunkJob, Motion, recorded_motion, step_times
 from cosmos_ros.evaluation.truth import TruthTap, TruthWindow, image_stamps
 from cosmos_ros.observation import Snapshot, Synchroniser, WalkReport, WalkTopics, find_view_topic, walk
 from cosmos_ros.observation.setup import Timing, synchroniser_for
@@ -277,6 +277,7 @@ class _Assembler(TruthWindow):
         canvases = self.canvases_at(times, self._half_step_ns)
         self._report.undecodable_frames += self.undecodable - undecodable
         joints = tuple(self.state_at(time) for time in times)
+        motion, trouble = self._motion(joints)
         other = next((rows for end, rows in reversed(self._earlier) if end <= snapshot.stamp_ns), None)
         self._done.append(
             ChunkJob(
@@ -287,10 +288,12 @@ class _Assembler(TruthWindow):
                 canvases=canvases,
                 joints=joints,
                 commanded=self._commands.states(times, snapshot.joints),
+                motion=motion,
+                motion_error=trouble,
                 other_actions=other,
             )
         )
-        actions = self._actions(joints)
+        actions = None if motion is None else motion.actions
         if actions is not None and len(actions) == source.steps:
             self._earlier.append((times[-1], actions))
 
@@ -316,9 +319,8 @@ class _Assembler(TruthWindow):
             return replace(observation, previous=None)  # as the live node does
         return replace(observation, previous=replace(seen, image_stamps_ns=image_stamps(snapshot.previous)))
 
-    def _actions(self, joints: Sequence[JointState | Observation | None]) -> FloatArray | None:
+    def _motion(self, joints: tuple[JointState | Observation | None, ...]) -> tuple[Motion | None, str]:
         try:
-            motion = recorded_motion(self._robot, tuple(joints))
-        except (CosmosRosError, KeyError):
-            return None  # the scorer says why
-        return None if motion is None else motion.actions
+            return recorded_motion(self._robot, joints), ""
+        except (CosmosRosError, KeyError) as error:
+            return None, str(error)

@@ -11,7 +11,7 @@ import numpy as np
 from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.errors import CosmosRosError
 from cosmos_ros.evaluation.frame_scores import CanvasRegions, score_frames, tidy
-from cosmos_ros.evaluation.jobs import ChunkJob, Motion, gapless, recorded_motion
+from cosmos_ros.evaluation.jobs import ChunkJob, Motion, gapless
 from cosmos_ros.evaluation.lpips import Lpips
 from cosmos_ros.evaluation.metrics_motion import (
     action_errors,
@@ -101,7 +101,7 @@ class Scorer:
 
     def predict(self, job: ChunkJob) -> Scored:
         """Ask every predictor and score motion and guard; frames are compared by ``compare_frames``."""
-        motion, trouble = self._motion(job)
+        motion, trouble = job.motion, job.motion_error
         record: dict[str, Any] = {
             "bag": job.bag,
             "index": job.index,
@@ -210,12 +210,6 @@ class Scorer:
         return rollout
 
     # -- comparing ------------------------------------------------------------------------------------------------
-
-    def _motion(self, job: ChunkJob) -> tuple[Motion | None, str]:
-        try:
-            return recorded_motion(self._embodiment, job.joints), ""
-        except (CosmosRosError, KeyError) as error:
-            return None, str(error)
 
     def _motion_figures(
         self, rollout: Rollout, chunk: ActionChunk | None, trajectory: JointTrajectory | None, motion: Motion | None
