@@ -55,6 +55,8 @@ from cosmos_ros.types import JointTrajectory as TrajectoryRecord
 from cosmos_ros.world_models import create_world_model
 from cosmos_ros.world_models.state_api import StateRollout
 
+# A prediction that takes no longer is not to be held up by looking at the graph.
+_BRIEF_S = 0.05
 _TIMING = tuple(entry.name for entry in fields(Timing))
 
 
@@ -85,6 +87,7 @@ class Predictor(LifecycleNode):
         self._failures = 0
         self._starved = 0
         self._epoch = 0
+        self._look_due = False
         if self._values["autostart"] and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
 
@@ -350,6 +353,8 @@ class Predictor(LifecycleNode):
                     self._failures += 1
                     text = f"holding: {type(error).__name__}: {error}"
                     self._diagnostics.set("prediction", ERROR, text, self._counters())
+        if self._look_due:
+            self._look_at_inputs()
         self._poll()
 
     def _publish(self, prediction: Prediction, snapshot: Snapshot) -> None:
@@ -397,8 +402,11 @@ class Predictor(LifecycleNode):
             self._forget_motion()
             engine.cancel_pending()
             self._diagnostics.set("clock", WARN, f"holding: {synchroniser.last_reset}; buffers were emptied")
-        report_inputs(self._diagnostics, synchroniser, self._cameras, now)
         busy = engine.busy_seconds()
+        self._look_due = 0.0 < busy < _BRIEF_S
+        if self._look_due:
+            return  # milliseconds that a trajectory on its way would wait for; when it is out
+        report_inputs(self._diagnostics, synchroniser, self._cameras, now)
         if busy > self._values["model_timeout"]:
             limit = self._values["model_timeout"]
             self._diagnostics.set("prediction", ERROR, f"holding: no answer from the world model for over {limit:g} s")
