@@ -22,15 +22,16 @@ CHOICES = ("events", "single")
 _LONGEST_WAIT_S = 0.5
 
 
-def make_executor() -> Any:
-    """Return the executor that the environment variable COSMOS_ROS_EXECUTOR names (``events`` or ``single``).
+def make_executor(preferred: str = "events") -> Any:
+    """Return the executor that the environment variable COSMOS_ROS_EXECUTOR names, or without it the preferred one.
 
-    Without it, and with an rclpy that has it, an EventsExecutor.
+    Args:
+        preferred: ``events`` (where rclpy has it) or ``single``.
 
     Raises:
         ConfigError: The variable names neither.
     """
-    wanted = os.environ.get(VARIABLE, "") or CHOICES[0]
+    wanted = os.environ.get(VARIABLE, "") or preferred
     if wanted not in CHOICES:
         raise ConfigError(f"{wanted!r} is not one of {', '.join(CHOICES)}", where=f"environment variable {VARIABLE}")
     if wanted == "events":

@@ -281,7 +281,8 @@ def only(trajectory: Trajectory, joints: Sequence[str]) -> Trajectory | None:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node until it is told to stop."""
-    return run(GuardNode, args)
+    # The events executor is quicker, and experimental: what stands before the robot runs on the one that all use.
+    return run(GuardNode, args, executor="single")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from cosmos_ros.errors import CosmosRosError
 from cosmos_ros.nodes.executor import make_executor, spin
 
 
-def run(make_node: Callable[[], Any], args: Sequence[str] | None = None) -> int:
+def run(make_node: Callable[[], Any], args: Sequence[str] | None = None, *, executor: str = "events") -> int:
     """Make a node, spin it until it is told to stop, destroy it; return the exit status.
 
     A CosmosRosError while making the node (a wrong parameter, a missing file) ends in one line and status 2.
@@ -27,12 +27,12 @@ def run(make_node: Callable[[], Any], args: Sequence[str] | None = None) -> int:
     node = None
     try:
         node = make_node()
-        executor = make_executor()
-        executor.add_node(node)
+        turns = make_executor(executor)
+        turns.add_node(node)
         # What was imported and loaded stays: a full collection would look at all of it, for a tenth of a second.
         gc.collect()
         gc.freeze()
-        spin(executor)
+        spin(turns)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except RuntimeError:
