@@ -44,17 +44,19 @@ class Watcher:
         self.diagnostics: dict[str, tuple[int, str]] = {}
         self.diagnostic_log: list[tuple[str, int, str]] = []
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.reliable(100))
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
 
     def _spin(self) -> None:
         with contextlib.suppress(ExternalShutdownException):
-            while self.context.ok():
+            while not self._closing.is_set():
                 self._executor.spin_once(timeout_sec=0.1)
 
     def close(self) -> None:
+        self._closing.set()
+        self._thread.join(5.0)  # before anything is destroyed that a callback may be using
         rclpy.shutdown(context=self.context)
-        self._thread.join(5.0)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         with self._changed:
