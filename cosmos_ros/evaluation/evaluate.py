@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -10,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+
+import cv2
 
 import cosmos_ros
 from cosmos_ros.errors import InputError
@@ -24,8 +27,24 @@ from cosmos_ros.evaluation.store import METRICS, REPORT, TIMING, ResultStore, it
 from cosmos_ros.evaluation.summary import SCHEMA, stale_inputs, summarise, summarise_timing
 
 Item = TypeVar("Item")
-_WAITING = 2
+_WAITING = 3
 Progress = Callable[["Status"], None]
+
+
+@contextmanager
+def few_threads() -> Generator[None, None, None]:
+    """Keep OpenCV to the threads that call it, and let them take turns soon, for as long as pools do the work.
+
+    OpenCV's own threads wait by spinning, on the cores that the pools need.
+    """
+    threads, interval = cv2.getNumThreads(), sys.getswitchinterval()
+    cv2.setNumThreads(1)
+    sys.setswitchinterval(0.001)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
+        sys.setswitchinterval(interval)
 
 
 @dataclass(frozen=True)
@@ -118,7 +137,11 @@ class _Run:
             try:
                 count = max(1, options.workers)
                 # Two pools: what is decoded for the next chunk must not wait behind the scoring of the last ones.
-                with ThreadPoolExecutor(count, "decode") as decoders, ThreadPoolExecutor(count, "score") as scorers:
+                with (
+                    few_threads(),
+                    ThreadPoolExecutor(count, "decode") as decoders,
+                    ThreadPoolExecutor(count, "score") as scorers,
+                ):
                     for number, path in enumerate(options.bags):
                         if not self._room():
                             break
