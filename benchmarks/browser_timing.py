@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
+import sys
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-_PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "test" / "visualization"))
+from devtools import find_chromium, opened_page
+
 _SCRIPT = """(() => {
   const load = performance.getEntriesByType('navigation')[0], paints = performance.getEntriesByType('paint');
   const paint = paints.find((entry) => entry.name === 'first-contentful-paint');
@@ -28,12 +29,10 @@ def opened(page: Path, times: int = 5) -> dict[str, Any] | str:
         Medians of first contentful paint and load event, ms after navigation began, and the slowest load event; or why
         there are none.
     """
-    program = next((path for name in _PROGRAMS if (path := shutil.which(name))), None)
+    program = find_chromium()
     if program is None:
         return "not measured: Chromium is not installed"
-    try:
-        from websockets.sync.client import connect  # noqa: F401
-    except ImportError:
+    if find_spec("websockets") is None:
         return "not measured: websockets is not installed"
     found = []
     for _ in range(times):
@@ -47,47 +46,10 @@ def opened(page: Path, times: int = 5) -> dict[str, Any] | str:
 
 
 def _open_once(program: str, page: Path, profile: Path) -> list[float]:
-    from websockets.sync.client import connect
-
-    command = [
-        program, "--headless=new", "--no-sandbox", "--no-first-run", "--disable-background-networking",
-        "--window-size=1600,1000", f"--user-data-dir={profile}", "--remote-debugging-port=0", "about:blank",
-    ]  # fmt: skip
-    clean = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=clean)
     deadline = time.monotonic() + 60.0
-    try:
-        port_file = profile / "DevToolsActivePort"
-        while not (port_file.exists() and len(port_file.read_text().splitlines()) == 2):
-            _wait(process, deadline)
-        port, path = port_file.read_text().splitlines()
-        with connect(f"ws://127.0.0.1:{port}{path}", max_size=2**28) as socket:
-            number = 0
-
-            def call(method: str, session: str = "", **parameters: Any) -> Any:
-                nonlocal number
-                number += 1
-                message = {"id": number, "method": method, "params": parameters}
-                socket.send(json.dumps({**message, "sessionId": session} if session else message))
-                while (answer := json.loads(socket.recv(timeout=60.0))).get("id") != number:
-                    pass
-                return answer["result"]
-
-            target = call("Target.createTarget", url=page.resolve().as_uri())["targetId"]
-            session = call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-            while not (answer := call("Runtime.evaluate", session, expression=_SCRIPT)["result"].get("value")):
-                _wait(process, deadline)
-            return [float(value) for value in json.loads(answer)]
-    finally:
-        process.terminate()
-        try:
-            process.wait(10.0)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _wait(process: subprocess.Popen[bytes], deadline: float) -> None:
-    if process.poll() is not None or time.monotonic() > deadline:
-        raise RuntimeError("Chromium has ended, or does not answer")
-    time.sleep(0.02)
+    with opened_page(program, page.resolve().as_uri(), profile) as call:
+        while not (answer := call("Runtime.evaluate", expression=_SCRIPT)["result"].get("value")):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{page} was not shown within a minute")
+            time.sleep(0.02)
+    return [float(value) for value in json.loads(answer)]

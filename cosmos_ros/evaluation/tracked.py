@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from cosmos_ros.errors import InputError
+from cosmos_ros.evaluation.bracket import bracket
 from cosmos_ros.messages.poses import matrix_from_message
 from cosmos_ros.messages.stamps import ns_from_stamp
 from cosmos_ros.observation import Synchroniser
@@ -70,16 +70,12 @@ def between(states: Sequence[Observation], stamp_ns: int, gap_ns: int) -> Observ
     Returns:
         None outside the states, or where the two are further apart than the gap.
     """
-    place = bisect_left(states, stamp_ns, key=lambda state: state.stamp_ns)
-    if place < len(states) and states[place].stamp_ns == stamp_ns:
-        return states[place]
-    if not 0 < place < len(states):
+    around = bracket(states, stamp_ns, gap_ns)
+    if around is None:
         return None
-    before, after = states[place - 1], states[place]
-    span = after.stamp_ns - before.stamp_ns
-    if span > gap_ns:
-        return None
-    share = (stamp_ns - before.stamp_ns) / span
+    before, after, share = around
+    if before is after:
+        return before
     poses = {link: _pose_between(pose, after.tool_poses[link], share) for link, pose in before.tool_poses.items()}
     widths = {
         name: width + share * (after.gripper_widths[name] - width) for name, width in before.gripper_widths.items()

@@ -13,6 +13,7 @@ import numpy as np
 
 from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.errors import InputError
+from cosmos_ros.evaluation.bracket import bracket
 from cosmos_ros.evaluation.frame_scores import CanvasRegions, Region
 from cosmos_ros.evaluation.tracked import Tracked, between
 from cosmos_ros.observation import Snapshot, Synchroniser
@@ -145,17 +146,14 @@ class TruthWindow:
 
     def joints_at(self, stamp_ns: int) -> JointState | None:
         """Return the joint state at a time, linearly between the two around it; None outside or across a gap."""
-        states = list(self._joints)
-        place = bisect_left(states, stamp_ns, key=lambda state: state.stamp_ns)
-        if place < len(states) and states[place].stamp_ns == stamp_ns:
-            return states[place]
-        if not 0 < place < len(states):
+        around = bracket(self._joints, stamp_ns, self._joint_gap_ns)
+        if around is None:
             return None
-        before, after = states[place - 1], states[place]
-        span = after.stamp_ns - before.stamp_ns
-        if span > self._joint_gap_ns or before.names != after.names:
+        before, after, share = around
+        if before is after:
+            return before
+        if before.names != after.names:
             return None
-        share = (stamp_ns - before.stamp_ns) / span
         positions = before.positions + share * (after.positions - before.positions)
         return JointState(stamp_ns, before.names, positions)
 

@@ -19,7 +19,7 @@ from guard_support import (
     reach,
     state,
 )
-from model_support import CAPSULES, ONE, PAIRS, TIP, find, model, with_tool
+from model_support import ONE, TIP, find, model, with_tool
 
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.errors import GuardError
@@ -140,13 +140,12 @@ def test_the_tool_on_straight_joint_lines_still_curves() -> None:
     table = limit_table(PANDA, panda_limits(), GuardConfig())
     motion = make_motion(reach(0.4, kind="linear"), table, None)
     points = Sampler(model(), [TIP]).samples(motion, None).grid
-    pad = len(model().joint_names) - 7
     h = 1e-6
     for k in range(0, len(points), 5):
         q, v = points.joints(0)[k], points.joints(1)[k]
         ahead, behind = (model().jacobian(q + s * h * v, TIP) @ v for s in (1.0, -1.0))
         assert np.allclose(points.twist_rate(TIP)[k], (ahead - behind) / (2 * h), atol=1e-5)
-        assert not v[7:].any() and pad >= 0
+        assert not v[7:].any()
 
 
 def test_a_single_point_that_is_too_fast_cannot_be_slowed() -> None:
@@ -203,4 +202,4 @@ def test_a_join_that_no_pace_makes_smooth_is_refused() -> None:
 def test_an_embodiment_without_a_shape_has_no_self_collision() -> None:
     around = surroundings_of(load_embodiment("ur5e"))
     assert around.capsules == () and around.collision_pairs == ()
-    assert surroundings_of(load_embodiment("franka")).capsules and CAPSULES and PAIRS
+    assert surroundings_of(load_embodiment("franka")).capsules
