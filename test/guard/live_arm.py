@@ -118,8 +118,11 @@ class Arm:
     def moving(self) -> bool:
         return bool(np.abs(self.state(self.now()).velocities).max() > 1e-6)
 
-    def chunk(self, delta: np.ndarray | float, *, duration: float = 1.0, lead: float = 0.04) -> JointTrajectory:
-        """A candidate from where the arm is commanded to be, at rest."""
+    def chunk(self, delta: np.ndarray | float, *, duration: float = 1.0, lead: float = 0.3) -> JointTrajectory:
+        """A candidate from where the arm is commanded to be, at rest.
+
+        It begins far enough ahead that it still arrives in time on a busy machine.
+        """
         begin = self.now() + round(lead * 1e9)
         start = self.state(begin).positions
         t = np.linspace(0.0, duration, 16)
