@@ -33,6 +33,7 @@ EXTRAS: dict[str, list[str]] = {
     # colcon test looks for pytest in the extra of this name. launch_testing's plugin breaks pytest 9.
     "test": [
         "pytest>=8,<9",
+        "pytest-rerunfailures>=16.3",
         "pytest-timeout>=2.1",
         "pytest-xdist>=3.5",
         "hypothesis>=6.80",
