@@ -29,19 +29,35 @@ def add_parser(subparsers: Any) -> None:
 
 def run_check(arguments: argparse.Namespace) -> int:
     """Check every case; exit status 1 when any answer differs from what its case expects."""
-    from cosmos_ros.guard.cases import load_cases
+    from cosmos_ros.guard.case_format import load_cases
     from cosmos_ros.guard.examine import examine
 
     file = load_cases(arguments.file)
-    results = [examine(case, file.shared) for case in file.cases]
-    for result in results:
-        print(result.line())
-    wrong = [result for result in results if not result.agrees]
-    print(f"{len(results) - len(wrong)} of {len(results)} cases agree")
+    results = []
+    for case in file.cases:
+        results.append(examine(case, file.shared))
+        print(results[-1].line(), flush=True)
+    right = sum(result.agrees for result in results)
+    status = 0 if results and right == len(results) else 1
+    print(f"{right} of {len(results)} cases agree")
     if arguments.json is not None:
-        data = {"file": str(arguments.file), "agree": not wrong, "cases": [result.to_dict() for result in results]}
-        arguments.json.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-    return 1 if wrong or not results else 0
+        data = {"file": str(arguments.file), "agree": status == 0, "cases": [result.to_dict() for result in results]}
+        _write(arguments.json, data)
+    return status
+
+
+def _write(path: Path, data: Any) -> None:
+    """Write answers as JSON.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
+    from cosmos_ros.errors import InputError
+
+    try:
+        path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot be written: {error}", where=str(path), hint="Give another file to --json.") from error
 
 
 def run_recording(arguments: argparse.Namespace) -> int:
@@ -68,5 +84,5 @@ def run_recording(arguments: argparse.Namespace) -> int:
     print(", ".join(f"{counts[r.value]} {r.value}" for r in Response))
     if arguments.json is not None:
         data = {"bag": str(arguments.bag), "embodiment": embodiment.name, "counts": counts, "verdicts": verdicts}
-        arguments.json.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+        _write(arguments.json, data)
     return 1 if arguments.strict and counts[Response.ACCEPT.value] != sum(counts.values()) else 0

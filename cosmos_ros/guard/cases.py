@@ -1,23 +1,20 @@
-"""Worked cases in a JSON file: trajectories and chunks with limits, start states and expected verdicts.
-
-The format is that of ``limit_cases.json``; its ``semantics`` say what a checker has to answer.
-"""
+"""Answer worked cases of kind ``trajectory`` (see ``case_format``): only a case's own checks and limits count."""
 
 from __future__ import annotations
 
-import json
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from cosmos_ros.errors import InputError
+from cosmos_ros.errors import ConfigError, InputError
+from cosmos_ros.guard.case_format import interpolation_of_case, number, read_context, read_trajectory, texts
 from cosmos_ros.guard.checker import Checker
-from cosmos_ros.guard.checks.intake import RawPoint, RawTrajectory, assemble
-from cosmos_ros.guard.config import Box, Capsule, GuardConfig, Surroundings
+from cosmos_ros.guard.checks.intake import assemble, finite
+from cosmos_ros.guard.config import TERMINAL_CHECKS, Box, Capsule, GuardConfig, Surroundings
 from cosmos_ros.guard.context import GuardContext
 from cosmos_ros.guard.kinematics import Points
 from cosmos_ros.guard.motion import Motion
@@ -26,10 +23,13 @@ from cosmos_ros.guard.verdict import Violation, by_time
 from cosmos_ros.kinematics import RobotModel
 from cosmos_ros.limits import CartesianLimits, JointLimit, Mimic, PositionDependentVelocity, RobotLimits
 from cosmos_ros.resources import resource
-from cosmos_ros.types import NANOSECONDS, JointState, JointTrajectory
+from cosmos_ros.trajectory.extrema import extrema
+from cosmos_ros.types import JointTrajectory
 
-_NOW = 1_000 * NANOSECONDS
-MAX_FILE_BYTES = 256 * 2**20
+_ORDERS = {"position": 0, "velocity": 1, "acceleration": 2, "jerk": 3}
+_OF_THE_MODEL = frozenset(
+    ("cartesian_speed", "rotational_speed", "workspace", "plane", "singularity", "self_collision")
+)
 
 
 @dataclass(frozen=True)
@@ -38,54 +38,25 @@ class Answer:
 
     Attributes:
         violations: Sorted by time; none means accepted.
-        alternatives: Further values that are right for a violation, by limit (peak and first value may differ).
+        alternatives: Further values that are right for the first violation of a limit (of the whole motion, of the
+            segment, at that time).
         details: Further results to compare, by the name they have under ``expected``.
         step: Row of a chunk at which the first violation stands.
+        problem: Why it could not be judged; empty when it was.
     """
 
     violations: tuple[Violation, ...]
     alternatives: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
     step: int | None = None
+    problem: str = ""
 
     @property
     def verdict(self) -> str:
-        """``accept`` or ``reject``."""
+        """``accept``, ``reject``, or ``not judged``."""
+        if self.problem:
+            return "not judged"
         return "reject" if self.violations else "accept"
-
-
-@dataclass(frozen=True)
-class CaseFile:
-    """A file of cases with the constants they share."""
-
-    path: Path
-    cases: tuple[Mapping[str, Any], ...]
-    shared: Mapping[str, Any]
-
-
-def load_cases(path: str | Path) -> CaseFile:
-    """Read a file of cases.
-
-    Raises:
-        InputError: The file is missing, too large, or not of this format.
-    """
-    path = Path(path)
-    try:
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise InputError(f"{size} bytes are more than {MAX_FILE_BYTES}", where=str(path))
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot be read: {error}", where=str(path), hint="Give a JSON file of cases.") from error
-    cases = data.get("cases") if isinstance(data, dict) else None
-    if not isinstance(cases, list) or not all(isinstance(case, dict) for case in cases):
-        raise InputError("there is no list of cases", where=str(path), hint="Give a file with a 'cases' list.")
-    return CaseFile(path, tuple(cases), {k: v for k, v in data.items() if k != "cases"})
-
-
-def number(value: Any) -> float:
-    """Return a JSON number; null is no bound, the strings NaN and Infinity are what they say."""
-    return math.inf if value is None else float(value)
 
 
 def judge_trajectory(case: Mapping[str, Any], shared: Mapping[str, Any]) -> Answer:
@@ -97,42 +68,54 @@ def judge_trajectory(case: Mapping[str, Any], shared: Mapping[str, Any]) -> Answ
     limits, config, model = setup(case, shared)
     raw = read_trajectory(case)
     trajectory = assemble(raw, limits)
+    context = read_context(case)
+    interpolation = interpolation_of_case(case)
     if not isinstance(trajectory, JointTrajectory):
         return Answer(by_time(trajectory))
+    broken = finite(trajectory)
+    if broken:  # in a field that the interpolation leaves out, too
+        return Answer(by_time(broken))
     # How the controller is set to interpolate may be less than the fields would allow.
-    if case.get("interpolation") == "linear":
+    if interpolation == "linear":
         trajectory = replace(trajectory, velocities=None, accelerations=None)
-    elif case.get("interpolation") == "cubic":
+    elif interpolation == "cubic":
         trajectory = replace(trajectory, accelerations=None)
     checker = Checker(limits, config, model)
-    context = read_context(case)
     findings = checker.check(trajectory, context)
     if findings.motion is None:
         return Answer(findings.violations, details={"last_safe_point_index": -1} if findings.violations else {})
     details: dict[str, Any] = {}
     if findings.violations:
         details["last_safe_point_index"] = min(v.last_safe_point for v in findings.violations)
-        details["min_uniform_time_scale"] = uniform_scale(findings.motion, config)
+        with np.errstate(all="ignore"):
+            details["min_uniform_time_scale"] = uniform_scale(findings.motion, config)
+    if not findings.motion.finite:
+        return Answer(findings.violations, details={"last_safe_point_index": -1})
     return Answer(findings.violations, _alternatives(checker, findings.motion, context, findings.violations), details)
 
 
 def setup(case: Mapping[str, Any], shared: Mapping[str, Any]) -> tuple[RobotLimits, GuardConfig, RobotModel | None]:
-    """Return limits, configuration and robot model of a case."""
+    """Return limits, configuration and robot model of a case.
+
+    Raises:
+        InputError: The case is not of the format.
+        ConfigError: A check that there is not, or a robot that is not shipped where its model is needed.
+    """
     given = case["limits"]
     robot = str(case.get("robot", ""))
     cartesian = given.get("cartesian") or {}
     tip = str(given.get("tip") or shared.get("tips", {}).get(robot, "")).rsplit("/", 1)[-1]
-    wanted = frozenset(case.get("checks", ())) - {"structure", "joint_names", "lengths", "nonfinite", "timing"}
+    wanted = frozenset(texts(case.get("checks"), "checks")) - frozenset(TERMINAL_CHECKS)
     laws = _laws(given, robot, shared)
-    mimics = _mimics(given, robot)
+    mimics = _mimics(given, robot) if "mimic" in wanted else {}
     joints = {
         name: JointLimit(
-            lower=-number(None) if limit.get("lower") is None else number(limit["lower"]),
-            upper=number(limit.get("upper")),
-            velocity=number(limit.get("velocity")),
-            acceleration=number(limit.get("acceleration")),
-            jerk=number(limit.get("jerk")),
-            effort=number(limit.get("effort")),
+            lower=_least(limit.get("lower"), name),
+            upper=number(limit.get("upper"), name),
+            velocity=number(limit.get("velocity"), name),
+            acceleration=number(limit.get("acceleration"), name),
+            jerk=number(limit.get("jerk"), name),
+            effort=number(limit.get("effort"), name),
             continuous=bool(limit.get("continuous", False)),
             position_dependent_velocity=laws.get(name),
             mimic=mimics.get(name),
@@ -142,48 +125,71 @@ def setup(case: Mapping[str, Any], shared: Mapping[str, Any]) -> tuple[RobotLimi
     limits = RobotLimits(
         joints=joints,
         cartesian=(CartesianLimits(tip, number(cartesian.get("trans_vel")), number(cartesian.get("rot_vel"))),),
-        required_joints=tuple(given.get("required_joints", ())),
+        required_joints=texts(given.get("required_joints"), "required_joints"),
     )
     collides = "self_collision" in wanted
     capsules, pairs = _capsules(robot, given, shared) if collides else ((), ())
-    box = None
-    if cartesian.get("box_min") is not None and cartesian.get("box_max") is not None:
-        box = Box(tuple(cartesian["box_min"]), tuple(cartesian["box_max"]))
     surroundings = Surroundings(
         links=(tip,) if tip else (),
-        workspace=box,
-        minimum_z=-number(None) if cartesian.get("min_z") is None else number(cartesian["min_z"]),
-        minimum_singular_value=float(cartesian.get("min_singular_value") or 0.0),
+        workspace=_box(cartesian),
+        minimum_z=_least(cartesian.get("min_z"), "min_z"),
+        minimum_singular_value=_or(cartesian.get("min_singular_value"), 0.0),
         capsules=capsules,
         collision_pairs=pairs,
     )
     config = GuardConfig(
         checks=wanted,
-        max_state_age=float(given.get("max_state_age_s", math.inf)),
-        max_duration=float(given.get("max_duration_s", math.inf)),
-        start_position_tolerance=float(given.get("start_position_tolerance", math.inf)),
-        start_velocity_tolerance=float(given.get("start_velocity_tolerance", math.inf)),
-        end_velocity_tolerance=float(given.get("end_velocity_tolerance", math.inf)),
-        mimic_tolerance=float(given.get("mimic_tolerance", math.inf)),
-        collision_margin=float(given.get("collision_margin", cartesian.get("collision_margin", 0.0))),
+        max_points=sys.maxsize,  # the format bounds the file, not the number of points
+        max_state_age=number(given.get("max_state_age_s")),
+        max_duration=number(given.get("max_duration_s")),
+        start_position_tolerance=number(given.get("start_position_tolerance")),
+        start_velocity_tolerance=number(given.get("start_velocity_tolerance")),
+        end_velocity_tolerance=number(given.get("end_velocity_tolerance")),
+        mimic_tolerance=number(given.get("mimic_tolerance")),
+        collision_margin=_or(given.get("collision_margin", cartesian.get("collision_margin")), 0.0),
         recovery=False,
         linear_ends=False,
         surroundings=surroundings,
     )
-    needs_model = wanted & {
-        "cartesian_speed", "rotational_speed", "workspace", "plane", "singularity", "self_collision",
-    }  # fmt: skip
-    return limits, config, robot_model(robot) if needs_model else None
+    return limits, config, robot_model(robot) if wanted & _OF_THE_MODEL else None
 
 
+def _least(value: Any, where: str) -> float:
+    """Return a lower bound; null is none."""
+    return -number(None) if value is None else number(value, where)
+
+
+def _or(value: Any, default: float) -> float:
+    return default if value is None else number(value)
+
+
+def _box(cartesian: Mapping[str, Any]) -> Box | None:
+    """Return the workspace box, open where a face is null; None without any."""
+    low, high = cartesian.get("box_min"), cartesian.get("box_max")
+    if low is None and high is None:
+        return None
+    x0, y0, z0 = (_least(value, "box_min") for value in low or (None,) * 3)
+    x1, y1, z1 = (number(value, "box_max") for value in high or (None,) * 3)
+    return Box((x0, y0, z0), (x1, y1, z1))
+
+
+@lru_cache(maxsize=16)
 def robot_model(robot: str) -> RobotModel:
     """Return the shipped model of a robot by its short name (panda, ur5e, wx250s, g1, …).
 
     Link names with a ``robot/`` prefix, as some descriptions have, mean the same link without it.
+
+    Raises:
+        InputError: Not a name, or of no robot that is shipped.
     """
     if not robot.replace("_", "").isalnum():
         raise InputError(f"robot {robot!r} is not a name", where="case")
-    return RobotModel.from_urdf(resource("embodiments", "urdf", f"{robot}.urdf"))
+    try:
+        return RobotModel.from_urdf(resource("embodiments", "urdf", f"{robot}.urdf"))
+    except ConfigError as error:
+        raise InputError(
+            f"there is no robot {robot!r}", where="case", hint="Name a shipped one: panda, ur5e …"
+        ) from error
 
 
 def _laws(given: Mapping[str, Any], robot: str, shared: Mapping[str, Any]) -> dict[str, PositionDependentVelocity]:
@@ -202,7 +208,7 @@ def _laws(given: Mapping[str, Any], robot: str, shared: Mapping[str, Any]) -> di
 def _mimics(given: Mapping[str, Any], robot: str) -> dict[str, Mimic]:
     rules: dict[str, Mimic] = {}
     for name, rule in (given.get("mimic") or {}).items():
-        rules[name] = Mimic(str(rule["source"]), float(rule.get("multiplier", 1.0)), float(rule.get("offset", 0.0)))
+        rules[name] = Mimic(str(rule["source"]), _or(rule.get("multiplier"), 1.0), _or(rule.get("offset"), 0.0))
     if not rules and robot:
         model = robot_model(robot)
         rules = {name: limit.mimic for name, limit in model.limits.items() if limit.mimic is not None}
@@ -231,59 +237,30 @@ def _capsules(
     return capsules, pairs
 
 
-def read_trajectory(case: Mapping[str, Any]) -> RawTrajectory:
-    """Return the trajectory of a case as it stands."""
-    given = case["trajectory"]
-    points = tuple(
-        RawPoint(
-            float(point.get("time_from_start", math.nan)),
-            [float(v) for v in point.get("positions") or ()],
-            [float(v) for v in point.get("velocities") or ()],
-            [float(v) for v in point.get("accelerations") or ()],
-        )
-        for point in given.get("points") or ()
-    )
-    return RawTrajectory(tuple(given.get("joint_names") or ()), _NOW, points)
-
-
-def read_context(case: Mapping[str, Any]) -> GuardContext:
-    """Return the state of a case as the guard's context."""
-    state = case.get("start_state")
-    if state is None:
-        return GuardContext(_NOW)
-    names = tuple(state["joint_names"])
-    positions = np.array([float(v) for v in state["positions"]])
-    given = state.get("velocities")
-    age = float(state.get("age_s") or 0.0)
-    return GuardContext(
-        _NOW,
-        JointState(
-            _NOW - round(age * NANOSECONDS),
-            names,
-            positions,
-            None if not given else np.array([float(v) for v in given]),
-        ),
-    )
-
-
 def _alternatives(
     checker: Checker, motion: Motion, context: GuardContext, violations: tuple[Violation, ...]
 ) -> dict[str, tuple[float, ...]]:
-    """Return other numbers for the same violation: peaks of tool speeds, the tool's distance from the base."""
-    kinds = {v.limit: v for v in violations}
+    """Return other numbers for the first violation of each limit.
+
+    A report may name the worst value of the whole motion, of the segment it begins in, or that at the time itself; of a
+    tool speed its peak; of a tool outside the box its distance from the base.
+    """
+    kinds: dict[str, Violation] = {}
+    for violation in violations:
+        kinds.setdefault(violation.limit, violation)
+    found = {name: _of_joint(motion, v) for name, v in kinds.items() if name in _ORDERS and v.joint is not None}
     wanted = kinds.keys() & {"cartesian_speed", "rotational_speed", "workspace"}
     if not wanted or checker.sampler is None:
-        return {}
+        return found
     samples = checker.sampler.samples(motion, context.measured)
     link = checker.limits.cartesian[0].tool_link
     segment = np.repeat(np.arange(len(motion.durations)), 200)
     u = np.tile(np.linspace(0.0, 1.0, 200), len(motion.durations))
     points = Points(samples, segment, u, np.zeros(len(u)))
-    found: dict[str, tuple[float, ...]] = {}
     for name, part in (("cartesian_speed", slice(0, 3)), ("rotational_speed", slice(3, 6))):
         if name in wanted:
             found[name] = (float(np.linalg.norm(points.twist(link)[:, part], axis=1).max()),)
-    if "workspace" in wanted:
+    if "workspace" in wanted and len(motion.times) > 1:
         time = kinds["workspace"].time or 0.0
         at = motion.polynomial(time)
         q = samples.fill(at[None], samples.rest)
@@ -291,57 +268,14 @@ def _alternatives(
     return found
 
 
-def disagreements(expected: Mapping[str, Any], answer: Answer) -> list[str]:
-    """Return how an answer differs from what a case expects; none means that they agree.
-
-    Verdict and first violation must match: limit, joint, time within the case's tolerance, value and bound to 1e-4.
-    Where several violations share a time any of them is right. A null expects nothing.
-    """
-    if expected["verdict"] != answer.verdict:
-        return [f"verdict {answer.verdict}, expected {expected['verdict']}"]
-    if not answer.violations:
-        return []
-    found = []
-    first = answer.violations[0]
-    candidates = _expected_first(expected)
-    if candidates and not any(not _differs(c, first, answer, expected) for c in candidates):
-        found += _differs(candidates[0], first, answer, expected)
-    safe = expected.get("last_safe_point_index")
-    mine = answer.details.get("last_safe_point_index")
-    if safe is not None and mine is not None and safe != mine:
-        found.append(f"last safe point {mine}, expected {safe}")
-    scale = expected.get("min_uniform_time_scale")
-    own = answer.details.get("min_uniform_time_scale")
-    if scale is not None and (own is None or not math.isclose(scale, own, rel_tol=1e-4)):
-        found.append(f"uniform time scale {own}, expected {scale}")
-    return found
-
-
-def _expected_first(expected: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the violations that may be named as the first: it, and all that share its time."""
-    first = expected.get("first")
-    if first is None:
-        return [expected] if expected.get("limit") else []
-    same = [v for v in expected.get("all_violations") or () if v.get("time") == first.get("time") and v != first]
-    return [first, *same]
-
-
-def _differs(wanted: Mapping[str, Any], got: Violation, answer: Answer, expected: Mapping[str, Any]) -> list[str]:
-    """Return the fields in which a violation differs from an expected one."""
-    found = []
-    if wanted.get("limit") is not None and wanted["limit"] != got.limit:
-        found.append(f"limit {got.limit}, expected {wanted['limit']}")
-    if wanted.get("joint") is not None and wanted["joint"] != got.joint:
-        found.append(f"joint {got.joint}, expected {wanted['joint']}")
-    if wanted.get("step") is not None and wanted["step"] != answer.step:
-        found.append(f"step {answer.step}, expected {wanted['step']}")
-    tolerance = float(expected.get("time_tolerance_s", 1e-3)) + 1e-6
-    if wanted.get("time") is not None and (got.time is None or abs(got.time - float(wanted["time"])) > tolerance):
-        found.append(f"time {got.time}, expected {wanted['time']}")
-    values = [got.value, *answer.alternatives.get(got.limit, ())]
-    for name, own in (("value", values), ("bound", [got.bound])):
-        if wanted.get(name) is not None and not any(
-            v is not None and math.isclose(v, float(wanted[name]), rel_tol=1e-4, abs_tol=2e-4) for v in own
-        ):
-            found.append(f"{name} {own[0]}, expected {wanted[name]}")
-    return found
+def _of_joint(motion: Motion, violation: Violation) -> tuple[float, ...]:
+    """Return the worst values of a joint's derivative, on the side that is broken: of the segment, and of all."""
+    order = _ORDERS[violation.limit]
+    if violation.joint is None or violation.time is None or order > motion.degree:
+        return ()
+    unit = motion.unit(order)[:, motion.names.index(violation.joint)]
+    exact = extrema(unit)
+    segment = min(max(int(np.searchsorted(motion.times, violation.time + 1e-9, side="right")) - 1, 0), len(unit) - 1)
+    if (violation.value or 0.0) > (violation.bound or 0.0):
+        return float(exact.upper[segment]), float(exact.upper.max())
+    return float(exact.lower[segment]), float(exact.lower.min())

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from cosmos_ros.errors import InputError
-from cosmos_ros.guard.cases import Answer, number, robot_model
+from cosmos_ros.guard.case_format import number, real, row
+from cosmos_ros.guard.cases import Answer, robot_model
 from cosmos_ros.guard.verdict import Violation, by_time
 from cosmos_ros.kinematics import InverseKinematics, ResidualGate, RobotModel
 from cosmos_ros.se3 import (
@@ -43,10 +44,14 @@ def judge_chunk(case: Mapping[str, Any], shared: Mapping[str, Any]) -> Answer:
         InputError: The case is not of the format.
     """
     del shared
-    actions = np.array([[number(v) for v in row] for row in case["actions"]], dtype=np.float64)
-    if actions.ndim != 2 or actions.shape[1] < 9:
-        raise InputError(f"actions of shape {actions.shape}", where=f"case {case.get('id')}")
-    fps = float(case["fps"])
+    rows = [row(given, f"actions {k}") for k, given in enumerate(case["actions"])]
+    widths = sorted({len(given) for given in rows})
+    if len(widths) != 1 or widths[0] < 9:
+        raise InputError(f"{len(rows)} rows of {widths} values, expected rows of 10", where="actions")
+    actions = np.array(rows, dtype=np.float64)
+    fps = real(case["fps"], "fps")
+    if not 0.0 < fps < np.inf:
+        raise InputError(f"{fps} is no rate", where="fps")
     bad = np.argwhere(~np.isfinite(actions))
     if bad.size:
         step, column = (int(i) for i in bad[0])
@@ -54,12 +59,10 @@ def judge_chunk(case: Mapping[str, Any], shared: Mapping[str, Any]) -> Answer:
         return Answer((found,), step=step)
     bound = ROT6D_BOUND_OF_DATA if case.get("embodiment") in DATA_DOMAINS else ROT6D_BOUND
     residual = rotation_6d_residual(actions[:, 3:9])
-    over = np.flatnonzero(~(residual <= _bound(case, "rot6d", bound) + _SLACK))
+    over = np.flatnonzero(~(residual <= bound + _SLACK))
     if over.size:
         step = int(over[0])
-        found = Violation(
-            "rot6d", step=step, time=step / fps, value=float(residual.max()), bound=_bound(case, "rot6d", bound)
-        )
+        found = Violation("rot6d", step=step, time=step / fps, value=float(residual.max()), bound=bound)
         return Answer((found,), {"rot6d": (float(residual[step]),)}, step=step)
     deltas = np.tile(np.eye(4), (len(actions), 1, 1))
     deltas[:, :3, :3] = matrix_from_rotation_6d(actions[:, 3:9])
@@ -70,7 +73,7 @@ def judge_chunk(case: Mapping[str, Any], shared: Mapping[str, Any]) -> Answer:
 def _motion(case: Mapping[str, Any], deltas: FloatArray, fps: float) -> Answer:
     """Check tool speeds and reachability of decoded deltas."""
     robot = case.get("robot")
-    frame = np.array(case.get("tip_to_action_frame", np.eye(4)), dtype=np.float64)
+    frame = np.array(case.get("tip_to_action_frame") or np.eye(4), dtype=np.float64)
     # Speeds are those of the tip, not of the action frame, where the two differ.
     of_tip = conjugate(deltas, frame)
     linear = np.linalg.norm(of_tip[:, :3, 3], axis=1) * fps
@@ -80,8 +83,8 @@ def _motion(case: Mapping[str, Any], deltas: FloatArray, fps: float) -> Answer:
     step_of: dict[str, int] = {}
     at_first: dict[str, tuple[float, ...]] = {}
     for name, size, bound in (
-        ("cartesian_speed", linear, _bound(case, "cartesian_speed", speed)),
-        ("rotational_speed", angular, _bound(case, "rotational_speed", turn)),
+        ("cartesian_speed", linear, _bound(case, "trans_vel", speed)),
+        ("rotational_speed", angular, _bound(case, "rot_vel", turn)),
     ):
         over = np.flatnonzero(~(size <= bound + _SLACK))
         if over.size:
@@ -105,7 +108,7 @@ def _follow(case: Mapping[str, Any], deltas: FloatArray, details: dict[str, Any]
     model: RobotModel = robot_model(str(case["robot"]))
     tip = str(case["tip"]).rsplit("/", 1)[-1]
     joints = model.supporting_joints(tip)
-    start = np.array([float(q) for q in case["start_joints"]])
+    start = np.array(row(case["start_joints"], "start_joints"))
     if len(start) != len(joints):
         raise InputError(f"{len(start)} start joints for {len(joints)}", where=f"case {case.get('id')}")
     values = {**dict.fromkeys(model.joint_names, 0.0), **dict(zip(joints, start, strict=True))}
@@ -128,16 +131,10 @@ def _follow(case: Mapping[str, Any], deltas: FloatArray, details: dict[str, Any]
     )
 
 
-def _bound(case: Mapping[str, Any], limit: str, default: float) -> float:
-    """Return the bound in force: the case's own limits, else the one it names, else the robot's."""
+def _bound(case: Mapping[str, Any], key: str, default: float) -> float:
+    """Return the bound in force: the case's own limits, else the robot's."""
     cartesian = (case.get("limits") or {}).get("cartesian") or {}
-    key = {"cartesian_speed": "trans_vel", "rotational_speed": "rot_vel"}.get(limit)
-    if key is not None and cartesian.get(key) is not None:
-        return float(cartesian[key])
-    expected = case.get("expected") or {}
-    if expected.get("limit") == limit and expected.get("bound") is not None:
-        return float(expected["bound"])
-    return default
+    return default if cartesian.get(key) is None else number(cartesian[key], key)
 
 
 def chunk_disagreements(expected: Mapping[str, Any], answer: Answer) -> list[str]:

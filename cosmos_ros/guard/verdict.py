@@ -63,17 +63,18 @@ class Violation:
             "limit": self.limit,
             "joint": self.joint,
             "step": self.step,
-            "time": _number(self.time),
-            "value": _number(self.value),
-            "bound": _number(self.bound),
+            "time": json_number(self.time),
+            "value": json_number(self.value),
+            "bound": json_number(self.bound),
             "margin": self.margin,
             "message": self.message,
         }
 
 
-def _number(value: float | None) -> float | str | None:
-    if value is None:
-        return None
+def json_number(value: float | None) -> float | str | None:
+    """Return a number that JSON has; the name of one that it has not."""
+    if value is None or isinstance(value, int):
+        return value
     number = float(value)
     return number if math.isfinite(number) else str(number)
 
@@ -147,8 +148,8 @@ class Verdict:
             "response": self.response.value,
             "summary": self.summary,
             "stamp_ns": self.stamp_ns,
-            "time_scale": _number(self.time_scale),
-            "stopped_at": _number(self.stopped_at),
+            "time_scale": json_number(self.time_scale),
+            "stopped_at": json_number(self.stopped_at),
             "elapsed_ms": round(self.elapsed_ms, 4),
             "notes": list(self.notes),
             "violations": [v.to_dict() for v in self.violations],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from guard_support import limit_cases
 
 from cosmos_ros.cli.main import main
 from cosmos_ros.errors import InputError
-from cosmos_ros.guard.cases import judge_trajectory, load_cases
+from cosmos_ros.guard.case_format import load_cases
+from cosmos_ros.guard.cases import judge_trajectory
 from cosmos_ros.guard.examine import examine
 
 
@@ -169,7 +171,8 @@ def test_malformed_cases_differ_and_say_why() -> None:
     del broken["limits"]
     assert "not a case of this format" in examine(broken, shared).line()
     for change in (
-        {"robot": "../../etc"},
+        {"robot": "../../etc", "checks": ["plane"]},
+        {"robot": "nonesuch", "checks": ["plane"]},
         {"limits": {**cases[0]["limits"], "position_dependent_velocity": True}},
         {"checks": ["self_collision"], "robot": "ur5e"},
     ):
@@ -204,7 +207,10 @@ def test_command_exits_with_one_on_a_disagreement(tmp_path: Path, capsys: pytest
     assert main(["guard", "check", str(path)]) == 1
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"cases": 3}', '{"cases": [1]}'])
+NO_CASES = ["", "[]", '{"cases": 3}', '{"cases": [1]}', '{"format_version": 2, "cases": []}', "[" * 200_000]
+
+
+@pytest.mark.parametrize("text", NO_CASES, ids=range(len(NO_CASES)))
 def test_files_that_are_no_cases(tmp_path: Path, text: str) -> None:
     path = tmp_path / "cases.json"
     path.write_text(text)
@@ -218,9 +224,135 @@ def test_missing_and_oversized_files(tmp_path: Path, monkeypatch: pytest.MonkeyP
         load_cases(tmp_path / "none.json")
     path = tmp_path / "cases.json"
     path.write_text('{"cases": []}')
-    monkeypatch.setattr("cosmos_ros.guard.cases.MAX_FILE_BYTES", 3)
+    monkeypatch.setattr("cosmos_ros.guard.case_format.MAX_FILE_BYTES", 3)
     with pytest.raises(InputError, match="bytes are more"):
         load_cases(path)
+
+
+def test_what_never_ends_is_not_read() -> None:
+    with pytest.raises(InputError, match="regular file"):
+        load_cases("/dev/zero")
+
+
+def test_answers_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["guard", "check", str(limit_cases()), "--json", str(tmp_path)]) == 2
+    output = capsys.readouterr()
+    assert "49 of 49 cases agree" in output.out and "--json" in output.err
+
+
+def _edit(*path: Any, value: Any) -> Callable[[dict[str, Any]], None]:
+    def change(case: dict[str, Any]) -> None:
+        target: Any = case
+        for key in path[:-1]:
+            target = target[key]
+        target[path[-1]] = value
+
+    return change
+
+
+NOT_OF_THE_FORMAT = [
+    _edit("kind", value="pose"),
+    _edit("interpolation", value="septic"),
+    _edit("checks", value="position"),
+    _edit("expected", "verdict", value="slow_down"),
+    _edit("limits", "joints", "panda_joint1", "velocity", value="fast"),
+    _edit("trajectory", "joint_names", value=[1, 2, 3, 4, 5, 6, 7]),
+    _edit("trajectory", "points", value={"a": 1}),
+    _edit("trajectory", "points", 1, "positions", value="1234567"),
+    _edit("trajectory", "points", 1, "positions", 0, value=True),
+    _edit("start_state", "positions", value=[0.0]),
+    _edit("start_state", "age_s", value=1e300),
+    _edit("start_state", "age_s", value="NaN"),
+]
+
+
+@pytest.mark.parametrize("change", NOT_OF_THE_FORMAT)
+def test_what_is_not_of_the_format_is_not_judged(change: Callable[[dict[str, Any]], None]) -> None:
+    """Neither accepted nor rejected, and the other cases of the file are answered all the same."""
+    case, shared = case_of("vel_just_ok")
+    change(case)
+    result = examine(case, shared)
+    assert not result.agrees and result.answer.verdict == "not judged"
+    assert "accept" not in result.line().split("--")[0]
+
+
+@pytest.mark.parametrize("value", ["NaN", "-Infinity", None, 10**400, float("inf")])
+def test_whatever_is_not_finite_is_rejected(value: Any) -> None:
+    case, shared = case_of("vel_just_ok")
+    case["trajectory"]["points"][1]["positions"][2] = value
+    first = examine(case, shared).answer.violations[0]
+    assert (first.limit, first.joint, first.time) == ("nonfinite", "panda_joint3", pytest.approx(0.133333333))
+
+
+def test_what_is_not_finite_is_rejected_in_a_field_that_the_interpolation_leaves_out() -> None:
+    case, shared = case_of("acc_quintic")
+    case["trajectory"]["points"][1]["accelerations"][4] = "NaN"
+    for interpolation in ("cubic", "linear"):
+        case["interpolation"] = interpolation
+        assert examine(case, shared).answer.violations[0].limit == "nonfinite"
+
+
+def test_a_name_cannot_act_on_the_terminal() -> None:
+    case, shared = case_of("vel_just_ok")
+    case["id"] = "\ud800\x1b[2J\nagrees"
+    line = examine(case, shared).line()
+    assert line.isprintable() and line.encode()
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_at_one_time_the_lower_velocity_bound_is_named(sign: float) -> None:
+    """FR3 near its bound, faster than even the constant one: what binds is what the position leaves."""
+    case, shared = case_of("fr3_pbv_near_limit")
+    case["start_state"]["positions"][0] = 2.6 * sign
+    for k, point in enumerate(case["trajectory"]["points"]):
+        point["positions"][0] = sign * (2.6 + 0.06 * (k + 1))
+    first = examine(case, shared).answer.violations[0]
+    assert (first.value, first.bound) == (pytest.approx(3.0 * sign), pytest.approx(1.042088 * sign, abs=1e-6))
+
+
+def test_far_from_its_bound_the_peak_against_the_constant_velocity_bound_is_named() -> None:
+    case, shared = case_of("fr3_pbv_centre_ok")
+    case["interpolation"] = "cubic"
+    for point, q in zip(case["trajectory"]["points"], (0.06, 0.12), strict=True):
+        point["positions"][0] = q
+        point["velocities"] = [0.0] * 7
+    first = examine(case, shared).answer.violations[0]
+    assert (first.value, first.bound) == (pytest.approx(4.5), 2.62)
+
+
+def test_a_box_may_be_open_on_a_side() -> None:
+    case, shared = case_of("workspace_exit")
+    case["limits"]["cartesian"]["box_min"] = None
+    assert examine(case, shared).agrees
+    case["limits"]["cartesian"].update(box_min=[0.1, -0.25, 0.05], box_max=[0.7, None, 0.8])
+    assert examine(case, shared).answer.verdict == "accept"
+
+
+def test_a_robot_that_is_not_shipped_is_judged_by_its_limits() -> None:
+    case, shared = case_of("vel_nonuniform_dt")
+    case["robot"] = "somebody's"
+    assert examine(case, shared).agrees
+
+
+def test_a_chunk_is_held_against_the_robots_bounds_and_not_against_those_it_expects() -> None:
+    for name, wrong in (("droid_spin", 2.0), ("rot6d_parallel", 0.5)):
+        case, shared = case_of(name)
+        case["expected"]["bound"] = wrong
+        result = examine(case, shared)
+        assert not result.agrees and "bound" in result.line()
+    case, shared = case_of("droid_spin")
+    for fps in (0, -15, "NaN", None):
+        assert examine({**case, "fps": fps}, shared).answer.verdict == "not judged"
+
+
+def test_a_violation_within_the_time_tolerance_of_the_first_is_right() -> None:
+    case, shared = case_of("name_permuted_trap")
+    violations = case["expected"]["all_violations"]
+    first = {**violations[-1], "time": 0.0005}  # of the position; ours is the velocity at 0
+    case["expected"].update(first=first, all_violations=[first, *violations[:4]])
+    assert examine(case, shared).agrees
+    first["time"] = 0.01
+    assert not examine(case, shared).agrees
 
 
 def test_a_named_step_must_agree() -> None:

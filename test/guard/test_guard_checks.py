@@ -147,7 +147,7 @@ def test_raw_messages_are_judged_before_they_are_records() -> None:
     assert (found.limit, found.step, found.time, found.value, found.bound) == ("lengths", 1, 0.5, 6.0, 7.0)
     assert wrong(RawPoint(0.0, list(HOME), [0.0] * 8)).limit == "lengths"
     assert wrong(RawPoint(float("nan"), list(HOME))).message == "time_from_start"
-    assert wrong(RawPoint(1e30, list(HOME))).limit == "nonfinite"
+    assert wrong(RawPoint(1e30, list(HOME))).limit == "timing"
     good = assemble(RawTrajectory(PANDA, 7, (RawPoint(0, list(HOME)), RawPoint(1 / 15, list(HOME)))), limits)
     assert isinstance(good, JointTrajectory)
     assert good.times_ns.tolist() == [0, 66666667] and good.stamp_ns == 7 and good.velocities is None

@@ -61,8 +61,10 @@ def assemble(raw: RawTrajectory, limits: RobotLimits) -> JointTrajectory | list[
     for step, point in enumerate(raw.points):
         if isinstance(point.time, int):
             times.append(point.time)
-        elif not math.isfinite(point.time) or abs(point.time) > _MAX_TIME:
+        elif not math.isfinite(point.time):
             return [Violation("nonfinite", step=step, message="time_from_start")]
+        elif abs(point.time) > _MAX_TIME:
+            return [Violation("timing", step=step, value=point.time, bound=_MAX_TIME, message="no clock counts so far")]
         else:
             times.append(round(point.time * NANOSECONDS))
 

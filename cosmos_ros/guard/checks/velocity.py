@@ -7,6 +7,9 @@ from cosmos_ros.guard.checks.polynomial import outside
 from cosmos_ros.guard.checks.position_dependent import position_dependent
 from cosmos_ros.guard.verdict import Violation
 
+# Two crossings closer than this are one: both are found by bisection, s.
+_TOGETHER = 1e-7
+
 
 class Velocity:
     """Every joint stays below its velocity bound, constant or depending on position."""
@@ -23,7 +26,16 @@ class Velocity:
             if shrunk is None:
                 continue
             same = [v for v in found if v.joint == motion.names[column]]
-            if same and (same[0].time or 0.0) <= (shrunk.time or 0.0):
+            if same and not _binds(shrunk, same[0]):
                 continue
             found = [v for v in found if v not in same] + [shrunk]
         return found
+
+
+def _binds(shrunk: Violation, constant: Violation) -> bool:
+    """Whether the bound that depends on position is the one that is broken first; at the same time, the lower one."""
+    assert shrunk.bound is not None and shrunk.time is not None
+    assert constant.bound is not None and constant.time is not None
+    if abs(shrunk.time - constant.time) > _TOGETHER:
+        return shrunk.time < constant.time
+    return abs(shrunk.bound) < abs(constant.bound) - 1e-9
