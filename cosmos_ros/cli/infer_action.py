@@ -45,6 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     asking = _predicting.prepare(arguments, Mode.INVERSE_DYNAMICS)
     canvases, start, assumed = _frames(arguments, asking.embodiment)
+    _predicting.tell_assumed(assumed)
     with asking.loaded() as states:
         result = states.infer_action(canvases, start, arguments.instruction)
     return _predicting.write_result(asking, result, start, assumed)
@@ -56,7 +57,10 @@ def _frames(arguments: argparse.Namespace, embodiment: Embodiment) -> tuple[UInt
 
     from cosmos_ros.errors import InputError
     from cosmos_ros.world_models import scenes
+    from cosmos_ros.world_models.state_api import MAX_HORIZON
 
+    if arguments.steps is not None and not 1 <= arguments.steps <= MAX_HORIZON:
+        raise InputError(f"{arguments.steps} must be 1 to {MAX_HORIZON}", where="--steps")
     if arguments.bag is not None:
         observations = scenes.observations_from_bag(
             arguments.bag,
@@ -66,40 +70,37 @@ def _frames(arguments: argparse.Namespace, embodiment: Embodiment) -> tuple[UInt
             topics=_predicting.named(arguments.topic, embodiment.views, "--topic"),
         )
         return np.stack([embodiment.compose(o.images) for o in observations]), observations[0], []
+    assumed = []
     if len(arguments.video) == 1 and "=" not in arguments.video[0]:
-        canvases = _read(Path(arguments.video[0]), embodiment.fps)
+        canvases = _read(Path(arguments.video[0]), embodiment.fps, arguments.steps)
         views = scenes.split_canvas(embodiment, canvases)
     else:
         files = _predicting.named(arguments.video, embodiment.views, "--video")
-        views = {view: _read(Path(file), embodiment.fps) for view, file in files.items()}
-        shortest = min(len(frames) for frames in views.values())
+        views = {view: _read(Path(file), embodiment.fps, arguments.steps) for view, file in files.items()}
+        lengths = {view: len(frames) for view, frames in views.items()}
+        shortest = min(lengths.values())
+        if max(lengths.values()) > shortest and arguments.steps is None:
+            assumed.append(f"the videos end together after {shortest} frames; there are {lengths}")
+        blank = [view for view in embodiment.views if view not in views]
+        if blank:
+            assumed.append(f"black pictures for {', '.join(blank)}")
         views = {view: frames[:shortest] for view, frames in views.items()}
         black = np.zeros_like(next(iter(views.values())))
         canvases = embodiment.compose_video({view: views.get(view, black) for view in embodiment.views})
-    if arguments.steps is not None:
-        if not 1 <= arguments.steps < len(canvases):
-            raise InputError(f"the video has {len(canvases) - 1} steps, asked for {arguments.steps}", where="--steps")
-        canvases = canvases[: arguments.steps + 1]
+    if arguments.steps is not None and len(canvases) <= arguments.steps:
+        raise InputError(f"the video has {len(canvases) - 1} steps, asked for {arguments.steps}", where="--steps")
     posture = _predicting.numbers(arguments.joints) if arguments.joints else None
     start = scenes.from_pictures(embodiment, {view: frames[0] for view, frames in views.items()}, posture)
-    return canvases, start, [] if posture is not None else ["home posture at the first frame"]
+    if posture is None:
+        assumed.append("home posture at the first frame" if embodiment.has_joints else "tool at the origin")
+    return canvases, start, assumed
 
 
-def _read(path: Path, fps: float) -> UInt8Array:
-    """Return a video's frames at ``fps``: of each step the frame that is shown then."""
-    import numpy as np
-
+def _read(path: Path, fps: float, steps: int | None) -> UInt8Array:
+    """Return a video's frames at ``fps``, as many as ``steps`` need."""
     from cosmos_ros.errors import InputError
-    from cosmos_ros.world_models.video import decode_video
+    from cosmos_ros.world_models.video import sample_video
 
     if not path.is_file():
         raise InputError("there is no such file", where=str(path))
-    frames, rate = decode_video(path, where=str(path), max_frames=20_000)
-    if rate <= 0:
-        return frames
-    if rate < 0.9 * fps:
-        raise InputError(f"it has {rate:g} frames a second, the embodiment needs {fps:g}", where=str(path))
-    count = int((len(frames) - 1) * fps / rate + 1e-9) + 1
-    shown = np.minimum(np.rint(np.arange(count) * rate / fps).astype(int), len(frames) - 1)
-    resampled: UInt8Array = frames[shown]
-    return resampled
+    return sample_video(path, fps, wanted=None if steps is None else steps + 1)

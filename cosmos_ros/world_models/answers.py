@@ -9,6 +9,7 @@ import numpy as np
 
 from cosmos_ros.errors import ModelError
 from cosmos_ros.types import Float32Array, Request
+from cosmos_ros.world_models.network import shown
 
 _FLOAT32_MAX = 3.4e38
 
@@ -35,21 +36,16 @@ def read_action(where: str, payload: Any, request: Request, *, width: int | None
         for name, value in expected.items():
             said = payload.get(name)
             if said is not None and said != value:
-                raise ModelError(f"the answer's action.{name} is {_short(said)}, expected {value}", where=where)
+                raise ModelError(f"the answer's action.{name} is {shown(said)}, expected {value}", where=where)
     if not isinstance(rows, list):
-        raise ModelError(f"the answer has no action rows but {_short(rows)}", where=where)
+        raise ModelError(f"the answer has no action rows but {shown(rows)}", where=where)
     if len(rows) != request.chunk_size:
         raise ModelError(f"the answer has {len(rows)} action rows, expected {request.chunk_size}", where=where)
     for step, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != columns:
-            found = len(row) if isinstance(row, list) else _short(row)
+            found = len(row) if isinstance(row, list) else shown(row)
             raise ModelError(f"action row {step} has {found} columns, expected {columns}", where=where)
         for column, value in enumerate(row):
             if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _FLOAT32_MAX:
-                raise ModelError(f"actions[{step}, {column}] is {_short(value)}", where=where)
+                raise ModelError(f"actions[{step}, {column}] is {shown(value)}", where=where)
     return np.array(rows, dtype=np.float32)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

@@ -27,10 +27,12 @@ DOMAINS: dict[str, int] = {
 # The VAE compresses time by four after the first frame, so T + 1 frames come out only when T is a multiple of four.
 POSE_CHUNK_SIZES = range(4, 257, 4)
 
-# Cosmos3-Nano-Policy-DROID: seven joints and the gripper, 32 rows at 15 Hz, whatever is asked.
+# Cosmos3-Nano-Policy-DROID: seven joints and the gripper, 32 rows at 15 Hz, whatever is asked; its picture is the
+# wrist view of 640x360 over both exterior views at half that size.
 POLICY_DROID_DOMAIN = "droid_lerobot"
 POLICY_DROID_WIDTH = 8
 POLICY_DROID_CHUNK = 32
+POLICY_DROID_SIZE = (540, 640)  # height, width
 
 
 def check_width(where: str, request: Request) -> None:

@@ -6,13 +6,16 @@ DROID data set's raw gripper instead, 0 = open and 1 = closed. Within this packa
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from cosmos_ros.errors import CapabilityError, ModelError
-from cosmos_ros.types import Float32Array, Request
-from cosmos_ros.world_models.domains import POLICY_DROID_WIDTH
+from cosmos_ros.types import Float32Array, Request, UInt8Array
+from cosmos_ros.world_models.domains import POLICY_DROID_SIZE, POLICY_DROID_WIDTH
+from cosmos_ros.world_models.media import picture_of
 
 _LARGEST_ANGLE = 2 * np.pi  # no Franka joint goes there
+_SHAPE_SLACK = 0.02  # cameras of 848x480 are 16:9 but for one percent
 _GRIPPER_SLACK = 0.25  # a regression head overshoots a little; percent or radians overshoot by far
 
 
@@ -39,6 +42,27 @@ def policy_state(where: str, request: Request) -> tuple[Float32Array, float]:
     if not np.isfinite(state).all():
         raise CapabilityError(f"the state is not finite: {state.tolist()}", where=where)
     return state[:7], float(np.clip(1.0 - state[7], 0.0, 1.0))
+
+
+def policy_picture(where: str, request: Request) -> UInt8Array:
+    """Return the canvas ``uint8 [540, 640, 3]``; smaller or larger ones of the same shape are scaled.
+
+    Raises:
+        CapabilityError: There is none, or it is of another shape: the servers would take it, and squeeze it.
+    """
+    picture = picture_of(where, request)
+    height, width = picture.shape[:2]
+    if (height, width) == POLICY_DROID_SIZE:
+        return picture
+    wanted_height, wanted_width = POLICY_DROID_SIZE
+    if abs(width * wanted_height / (height * wanted_width) - 1.0) > _SHAPE_SLACK:
+        raise CapabilityError(
+            f"the canvas is {width}x{height}, this policy was trained on {wanted_width}x{wanted_height}",
+            where=where,
+            hint="Use a wrist camera of 16:9, or crop its picture to that.",
+        )
+    scaled = cv2.resize(picture, (wanted_width, wanted_height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(scaled, dtype=np.uint8)
 
 
 def gripper_from_server(where: str, rows: Float32Array) -> Float32Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,13 @@ import msgpack
 import numpy as np
 
 _KINDS = frozenset("fiub")  # no objects, strings, structures or complex numbers
+# NumPy evaluates names that look like a list of types, so only plain ones are handed to it.
+_DTYPE = re.compile(r"[<>|=]?[fiub?][0-9]{0,2}|bool|float(16|32|64)|u?int(8|16|32|64)")
 _MAX_DIMENSIONS = 8
+# Numbers travel as arrays, so messages have few parts. Without these bounds one of 64 MiB unpacks to gigabytes and
+# holds the interpreter for as long.
+_MAX_LENGTH = 256  # of a list or a map
+_MAX_CONTAINERS = 4096
 
 
 def pack(message: Mapping[str, Any]) -> bytes:
@@ -20,15 +27,28 @@ def pack(message: Mapping[str, Any]) -> bytes:
 
 def unpack(data: bytes) -> Any:
     """Return the message; raise ValueError for anything malformed, and for arrays of other than plain numbers."""
+    containers = 0
+
+    def count(found: Any) -> Any:
+        nonlocal containers
+        containers += 1
+        if containers > _MAX_CONTAINERS:
+            raise ValueError(f"more than {_MAX_CONTAINERS} lists and maps")
+        return _decode(found) if isinstance(found, dict) else found
+
     try:
         return msgpack.unpackb(
             data,
-            object_hook=_decode,
+            object_hook=count,
+            list_hook=count,
             strict_map_key=False,
-            max_array_len=1 << 20,
-            max_map_len=1 << 12,
+            max_array_len=_MAX_LENGTH,
+            max_map_len=_MAX_LENGTH,
         )
-    except (msgpack.exceptions.UnpackException, msgpack.exceptions.ExtraData, ValueError, TypeError) as error:
+    except (
+        *(msgpack.exceptions.UnpackException, msgpack.exceptions.ExtraData),
+        *(ValueError, TypeError, OverflowError),
+    ) as error:
         raise ValueError(f"not a MessagePack message: {error}") from error
     except RecursionError as error:
         raise ValueError("not a MessagePack message: nested too deeply") from error
@@ -57,15 +77,18 @@ def _decode(found: dict[Any, Any]) -> Any:
             raise ValueError(f"array of shape {shape} and {dtype} does not fit {len(data)} bytes")
         return np.frombuffer(data, dtype=dtype).reshape(shape)
     if "__npgeneric__" in fields:
-        return _dtype(fields.get("dtype")).type(fields.get("data"))
+        value = fields.get("data")
+        if not isinstance(value, int | float):
+            raise ValueError("malformed number")
+        return _dtype(fields.get("dtype")).type(value)
     return found
 
 
 def _dtype(name: Any) -> np.dtype[Any]:
     if isinstance(name, bytes):
         name = name.decode("ascii", "replace")
-    if not isinstance(name, str) or len(name) > 16:
-        raise ValueError("malformed array dtype")
+    if not isinstance(name, str) or not _DTYPE.fullmatch(name):
+        raise ValueError(f"malformed array dtype {name!r:.40}")
     dtype = np.dtype(name)
     if dtype.kind not in _KINDS or dtype.fields is not None:
         raise ValueError(f"arrays of {dtype} are not read")

@@ -30,6 +30,9 @@ Result = TypeVar("Result")
 
 # Statuses by which a server says that it did not start the work: asking again is safe.
 _TURNED_AWAY = frozenset({429, 503})
+# A chunk of the widest domain has 15 000 numbers. Parsing holds the interpreter, so that a body of many megabytes of
+# small values would stop everything else in the process, and unpacks to many times its size.
+_MOST_JSON_VALUES = 500_000
 
 
 class RequestCancelledError(ModelError):
@@ -188,7 +191,7 @@ class HttpClient:
                 answer = await self._once(method, path, accept, body)
             except aiohttp.ClientConnectorError as error:
                 if last:
-                    raise self._failure(f"cannot connect: {error}") from error
+                    raise self._failure(f"cannot connect: {excerpt(str(error))}") from error
             except (aiohttp.ClientError, asyncio.TimeoutError) as error:
                 if last or not repeat:
                     raise self._failure(_describe(error, self.limits)) from error
@@ -306,6 +309,9 @@ def tls_context(where: str, ca_file: str) -> ssl.SSLContext:
 
 def read_json(where: str, what: str, body: bytes) -> Any:
     """Return parsed JSON; raise ModelError with an excerpt when it is none (HTML, text, half an answer)."""
+    values = sum(body.count(sign) for sign in (b",", b"[", b"{"))
+    if values > _MOST_JSON_VALUES:
+        raise ModelError(f"{what} has {values} values, allowed are {_MOST_JSON_VALUES}", where=where)
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -315,8 +321,8 @@ def read_json(where: str, what: str, body: bytes) -> Any:
 def reason_of(body: bytes) -> str:
     """Return the server's own reason out of an error body: the usual fields of JSON errors, else an excerpt."""
     try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):
+        found = read_json("", "the reason", body)
+    except ModelError:
         return excerpt(body)
     for _ in range(3):
         if not isinstance(found, Mapping):
@@ -325,22 +331,37 @@ def reason_of(body: bytes) -> str:
         if inner is None:
             break
         found = inner
-    return excerpt((found if isinstance(found, str) else json.dumps(found)).encode())
+    return excerpt(found if isinstance(found, str) else json.dumps(found))
 
 
-def excerpt(body: bytes, limit: int = 300) -> str:
-    """Return the printable start of a body on one line."""
-    text = body[: 4 * limit].decode("utf-8", errors="replace")
+def excerpt(said: bytes | str, limit: int = 300) -> str:
+    """Return the printable start of what a server said, on one line and without the token, should it repeat that."""
+    token = os.environ.get(TOKEN_VARIABLE, "").strip()
+    taken = said[: 4 * limit + len(token)]  # a token across the cut would be half shown
+    text = taken if isinstance(taken, str) else taken.decode("utf-8", errors="replace")
+    if token:
+        text = text.replace(token, "(token)")
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return (line[:limit] + " …" if len(line) > limit or len(body) > 4 * limit else line) or "nothing"
+    return (line[:limit] + " …" if len(line) > limit or len(said) > 4 * limit else line) or "nothing"
+
+
+def shown(value: Any, limit: int = 80) -> str:
+    """Return a value that a server sent, as it may stand in a message."""
+    return excerpt(repr(value), limit)
+
+
+def finite_number(value: Any) -> float | None:
+    """Return a fact that a server tells about itself when it is a finite number, else None."""
+    plain = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e18
+    return float(value) if plain else None
 
 
 def _describe(error: BaseException, limits: Limits) -> str:
     if isinstance(error, aiohttp.ClientPayloadError):
-        return f"the answer broke off: {error}"
+        return f"the answer broke off: {excerpt(str(error))}"
     if isinstance(error, asyncio.TimeoutError):
         return f"no answer for {limits.read:g} s"
-    return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {excerpt(str(error))}"
 
 
 def _is_loopback(host: str) -> bool:

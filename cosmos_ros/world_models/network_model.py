@@ -13,7 +13,7 @@ from cosmos_ros.errors import CosmosRosError, ModelError
 from cosmos_ros.types import Request, Rollout
 from cosmos_ros.world_models.base import Capabilities, check_request
 from cosmos_ros.world_models.circuit import CircuitBreaker
-from cosmos_ros.world_models.network import EventLoopThread, Limits, RequestCancelledError
+from cosmos_ros.world_models.network import EventLoopThread, Limits, RequestCancelledError, excerpt
 
 
 class NetworkModel(ABC):
@@ -50,6 +50,9 @@ class NetworkModel(ABC):
         except CosmosRosError:
             self.close()
             raise
+        except Exception as error:
+            self.close()
+            raise self._unforeseen(error) from error
 
     def predict(self, request: Request) -> Rollout:
         """Answer one request.
@@ -77,6 +80,9 @@ class NetworkModel(ABC):
             if isinstance(error, ModelError):
                 raise
             raise ModelError(error.message, where=error.where or self.where, hint=error.hint) from error
+        except Exception as error:
+            self._circuit.failed(f"{type(error).__name__}")
+            raise self._unforeseen(error) from error
         self._circuit.succeeded()
         latencies = {**rollout.latencies_ms, "round_trip": (time.perf_counter() - started) * 1e3}
         return Rollout(
@@ -85,6 +91,12 @@ class NetworkModel(ABC):
             action_space=rollout.action_space,
             provenance={"backend": self.name, "server": self.url, **rollout.provenance},
             latencies_ms=latencies,
+        )
+
+    def _unforeseen(self, error: Exception) -> ModelError:
+        """Return the named error for an answer that nothing here was prepared for: servers send anything."""
+        return ModelError(
+            f"{self.url}: the answer cannot be used: {type(error).__name__}: {excerpt(str(error))}", where=self.where
         )
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -12,6 +12,7 @@ import base64
 import binascii
 import time
 from collections.abc import Coroutine, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,9 +29,9 @@ from cosmos_ros.world_models.domains import (
     POSE_CHUNK_SIZES,
     check_width,
 )
-from cosmos_ros.world_models.joint_policy import gripper_from_server, policy_state
+from cosmos_ros.world_models.joint_policy import gripper_from_server, policy_picture, policy_state
 from cosmos_ros.world_models.media import canvas_of, crop_to_content, encode_clip, encode_png
-from cosmos_ros.world_models.network import HttpClient, Limits, reason_of
+from cosmos_ros.world_models.network import HttpClient, Limits, excerpt, reason_of, shown
 from cosmos_ros.world_models.network_model import NetworkModel
 from cosmos_ros.world_models.settings import SETTINGS, Sampler, resolve_sampler
 from cosmos_ros.world_models.video import decode_video
@@ -106,13 +107,15 @@ class Nim(NetworkModel):
         endpoint = metadata.get("inference_endpoint")
         if isinstance(endpoint, str) and not endpoint.endswith("/v1/infer"):
             raise ConfigError(
-                f"{self.url} serves {metadata.get('model_type')!r:.60} at {endpoint:.60}, not a Cosmos3 generator",
+                f"{self.url} serves {shown(metadata.get('model_type'))} at {excerpt(endpoint, 80)}, "
+                "not a Cosmos3 generator",
                 where=self.where,
                 hint="Start the container with NIM_MODEL_TYPE=generator.",
             )
         infos = metadata.get("modelInfo")
         first = infos[0] if isinstance(infos, list) and infos else None
-        self._model = str(first.get("shortName", ""))[:200] if isinstance(first, Mapping) else ""
+        name = first.get("shortName") if isinstance(first, Mapping) else None
+        self._model = excerpt(name, 200) if name and isinstance(name, str) else ""
 
     def _ask(self, request: Request) -> Coroutine[Any, Any, Rollout]:
         sampler = resolve_sampler(self.where, request, action_space=self.capabilities.action_space, known=_KNOWN)
@@ -121,9 +124,12 @@ class Nim(NetworkModel):
                 f"setting guidance_scale is {sampler.guidance_scale:g}, this server takes 1 to {_LARGEST_GUIDANCE:g}",
                 where=self.where,
             )
+        if self._joint:
+            body = self._specialist(request, sampler)
+            request = replace(request, image=policy_picture(self.where, request))
+            return self._predict(request, sampler, canvas_of(self.where, request), body)
         canvas = canvas_of(self.where, request)
-        body = self._specialist(request, sampler) if self._joint else self._general(request, sampler)
-        return self._predict(request, sampler, canvas, body)
+        return self._predict(request, sampler, canvas, self._general(request, sampler))
 
     def _general(self, request: Request, sampler: Sampler) -> dict[str, Any]:
         check_width(self.where, request)
@@ -223,7 +229,10 @@ class Nim(NetworkModel):
         except (binascii.Error, ValueError) as error:
             raise ModelError(f"b64_video is not base64: {error}", where=self.where) from error
         count = request.chunk_size + 1
-        frames, _ = await asyncio.to_thread(decode_video, data, where=self.where, max_frames=count, exact_frames=count)
+        largest = (canvas.height, canvas.width)
+        frames, _ = await asyncio.to_thread(
+            decode_video, data, where=self.where, max_frames=count, exact_frames=count, largest=largest
+        )
         return np.ascontiguousarray(crop_to_content(frames, canvas))
 
     async def _disconnect(self) -> None:

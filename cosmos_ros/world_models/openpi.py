@@ -22,15 +22,36 @@ from cosmos_ros.errors import CapabilityError, ConfigError, ModelError
 from cosmos_ros.types import ActionSpace, Float32Array, Mode, Request, Rollout
 from cosmos_ros.world_models.base import Capabilities
 from cosmos_ros.world_models.circuit import CircuitBreaker
-from cosmos_ros.world_models.domains import POLICY_DROID_CHUNK, POLICY_DROID_DOMAIN, POLICY_DROID_WIDTH
-from cosmos_ros.world_models.joint_policy import gripper_from_server, policy_state
-from cosmos_ros.world_models.media import picture_of
+from cosmos_ros.world_models.domains import (
+    POLICY_DROID_CHUNK,
+    POLICY_DROID_DOMAIN,
+    POLICY_DROID_SIZE,
+    POLICY_DROID_WIDTH,
+)
+from cosmos_ros.world_models.joint_policy import gripper_from_server, policy_picture, policy_state
 from cosmos_ros.world_models.msgpack_numpy import pack, unpack
-from cosmos_ros.world_models.network import Limits, authorisation, check_url, excerpt, tls_context
+from cosmos_ros.world_models.network import (
+    Limits,
+    authorisation,
+    check_url,
+    excerpt,
+    finite_number,
+    shown,
+    tls_context,
+)
 from cosmos_ros.world_models.network_model import NetworkModel
 from cosmos_ros.world_models.settings import check_settings
 
 DIALECTS = ("auto", "vllm_omni", "cosmos_framework")
+# What a server of this policy may say about itself, and the same in words.
+_GREETING: dict[str, tuple[tuple[Any, ...], str]] = {
+    "action_space": (("joint_position", "joint_pos"), "joint_position"),
+    "action_horizon": ((POLICY_DROID_CHUNK,), str(POLICY_DROID_CHUNK)),
+    "image_resolution": ((list(POLICY_DROID_SIZE),), str(list(POLICY_DROID_SIZE))),
+    "n_external_cameras": ((2,), "2"),
+    "needs_wrist_camera": ((True,), "True"),
+    "needs_stereo_camera": ((False,), "False"),
+}
 _ENDED = (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
 _LARGEST_REQUEST = 64 << 20  # the server's own limit
 
@@ -101,7 +122,7 @@ class OpenPi(NetworkModel):
         joints, closing = policy_state(self.where, request)
         message: dict[str, Any] = {
             "prompt": request.instruction,
-            "observation/image": picture_of(self.where, request),
+            "observation/image": policy_picture(self.where, request),
             "observation/joint_position": joints,
             "observation/gripper_position": np.array([closing], dtype=np.float32),
         }
@@ -152,21 +173,21 @@ class OpenPi(NetworkModel):
     async def _receive(self, socket: aiohttp.ClientWebSocketResponse) -> Any:
         message = await socket.receive()
         if message.type in _ENDED:
-            detail = f" ({message.extra})" if message.extra else ""
+            detail = f" ({excerpt(str(message.extra))})" if message.extra else ""
             if isinstance(message.data, BaseException):
-                raise ModelError(f"{self.url}: {message.data}", where=self.where)
+                raise ModelError(f"{self.url}: {excerpt(str(message.data))}", where=self.where)
             raise _ConnectionLostError(
                 f"{self.url}: the server closed the connection with code {socket.close_code}{detail}", where=self.where
             )
         if message.type is aiohttp.WSMsgType.TEXT:  # both servers send tracebacks as text
             lines = [line for line in str(message.data).splitlines() if line.strip()]
-            raise ModelError(f"{self.url}: {excerpt((lines or ['an empty text'])[-1].encode())}", where=self.where)
+            raise ModelError(f"{self.url}: {excerpt((lines or ['an empty text'])[-1])}", where=self.where)
         try:
             found = unpack(message.data)
         except ValueError as error:
             raise ModelError(f"{self.url}: {error}; it begins {excerpt(message.data, 60)}", where=self.where) from error
-        if isinstance(found, Mapping) and found.get("type") == "error":
-            raise ModelError(f"{self.url}: {excerpt(str(found.get('message')).encode())}", where=self.where)
+        if isinstance(found, Mapping) and _text(found.get("type")) == "error":
+            raise ModelError(f"{self.url}: {excerpt(str(found.get('message')))}", where=self.where)
         return found
 
     async def _connect(self) -> aiohttp.ClientWebSocketResponse:
@@ -174,7 +195,9 @@ class OpenPi(NetworkModel):
             return self._socket
         await self._drop()
         if self._session is None:
-            self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=self._ssl))
+            trace = aiohttp.TraceConfig()
+            trace.on_request_redirect.append(self._refuse_redirect)
+            self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=self._ssl), trace_configs=[trace])
         try:
             self._socket = await asyncio.wait_for(self._open(self._session), self._limits.connect)
             greeting = await asyncio.wait_for(self._receive(self._socket), self._limits.connect)
@@ -185,7 +208,9 @@ class OpenPi(NetworkModel):
             raise ModelError(f"{self.url} refuses the websocket with {error.status}", where=self.where) from error
         except (aiohttp.ClientError, OSError) as error:
             raise ModelError(
-                f"{self.url}: cannot connect: {error}", where=self.where, hint="Check that the server is running."
+                f"{self.url}: cannot connect: {excerpt(str(error))}",
+                where=self.where,
+                hint="Check that the server is running.",
             ) from error
         except ModelError:
             await self._drop()
@@ -197,6 +222,10 @@ class OpenPi(NetworkModel):
             raise
         return self._socket
 
+    async def _refuse_redirect(self, *_: Any) -> None:
+        """A websocket handshake follows redirects and has no switch for it: another host would move the robot."""
+        raise ModelError(f"{self.url}: the handshake was redirected; redirects are not followed", where=self.where)
+
     async def _open(self, session: aiohttp.ClientSession) -> aiohttp.ClientWebSocketResponse:
         return await session.ws_connect(
             self.url, headers=self._headers, max_msg_size=self._limits.answer, compress=0, autoclose=True
@@ -206,14 +235,12 @@ class OpenPi(NetworkModel):
         """Return the dialect; refuse a server that serves another policy."""
         if not isinstance(greeting, Mapping):
             raise ModelError(f"{self.url}: the greeting is no map but {type(greeting).__name__}", where=self.where)
-        space = greeting.get("action_space")
-        if space not in (None, "joint_position", "joint_pos"):
-            raise ConfigError(f"{self.url} serves a policy of {space!r:.60}, not of joint positions", where=self.where)
-        horizon = greeting.get("action_horizon")
-        if horizon not in (None, POLICY_DROID_CHUNK):
-            raise ConfigError(
-                f"{self.url} serves a policy of {horizon!r:.20} steps, not {POLICY_DROID_CHUNK}", where=self.where
-            )
+        for name, (allowed, wanted) in _GREETING.items():
+            said = greeting.get(name)
+            if said is not None and not (isinstance(said, str | int | list) and said in allowed):
+                raise ConfigError(
+                    f"{self.url} serves another policy: its {name} is {shown(said)}, not {wanted}", where=self.where
+                )
         found = "vllm_omni" if "image_resolution" in greeting else "cosmos_framework"
         return found if self._wanted_dialect == "auto" else self._wanted_dialect
 
@@ -229,7 +256,8 @@ class OpenPi(NetworkModel):
                 f"[{POLICY_DROID_CHUNK}, {POLICY_DROID_WIDTH}]",
                 where=self.where,
             )
-        rows = np.array(array, dtype=np.float32)
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+            rows = np.array(array, dtype=np.float32)
         bad = np.argwhere(~np.isfinite(rows))
         if bad.size:
             step, column = (int(v) for v in bad[0])
@@ -254,4 +282,10 @@ def _timing(answer: Any) -> dict[str, float]:
     timing = answer.get("server_timing") if isinstance(answer, Mapping) else None
     if not isinstance(timing, Mapping):
         return {}
-    return {str(k)[:40]: float(v) for k, v in list(timing.items())[:8] if isinstance(v, int | float)}
+    known = {_text(key): finite_number(value) for key, value in list(timing.items())[:8]}
+    return {excerpt(key, 40): value for key, value in known.items() if key and value is not None}
+
+
+def _text(value: Any) -> str:
+    """Return a string; empty for anything else, such as an array, which does not compare like a value."""
+    return value if isinstance(value, str) else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 MAX_SIDE = 4096
-MAX_PIXELS = 1 << 31  # of a whole clip: 2 Gi, 6 GiB as RGB
+MAX_PIXELS = 1 << 29  # of a whole clip: 1.5 GiB as RGB, twice the longest chunk at the largest canvas
+_ROUNDED_TIME = 1e-3  # seconds; some containers round time stamps so far
 
 
 def decode_video(
@@ -25,6 +27,7 @@ def decode_video(
     where: str,
     max_frames: int,
     exact_frames: int | None = None,
+    largest: tuple[int, int] | None = None,
 ) -> tuple[UInt8Array, float]:
     """Return a clip as ``uint8 [N, H, W, 3]`` RGB and its frame rate in 1/s (0 when the file does not say).
 
@@ -33,16 +36,78 @@ def decode_video(
         where: For the error message: the server or file it came from.
         max_frames: More frames than this are an error.
         exact_frames: Any other number of frames is an error.
+        largest: Largest height and width in pixels; None for ``MAX_SIDE`` both ways.
 
     Raises:
         InputError: Not a video, truncated, too large, or with the wrong number of frames.
         ConfigError: PyAV is not installed.
     """
+    frames: list[UInt8Array] = []
+    rate = 0.0
+    for picture, said, _ in _decoded(data, where, largest, exact_frames or 1):
+        if len(frames) >= max_frames:
+            raise InputError(f"the video has more than {max_frames} frames", where=where)
+        frames.append(picture)
+        rate = said
+    if not frames:
+        raise InputError("the video has no frames", where=where)
+    if exact_frames is not None and len(frames) != exact_frames:
+        raise InputError(f"the video has {len(frames)} frames, expected {exact_frames}", where=where)
+    return np.stack(frames), rate
+
+
+def sample_video(path: Path, fps: float, *, wanted: int | None = None) -> UInt8Array:
+    """Return what a video file shows at 0, 1/fps, 2/fps … as ``uint8 [N, H, W, 3]`` RGB; nothing else is kept.
+
+    Of the frames the one nearest in time is taken, so that they need not be evenly spaced. Files without times count
+    as recorded at ``fps``.
+
+    Args:
+        path: The file.
+        fps: Rate of the answer, 1/s.
+        wanted: Stop after so many pictures; None: to the end.
+
+    Raises:
+        InputError: Not a video, damaged, too large, or with fewer frames a second than ``fps``.
+        ConfigError: PyAV is not installed.
+    """
+    kept: list[UInt8Array] = []
+    begin = 0.0
+    newest: tuple[UInt8Array, float] | None = None
+
+    def keep_until(picture: UInt8Array, end: float) -> None:
+        while len(kept) != wanted and begin + len(kept) / fps <= end:
+            _check_size(picture.shape[1], picture.shape[0], len(kept) + 1, str(path))
+            kept.append(picture)
+
+    for picture, rate, shown_at in _decoded(path, str(path), None, 1):
+        if 0.0 < rate < 0.9 * fps:
+            raise InputError(f"it has {rate:g} frames a second, the embodiment needs {fps:g}", where=str(path))
+        if len(kept) == wanted:
+            break
+        if shown_at is None:
+            keep_until(picture, begin + len(kept) / fps)
+        elif newest is None:
+            begin, newest = shown_at, (picture, shown_at)
+        else:
+            keep_until(newest[0], 0.5 * (newest[1] + shown_at))
+            newest = (picture, shown_at)
+    if newest is not None:
+        keep_until(newest[0], newest[1] + _ROUNDED_TIME)
+    if not kept:
+        raise InputError("the video has no frames", where=str(path))
+    return np.stack(kept)
+
+
+def _decoded(
+    data: bytes | Path, where: str, largest: tuple[int, int] | None, frames: int
+) -> Iterator[tuple[UInt8Array, float, float | None]]:
+    """Yield picture, frame rate (1/s, 0 when unknown) and time (s, None when unknown) of each frame."""
     av = _av()
     source: Any = str(data) if isinstance(data, Path) else io.BytesIO(data)
     # Bytes come from a server: only MP4 then, since playlist formats make the reader open what they name.
     only = None if isinstance(data, Path) else "mp4"
-    frames: list[UInt8Array] = []
+    highest, widest = largest or (MAX_SIDE, MAX_SIDE)
     try:
         with av.open(source, mode="r", format=only) as container:
             if not container.streams.video:
@@ -51,22 +116,20 @@ def decode_video(
             if stream.codec_context is None:
                 raise InputError("the video is of a kind that cannot be decoded", where=where)
             width, height = int(stream.codec_context.width), int(stream.codec_context.height)
-            _check_size(width, height, exact_frames or 1, where)
+            if width > widest or height > highest:
+                raise InputError(
+                    f"the video is {width}x{height}, the largest allowed is {widest}x{highest}", where=where
+                )
+            _check_size(width, height, frames, where)
+            # Frames may say another size than the file: the decoder must not make room for that first.
+            stream.codec_context.options = {"max_pixels": str((width + 64) * (height + 64))}
             rate = float(stream.average_rate or 0)
             for frame in container.decode(stream):
-                if len(frames) >= max_frames:
-                    raise InputError(f"the video has more than {max_frames} frames", where=where)
                 if (frame.width, frame.height) != (width, height):
                     raise InputError("the video changes its size on the way", where=where)
-                _check_size(width, height, len(frames) + 1, where)
-                frames.append(frame.to_ndarray(format="rgb24"))
+                yield frame.to_ndarray(format="rgb24"), rate, frame.time
     except (av.FFmpegError, ValueError, EOFError, OverflowError, MemoryError) as error:
         raise InputError(f"the video cannot be decoded: {error}", where=where) from error
-    if not frames:
-        raise InputError("the video has no frames", where=where)
-    if exact_frames is not None and len(frames) != exact_frames:
-        raise InputError(f"the video has {len(frames)} frames, expected {exact_frames}", where=where)
-    return np.stack(frames), rate
 
 
 def encode_video(frames: UInt8Array, fps: float, *, lossless: bool = False) -> bytes:
@@ -109,7 +172,11 @@ def _check_size(width: int, height: int, frames: int, where: str) -> None:
     if not 0 < width <= MAX_SIDE or not 0 < height <= MAX_SIDE:
         raise InputError(f"the video is {width}x{height}, the largest side allowed is {MAX_SIDE}", where=where)
     if width * height * frames > MAX_PIXELS:
-        raise InputError(f"the video has more than {MAX_PIXELS} pixels", where=where)
+        raise InputError(
+            f"{frames} frames of {width}x{height} are more than {MAX_PIXELS} pixels",
+            where=where,
+            hint="Take fewer steps or a smaller picture.",
+        )
 
 
 def _av() -> ModuleType:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import time
 from collections.abc import Coroutine, Mapping
 from typing import Any
@@ -24,13 +25,24 @@ from cosmos_ros.world_models.base import Capabilities
 from cosmos_ros.world_models.circuit import CircuitBreaker
 from cosmos_ros.world_models.domains import DOMAINS, POSE_CHUNK_SIZES, check_width
 from cosmos_ros.world_models.media import canvas_of, crop_to_content, encode_clip, encode_png
-from cosmos_ros.world_models.network import Answer, HttpClient, Limits, reason_of
+from cosmos_ros.world_models.network import (
+    Answer,
+    HttpClient,
+    Limits,
+    excerpt,
+    finite_number,
+    read_json,
+    reason_of,
+    shown,
+)
 from cosmos_ros.world_models.network_model import NetworkModel
 from cosmos_ros.world_models.settings import Sampler, resolve_sampler
 from cosmos_ros.world_models.video import decode_video
 
 _WAITING = frozenset({"queued", "in_progress", "running", "pending"})
 _FIRST_POLL, _LONGEST_POLL = 0.05, 1.0
+_JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_LONGEST_NAME = 200
 
 
 class VllmOmni(NetworkModel):
@@ -83,9 +95,11 @@ class VllmOmni(NetworkModel):
             )
         answer = await self._http.request("GET", "/v1/models", repeat=True)
         listing = self._http.read_object(answer, "the list of models")
-        served = [str(m["id"]) for m in listing.get("data", []) if isinstance(m, Mapping) and "id" in m]
+        models = listing.get("data")
+        names = [m.get("id") for m in models if isinstance(m, Mapping)] if isinstance(models, list) else []
+        served = [n for n in names if isinstance(n, str) and n.isprintable() and len(n) <= _LONGEST_NAME]
         if self._served_model and self._served_model not in served:
-            raise ConfigError(f"{self.url} serves {served}, not {self._served_model}", where=self.where)
+            raise ConfigError(f"{self.url} serves {shown(served, 300)}, not {self._served_model}", where=self.where)
         self._served_model = self._served_model or (served[0] if served else "")
         if "Policy-DROID" in self._served_model:
             raise ConfigError(
@@ -109,8 +123,10 @@ class VllmOmni(NetworkModel):
         )
         job = self._http.read_object(answer, "the job")
         identity = job.get("id")
-        if not isinstance(identity, str) or not identity.replace("_", "").replace("-", "").isalnum():
-            raise ModelError(f"{self.url}: the job has no usable id but {identity!r:.80}", where=self.where)
+        if not isinstance(identity, str) or not _JOB_ID.fullmatch(identity):
+            if job.get("error"):  # an error inside a 200
+                raise ModelError(f"{self.url}: {reason_of(answer.body)}", where=self.where)
+            raise ModelError(f"{self.url}: the job has no usable id but {shown(identity)}", where=self.where)
         try:
             done = await self._wait(identity, job)
             waited = time.perf_counter()
@@ -132,8 +148,8 @@ class VllmOmni(NetworkModel):
                 "job": identity,
                 "sampler": sampler.to_dict(),
                 "canvas_size": [canvas.height, canvas.width],
-                "server_inference_s": done.get("inference_time_s"),
-                "server_peak_memory_mb": done.get("peak_memory_mb"),
+                "server_inference_s": finite_number(done.get("inference_time_s")),
+                "server_peak_memory_mb": finite_number(done.get("peak_memory_mb")),
             },
             latencies_ms={
                 "encode": (encoded - started) * 1e3,
@@ -185,10 +201,10 @@ class VllmOmni(NetworkModel):
             status = job.get("status")
             if status == "completed":
                 return job
-            if status not in _WAITING:
-                error = job.get("error")
-                reason = reason_of(json.dumps(error if error else job).encode())
-                raise ModelError(f"the server's job {status or 'has no status'}: {reason}", where=self.where)
+            if not isinstance(status, str) or status not in _WAITING:
+                reason = reason_of(json.dumps(job.get("error") or job).encode())
+                said = excerpt(status, 40) if status and isinstance(status, str) else "has no status"
+                raise ModelError(f"the server's job {said}: {reason}", where=self.where)
             await asyncio.sleep(pause)
             pause = min(pause * 1.3, _LONGEST_POLL)
             job = self._poll_answer(await self._http.request("GET", f"/v1/videos/{identity}", repeat=True))
@@ -198,8 +214,8 @@ class VllmOmni(NetworkModel):
         if answer.ok:
             return self._http.read_object(answer, "the job")
         try:
-            body = json.loads(answer.body)
-        except (ValueError, RecursionError):
+            body = read_json(self.where, "the job", answer.body)
+        except ModelError:
             body = None
         if isinstance(body, Mapping) and body.get("status") in ("failed", "cancelled", "canceled"):
             return body
@@ -220,10 +236,10 @@ class VllmOmni(NetworkModel):
             raise ModelError(
                 "the server made no video", where=self.where, hint="Set the option frames to false to do without."
             )
-        count = request.chunk_size + 1
+        count, largest = request.chunk_size + 1, (canvas.height, canvas.width)
         # Decoding takes a good part of a second for large clips; the loop must stay able to cancel.
         frames, _ = await asyncio.to_thread(
-            decode_video, answer.body, where=self.where, max_frames=count, exact_frames=count
+            decode_video, answer.body, where=self.where, max_frames=count, exact_frames=count, largest=largest
         )
         return crop_to_content(frames, canvas)
 

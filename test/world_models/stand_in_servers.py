@@ -135,6 +135,11 @@ class StandIn:
             return web.Response()
         if self.odd == "error in 200":
             return web.json_response({"action": [], "error": {"message": "CUDA out of memory", "code": 500}})
+        if self.odd == "status line":
+            request.transport.write(b"HTTP/1.1 abc \x1b[2J\r\n\r\n")
+            request.transport.close()
+        if self.odd == "token":
+            return web.json_response({"detail": f"bad {request.headers['Authorization']}"}, status=401)
         if self.odd == "busy once":
             self.odd = ""
             return web.json_response({"detail": "queue full"}, status=503, headers={"Retry-After": "1"})
@@ -273,6 +278,12 @@ class VllmOmni(StandIn):
             return web.json_response({**job, "status": "failed", "error": error}, status=500)
         if self.odd == "cancelled":
             return web.json_response({**job, "status": "cancelled", "error": None})
+        if self.odd == "status list":
+            return web.json_response({**job, "status": ["completed"]})
+        if self.odd == "half a character":
+            return web.Response(text='{"status": "failed", "error": {"message": "\\ud800 lost"}}', status=500)
+        if self.odd == "many values":
+            return web.Response(body=b"[" + (1 << 20) * b"[]," + b"[]]", content_type="application/json")
         if self.odd == "poll breaks once":
             self.odd = ""
             request.transport.close()
@@ -299,6 +310,8 @@ class VllmOmni(StandIn):
             action["domain_id"] = 31
         elif self.odd == "no action":
             result["action"] = None
+        elif self.odd == "odd facts":
+            result |= {"inference_time_s": float("nan"), "peak_memory_mb": 1000 * ["x"]}
         return web.json_response({**job, "status": "completed", "progress": 100, **result})
 
     async def content(self, request: web.Request) -> web.Response:
@@ -312,6 +325,8 @@ class VllmOmni(StandIn):
         elif self.odd == "long video":
             frames, rate = decode_video(video, where="own", max_frames=500)
             video = encode_video(np.concatenate([frames, frames]), rate)
+        elif self.odd == "large video":
+            video = encode_video(np.zeros((5, 1080, 1920, 3), np.uint8), 5.0)
         elif self.odd == "no video":
             return web.json_response({"detail": "Video content was removed"}, status=410)
         return web.Response(body=video, content_type="video/mp4")
@@ -467,15 +482,21 @@ class OpenPi(StandIn):
         self.closed_idle = threading.Event()
 
     def routes(self) -> list[web.RouteDef]:
-        return [web.get(self.path, self.serve)]
+        return [web.get(self.path, self.serve), web.get("/elsewhere", self.elsewhere)]
 
     @property
     def address(self) -> str:
         return self.url.replace("http", "ws", 1) + self.path.rstrip("/")
 
+    async def elsewhere(self, request: web.Request) -> web.StreamResponse:
+        self.odd = ""
+        return await self.serve(request)
+
     async def serve(self, request: web.Request) -> web.StreamResponse:
         if self.odd == "no websocket":
             return web.Response(text="hello")
+        if self.odd == "redirect":
+            raise web.HTTPTemporaryRedirect(self.url + "/elsewhere")
         socket = web.WebSocketResponse(max_msg_size=64 << 20, timeout=0.1)
         await socket.prepare(request)
         self.connections += 1
@@ -489,7 +510,11 @@ class OpenPi(StandIn):
                 "needs_session_id": True,
                 "action_space": "joint_velocity" if self.odd == "velocities" else "joint_position",
             }
-        if self.odd == "silent":
+        if self.odd == "small pictures":
+            greeting["image_resolution"] = [224, 224]
+        elif self.odd == "array greeting":
+            greeting["action_space"] = np.zeros(3)
+        elif self.odd == "silent":
             await asyncio.sleep(30)
         await socket.send_bytes(pack_openpi(greeting) if self.odd != "odd greeting" else pack_openpi([1, 2]))
         while True:
@@ -521,6 +546,15 @@ class OpenPi(StandIn):
         if self.odd == "close":
             await socket.close(code=WSCloseCode.GOING_AWAY)
             return False
+        if self.odd == "escapes in the close":
+            await socket.close(code=WSCloseCode.INTERNAL_ERROR, message=b"going \x1b[31mred\n")
+            return False
+        if self.odd == "token":
+            await socket.send_str("AuthError: token s3cret-token is not known")
+            return True
+        if self.odd == "many lists":
+            await socket.send_bytes(b"\xdc\x01\x00" + 256 * (b"\xdc\x01\x00" + 256 * b"\x90"))
+            return True
         if self.odd == "hang":
             await asyncio.sleep(30)
         if self.odd == "junk":
@@ -542,11 +576,19 @@ class OpenPi(StandIn):
             rows = {b"__ndarray__": True, b"data": b"12345678", b"dtype": "|O", b"shape": [1]}
         elif self.odd == "lying array":
             rows = {b"__ndarray__": True, b"data": b"1234", b"dtype": "<f4", b"shape": [1 << 20, 1 << 20]}
+        elif self.odd == "dtype list":
+            rows = {b"__ndarray__": True, b"data": b"", b"dtype": "(2,", b"shape": [0]}
+        elif self.odd == "large integer":
+            rows = {b"__npgeneric__": True, b"data": 2**63, b"dtype": "<i4"}
+        elif self.odd == "array type":
+            rows = {"type": np.zeros(3), "action": rows[:16]}
         elif self.odd == "big":
             rows = np.zeros((1 << 20, 8), np.float32)
         answer = rows
         if self.dialect == "cosmos_framework":
             answer = {"action": rows, "server_timing": {"infer_ms": 12.5}}
+        if self.odd == "odd timings":
+            answer["server_timing"] |= {"nan": float("nan"), "text": "x", "array": np.zeros(2), b"bytes": 1}
         await socket.send_bytes(pack_openpi(answer))
         return True
 

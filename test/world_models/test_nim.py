@@ -34,6 +34,7 @@ def joint_request(make_request):
                     "state": state,
                     "hold_action": None,
                     "layout": None,
+                    "image": np.full((270, 320, 3), 90, np.uint8),
                     "seed": 2,
                 }
                 | fields

@@ -26,6 +26,7 @@ def joint_request(make_request):
             "state": np.append(JOINTS, np.float32(0.25)),
             "hold_action": None,
             "layout": None,
+            "image": np.random.default_rng(0).integers(0, 256, (540, 640, 3), dtype=np.uint8),
             "seed": 1,
             "instruction": "put the cup on the shelf",
         }
@@ -103,14 +104,21 @@ ODD_REPLIES = {
     "ten wide": r"shape \[32, 10\]",
     "degrees": "no joint position in radians",
     "percent": "no gripper position from 0 to 1",
-    "objects": "arrays of object are not read",
+    "objects": "malformed array dtype",
     "lying array": "does not fit 4 bytes",
+    "dtype list": "malformed array dtype",
+    "array type": "actions have shape|no action array",
+    "large integer": "not a MessagePack message",
+    "many lists": "more than 4096 lists and maps|exceeds max_array_len",
+    "escapes in the close": r"\(going \[31mred\)",
+    "token": r"token \(token\) is not known",
     "big": "(?i)message size|too large|exceeds",
 }
 
 
 @pytest.mark.parametrize("odd", ODD_REPLIES)
-def test_odd_replies_are_named_errors(joint_request, odd):
+def test_odd_replies_are_named_errors(joint_request, odd, monkeypatch):
+    monkeypatch.setenv("COSMOS_ROS_TOKEN", "s3cret-token")
     with OpenPi(odd) as server:
         model = connect(server, max_answer_bytes=1 << 20)
         with pytest.raises(ModelError, match=ODD_REPLIES[odd]) as caught:
@@ -118,7 +126,31 @@ def test_odd_replies_are_named_errors(joint_request, odd):
         server.odd = ""
         assert model.predict(joint_request()).actions.shape == (32, 8)
         model.close()
-    assert "\n" not in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert "s3cret" not in f"{caught.value} {model.status()}"
+
+
+def test_server_timings_are_numbers(joint_request):
+    with OpenPi("odd timings", dialect="cosmos_framework") as server:
+        model = connect(server)
+        rollout = model.predict(joint_request())
+        model.close()
+    assert rollout.provenance["server_timing"] == {"infer_ms": 12.5}
+
+
+@pytest.mark.parametrize(("height", "width", "sent"), [(270, 320, True), (1080, 1280, True), (540, 480, False)])
+def test_picture_has_the_shape_that_was_trained(joint_request, height, width, sent):
+    request = joint_request(image=np.full((height, width, 3), 77, np.uint8))
+    with OpenPi() as server:
+        model = connect(server)
+        if sent:
+            model.predict(request)
+            np.testing.assert_array_equal(server.messages[0]["observation/image"], np.full((540, 640, 3), 77, np.uint8))
+        else:
+            with pytest.raises(CapabilityError, match=r"the canvas is 480x540.*640x540.*16:9"):
+                model.predict(request)
+            assert server.messages == []
+        model.close()
 
 
 def test_late_answer_is_not_taken_for_the_next_one(joint_request):
@@ -161,7 +193,10 @@ def test_cancel(joint_request):
         ("no websocket", ModelError, "refuses the websocket with 200"),
         ("silent", ModelError, r"no greeting within 0.3 s"),
         ("odd greeting", ModelError, "the greeting is no map but list"),
-        ("velocities", ConfigError, "policy of 'joint_velocity', not of joint positions"),
+        ("redirect", ModelError, "redirects are not followed"),
+        ("array greeting", ConfigError, "its action_space is array"),
+        ("small pictures", ConfigError, r"its image_resolution is \[224, 224\], not \[540, 640\]"),
+        ("velocities", ConfigError, "another policy: its action_space is 'joint_velocity', not joint_position"),
     ],
 )
 def test_greeting_is_checked(odd, error, message):
@@ -247,7 +282,7 @@ def test_joint_space_goes_through_pipeline_and_guard():
     home = [embodiment.home[name] for name in embodiment.joint_names]
     np.testing.assert_allclose(sent["observation/joint_position"], home, atol=1e-6)
     np.testing.assert_allclose(sent["observation/gripper_position"], [0.0])  # open at home; raw 0 is open
-    assert sent["observation/image"].shape == (270, 320, 3)
+    assert sent["observation/image"].shape == (540, 640, 3)
     trajectory = prediction.trajectory
     assert trajectory.joint_names == embodiment.all_joints
     assert prediction.ik is None

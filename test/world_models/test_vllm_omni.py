@@ -104,7 +104,8 @@ ODD_REPLIES = {
     "hang": "no answer for",
     "half": "the answer broke off",
     "drop": "Disconnected",
-    "error in 200": "the job has no usable id",
+    "error in 200": "CUDA out of memory",
+    "status line": "400, message=",
     "422": "answered 422: .*seed.*valid integer",
     "failed": "the server's job failed: CUDA error: an illegal memory access",
     "cancelled": "the server's job cancelled",
@@ -121,6 +122,10 @@ ODD_REPLIES = {
     "half a video": "cannot be decoded",
     "html video": "cannot be decoded",
     "long video": "more than 5 frames",
+    "large video": "the video is 1920x1080, the largest allowed is 320x192",
+    "status list": "the server's job has no status",
+    "half a character": "the server's job failed: lost",
+    "many values": "the job has [0-9]+ values, allowed are",
     "no video": "answered 410: Video content was removed",
 }
 
@@ -284,12 +289,23 @@ def test_what_is_not_supported_is_refused_without_asking(request_for):
         model.close()
 
 
-def test_token_goes_out_and_never_shows(request_for, monkeypatch):
+def test_facts_of_the_server_are_numbers_or_left_out(request_for):
+    with VllmOmni("odd facts") as server:
+        model = connect(server)
+        rollout = model.predict(request_for())
+        model.close()
+    assert rollout.provenance["server_inference_s"] is None
+    assert rollout.provenance["server_peak_memory_mb"] is None
+
+
+@pytest.mark.parametrize("odd", ["html", "token"])
+def test_token_goes_out_and_never_shows(request_for, monkeypatch, odd):
     monkeypatch.setenv("COSMOS_ROS_TOKEN", "s3cret-token")
-    with VllmOmni("html") as server:
+    with VllmOmni(odd) as server:
         model = connect(server)
         with pytest.raises(ModelError) as caught:
             model.predict(request_for())
+        assert "s3cret" not in f"{caught.value} {model.status()}"
         server.odd = ""
         rollout = model.predict(request_for())
         model.close()
