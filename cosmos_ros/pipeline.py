@@ -13,7 +13,7 @@ import numpy as np
 from cosmos_ros.errors import CapabilityError, InputError
 from cosmos_ros.types import ActionChunk, JointTrajectory, Mode, Observation, Request, Rollout, UInt8Array
 from cosmos_ros.world_models.base import WorldModel, check_request, check_rollout
-from cosmos_ros.world_models.provenance import digest
+from cosmos_ros.world_models.facts import input_facts, prediction_facts
 
 if TYPE_CHECKING:
     from cosmos_ros.embodiment import Embodiment
@@ -49,27 +49,10 @@ class Prediction:
 
         Made on first use: digests of megabytes must not delay the trajectory.
         """
-        request, rollout = self.request, self.rollout
         return {
             **self.facts,
-            **rollout.provenance,
-            "mode": request.mode.value,
-            "domain_name": request.domain_name,
-            "domain_id": request.domain_id,
-            "prompt": request.prompt,
-            "negative_prompt": request.negative_prompt,
-            "seed": request.seed,
-            "settings": dict(request.settings),
-            "fps": request.fps,
-            "chunk_size": request.chunk_size,
-            "canvas": None if request.image is None else list(request.image.shape[:2]),
-            "stamp_ns": self.stamp_ns,
-            "latencies_ms": {**{f"model/{k}": v for k, v in rollout.latencies_ms.items()}, **self.latencies_ms},
-            "digests": {
-                "canvas": digest(request.image),
-                "actions": digest(rollout.actions),
-                "frames": digest(rollout.frames),
-            },
+            **prediction_facts(self.request, self.rollout),
+            "latencies_ms": {**{f"model/{k}": v for k, v in self.rollout.latencies_ms.items()}, **self.latencies_ms},
         }
 
 
@@ -170,7 +153,7 @@ class Pipeline:
             trajectory=trajectory,
             ik=ik,
             latencies_ms=clock.finish(),
-            facts=self._facts(observation),
+            facts=input_facts(self.world_model, self.embodiment, observation),
         )
 
     def _solve(
@@ -191,16 +174,6 @@ class Pipeline:
     def complete(self, observation: Observation) -> Observation:
         """Return the observation with black pictures for the views that have no camera; InputError without any."""
         return with_blank_views(observation, self.settings.blank_views)
-
-    def _facts(self, observation: Observation) -> dict[str, Any]:
-        return {
-            "backend": self.world_model.name,
-            "scripted": self.world_model.capabilities.scripted,
-            "embodiment": self.embodiment.name,
-            "config_hash": self.embodiment.config_hash,
-            "image_stamps_ns": dict(observation.image_stamps_ns),
-            "joint_stamp_ns": None if observation.joints is None else observation.joints.stamp_ns,
-        }
 
 
 def with_blank_views(observation: Observation, blank: frozenset[str]) -> Observation:

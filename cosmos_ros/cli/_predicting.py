@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+LARGEST_SEED = 2**31 - 1  # as the predictor's parameter
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -100,10 +102,13 @@ class Asking:
 def prepare(arguments: argparse.Namespace, mode: Mode) -> Asking:
     """Load the embodiment, create the world model, and refuse the pair when it cannot do the mode."""
     from cosmos_ros.embodiment import load_embodiment
-    from cosmos_ros.errors import ConfigError
+    from cosmos_ros.errors import ConfigError, InputError
     from cosmos_ros.world_models import create_world_model, parse_options, world_model_class
     from cosmos_ros.world_models.compatibility import check_embodiment
 
+    if not 0 <= arguments.seed <= LARGEST_SEED:
+        raise InputError(f"{arguments.seed} must be 0 to {LARGEST_SEED}", where="--seed")
+    _make_folder(arguments.out)
     texts = list(arguments.option)
     if arguments.model is not None:
         if any(text.startswith("model=") for text in texts):
@@ -117,6 +122,20 @@ def prepare(arguments: argparse.Namespace, mode: Mode) -> Asking:
     model = create_world_model(arguments.world_model, **options)
     check_embodiment(model, embodiment, (mode,))
     return Asking(arguments, embodiment, model, options)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the folder for the results before anything is computed that could then not be kept."""
+    import tempfile
+
+    from cosmos_ros.errors import InputError
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"nothing can be written there: {error}", where=f"--out {folder}") from error
 
 
 def settings_of(texts: Sequence[str]) -> dict[str, float | int | str | bool]:
@@ -168,9 +187,14 @@ def scene_of(arguments: argparse.Namespace, embodiment: Embodiment) -> tuple[Obs
         from dataclasses import replace
 
         observation = replace(observation, instruction=arguments.instruction)
+    tell_assumed(assumed)
+    return observation, assumed
+
+
+def tell_assumed(assumed: Sequence[str]) -> None:
+    """Print what was assumed where nothing was said."""
     for text in assumed:
         print(f"assumed: {text}", file=sys.stderr)
-    return observation, assumed
 
 
 def named(texts: Sequence[str], names: Sequence[str], where: str, *, first: bool = False) -> dict[str, str]:
@@ -217,37 +241,34 @@ def read_picture(path: Path) -> UInt8Array:
 
 def write_result(asking: Asking, result: StateRollout, start: Observation, assumed: Sequence[str]) -> int:
     """Write frames.mp4, prediction.json and the prediction log; print what was written. Return the exit status."""
-    from cosmos_ros.world_models.provenance import PredictionLog, digest
+    from cosmos_ros.errors import InputError
+    from cosmos_ros.world_models.facts import state_records
+    from cosmos_ros.world_models.provenance import PredictionLog
     from cosmos_ros.world_models.results import result_to_dict
     from cosmos_ros.world_models.video import encode_video
 
     embodiment = asking.embodiment
     folder: Path = asking.arguments.out
-    folder.mkdir(parents=True, exist_ok=True)
     world_model = {"name": asking.arguments.world_model, "options": dict(asking.options)}
+    records = [{**record, "world_model": world_model} for record in state_records(asking.model, embodiment, result)]
     log = PredictionLog(folder / "predictions.jsonl")
-    lines = []
-    for request, rollout in zip(result.requests, result.rollouts, strict=True):
-        record = {
-            **rollout.provenance,
-            "world_model": world_model,
-            "embodiment": embodiment.name,
-            "config_hash": embodiment.config_hash,
-            "latencies_ms": dict(rollout.latencies_ms),
-            "digests": {"actions": digest(rollout.actions), "frames": digest(rollout.frames)},
-        }
-        log.write(record, request, rollout)
-        lines.append(record)
-    log.close()
-    written = [folder / "prediction.json", log.path]
-    if result.frames is not None:
-        (folder / "frames.mp4").write_bytes(encode_video(result.frames, result.fps))
-        written.insert(0, folder / "frames.mp4")
+    try:
+        for record, request, rollout in zip(records, result.requests, result.rollouts, strict=True):
+            log.write(record, request, rollout)
+    finally:
+        log.close()
     content = result_to_dict(embodiment, result, start)
-    content |= {"world_model": world_model, "assumed": list(assumed), "chunks": lines}
-    (folder / "prediction.json").write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    for path in written:
-        print(path)
+    content |= {"world_model": world_model, "assumed": list(assumed), "chunks": records}
+    files = {"prediction.json": (json.dumps(content, indent=1, allow_nan=False) + "\n").encode()}
+    if result.frames is not None:
+        files = {"frames.mp4": encode_video(result.frames, result.fps), **files}
+    for name, data in files.items():
+        try:
+            (folder / name).write_bytes(data)
+        except OSError as error:
+            raise InputError(f"cannot be written: {error}", where=str(folder / name)) from error
+        print(folder / name)
+    print(log.path)
     if content["trajectory_error"]:
         print(f"no joint trajectory: {content['trajectory_error']}", file=sys.stderr)
     return 0

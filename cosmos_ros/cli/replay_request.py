@@ -40,11 +40,15 @@ def run(arguments: argparse.Namespace) -> int:
     folder = arguments.pictures or (picture_folder(path) if path is not None else None)
     if folder is None:
         raise InputError("a bare line does not say where its pictures are", where="line", hint="Give --pictures.")
-    recorded = record.get("world_model") or {}
+    recorded = record["world_model"]
     name = arguments.world_model or recorded.get("name")
     if not isinstance(name, str):
         raise ConfigError("the line does not name its world model", where="line", hint="Give --world-model.")
-    options = dict(recorded.get("options") or {}) if name == recorded.get("name") else {}
+    before = recorded.get("options", {}) if name == recorded.get("name") else {}
+    if not isinstance(before, dict):
+        raise InputError("its world_model.options is not an object", where="line")
+    # As text, so that the line's values are checked like those of the command line.
+    options = parse_options(name, [f"{key}={value}" for key, value in before.items()])
     options |= parse_options(name, arguments.option)
     if arguments.model is not None:
         options |= parse_options(name, [f"model={arguments.model}"])

@@ -36,7 +36,7 @@ from cosmos_ros.pipeline import Pipeline
 from cosmos_ros.trajectory.piecewise import piecewise
 from cosmos_ros.types import NANOSECONDS, JointState, Mode, Observation, UInt8Array
 from cosmos_ros.types import JointTrajectory as TrajectoryRecord
-from cosmos_ros.world_models.provenance import digest
+from cosmos_ros.world_models.facts import digest
 from cosmos_ros.world_models.state_api import StateModel, StateRollout
 
 _MOST_HELD = 4096

@@ -6,7 +6,7 @@ that was asked about twice is kept once.
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -20,26 +20,27 @@ import numpy as np
 from cosmos_ros.errors import InputError
 from cosmos_ros.types import ActionLayout, Float32Array, Mode, Request, Rollout, UInt8Array
 from cosmos_ros.world_models.base import WorldModel, check_rollout
+from cosmos_ros.world_models.facts import digest, to_json
 
 FORMAT = 1
 _PICTURES = ("image", "previous_image", "video")
 _ROWS = ("actions", "state", "past_action", "hold_action")
-_PLAIN = (
-    *("domain_name", "domain_id", "fps", "chunk_size", "action_dim", "instruction", "prompt", "negative_prompt"),
-    *("view_point", "resolution_tier", "seed"),
-)
+# Field → a text, or the largest number that is read back.
+_PLAIN: dict[str, str | int | float] = {
+    "domain_name": "",
+    "domain_id": 1 << 16,
+    "fps": 1000.0,
+    "chunk_size": 4096,
+    "action_dim": 4096,
+    "instruction": "",
+    "prompt": "",
+    "negative_prompt": "",
+    "view_point": "",
+    "resolution_tier": 4096,
+    "seed": 2**63 - 1,
+}
 _LONGEST_LINE = 64 << 20
 _LARGEST_PICTURE = 1 << 30  # bytes, decoded
-
-
-def digest(array: Any) -> str | None:
-    """Return a short SHA-256 of an array's dtype, shape and bytes; None for None."""
-    if array is None:
-        return None
-    hasher = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
-    contiguous: Any = np.ascontiguousarray(array)
-    hasher.update(contiguous)
-    return hasher.hexdigest()[:16]
 
 
 def request_to_record(request: Request) -> dict[str, Any]:
@@ -83,7 +84,7 @@ def request_from_record(record: Mapping[str, Any], picture: Callable[[str], UInt
     if record.get("needs_observation"):
         raise InputError("this model read the observation itself, which a line does not hold", where="request")
     try:
-        fields: dict[str, Any] = {name: record[name] for name in _PLAIN}
+        fields: dict[str, Any] = {name: _checked(name, record[name]) for name in _PLAIN}
         fields["mode"] = Mode(record["mode"])
         fields |= {name: dict(record.get(name) or {}) for name in ("settings", "recommended_settings")}
         for name in _ROWS:
@@ -105,6 +106,19 @@ def request_from_record(record: Mapping[str, Any], picture: Callable[[str], UInt
             f"the line's request is malformed: {type(error).__name__}: {error}", where="request"
         ) from error
     return Request(**fields)
+
+
+def _checked(name: str, value: Any) -> Any:
+    """Return a plain field of a request; ValueError for another type, and for sizes that no request has."""
+    default = _PLAIN[name]
+    if isinstance(default, str):
+        fine = isinstance(value, str)
+    else:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        fine = number and 0 <= value <= default and isinstance(value, type(default) | int)
+    if not fine:
+        raise ValueError(f"{name} is {value!r:.80}")
+    return value
 
 
 class PredictionLog:
@@ -137,31 +151,42 @@ class PredictionLog:
         """Append one prediction and return its line.
 
         Args:
-            record: Provenance; must be JSON-serialisable. ``world_model`` with ``name`` and ``options`` is what
+            record: Provenance. ``world_model`` with ``name`` and ``options`` is what
                 :func:`replay` needs besides.
             request, rollout: The question and the answer.
+
+        Raises:
+            InputError: Line or pictures cannot be written, as on a full disk.
         """
+        failure: OSError | None = None
         kept = self._keep and self._room > 0
-        line = json.dumps(
+        try:
+            for name in _PICTURES if kept else ():
+                self._write_picture(getattr(request, name))
+        except OSError as error:  # the line is worth more than its pictures
+            kept, failure = False, error
+        line = to_json(
             {
                 "format": FORMAT,
                 **record,
                 "request": request_to_record(request),
                 "actions": None if rollout.actions is None else _exact(rollout.actions),
                 "pictures": kept,
-            },
-            allow_nan=False,
+            }
         )
-        if kept:
-            for name in _PICTURES:
-                self._write_picture(getattr(request, name))
-        self._file.write(line + "\n")
-        self._file.flush()
+        try:
+            self._file.write(line + "\n")
+            self._file.flush()
+        except OSError as error:
+            failure = error
+        if failure is not None:
+            raise InputError(f"cannot be written: {failure}", where=f"prediction log {self.path}") from failure
         return line
 
     def close(self) -> None:
         """Close the file; may be called twice."""
-        self._file.close()
+        with contextlib.suppress(OSError):  # what could not be written has been said
+            self._file.close()
 
     def _write_picture(self, picture: UInt8Array | None) -> None:
         if picture is None:
@@ -172,7 +197,10 @@ class PredictionLog:
         # A clip becomes one tall picture; its shape stands in the line.
         tall = picture.reshape(-1, *picture.shape[-2:])
         data = cv2.imencode(".png", cv2.cvtColor(tall, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]
-        path.write_bytes(data.tobytes())
+        # A picture that is there is taken to be whole.
+        unfinished = path.with_suffix(".part")
+        unfinished.write_bytes(data.tobytes())
+        unfinished.replace(path)
         self._room -= len(data)
 
 
@@ -200,8 +228,11 @@ def read_line(source: str, number: int | None = None) -> tuple[dict[str, Any], P
         record = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(f"the line is not JSON: {error}", where=str(path or "line")) from error
-    if not isinstance(record, dict) or "request" not in record:
+    if not isinstance(record, dict) or not isinstance(record.get("request"), dict):
         raise InputError("the line holds no request; it is not from a prediction log", where=str(path or "line"))
+    for name in ("world_model", "digests"):
+        if not isinstance(record.setdefault(name, {}), dict):
+            raise InputError(f"its {name} is not an object", where=str(path or "line"))
     if record.get("format") != FORMAT:
         raise InputError(f"the line has format {record.get('format')}, known is {FORMAT}", where=str(path or "line"))
     return record, path
@@ -237,15 +268,21 @@ def replay(record: Mapping[str, Any], model: WorldModel, pictures: Path) -> Repl
     difference, same = 0.0, True
     recorded = record.get("actions")
     if recorded is not None and rollout.actions is not None:
-        before: Float32Array = np.array(recorded, dtype=np.float32)
+        try:
+            before: Float32Array = np.array(recorded, dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"the line's actions are no rows of numbers: {error}", where="actions") from error
         if before.shape != rollout.actions.shape:
-            difference, same = math.inf, False
-        else:
-            difference = float(np.abs(before - rollout.actions).max(initial=0.0))
-            same = bool(np.array_equal(before, rollout.actions))
-    frames = (record.get("digests") or {}).get("frames")
+            raise InputError(f"the line's actions have shape {list(before.shape)}", where="actions")
+        difference = float(np.abs(before - rollout.actions).max(initial=0.0))
+        same = bool(np.array_equal(before, rollout.actions))
+    frames = record.get("digests", {}).get("frames")
+    compared = recorded is not None and rollout.actions is not None
     if frames is not None and rollout.frames is not None:
         same = same and digest(rollout.frames) == frames
+        compared = True
+    if not compared:
+        raise InputError("the line holds neither actions nor the frames' digest to compare with", where="line")
     now = rollout.provenance
     watched = ("model", "revision", "fingerprint", "device", "dtype", "torch", "diffusers", "server", "dialect")
     changed = tuple(f"{k}: {record[k]} → {now[k]}" for k in watched if k in record and k in now and record[k] != now[k])

@@ -11,6 +11,8 @@ import numpy as np
 from cosmos_ros.errors import InputError
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointState, Observation, UInt8Array
 
+_LONGEST_S = 1e7
+
 if TYPE_CHECKING:
     from cosmos_ros.embodiment import Embodiment
     from cosmos_ros.evaluation.bags import BagReader
@@ -125,6 +127,8 @@ def observations_from_bag(
     from cosmos_ros.observation.synchroniser import Synchroniser
     from cosmos_ros.observation.walk import WalkTopics, find_view_topic, walk
 
+    if not 0.0 <= at_s <= _LONGEST_S:
+        raise InputError(f"{at_s} s into a recording", where="at", hint=f"Give 0 to {_LONGEST_S:g} s.")
     step_ns = round(NANOSECONDS / embodiment.fps)
     found: list[Observation] = []
     with BagReader(path) as bag:

@@ -47,6 +47,7 @@ class StateRollout:
         seams: Row indices at which a new request began (0 left out); frame ``seams[i]`` is where it started from.
         fps: Rate of frames and rows, 1/s.
         requests, rollouts: What was asked and answered, chunk by chunk.
+        start: The observation at the begin, where there was one.
     """
 
     frames: UInt8Array | None
@@ -57,6 +58,7 @@ class StateRollout:
     fps: float
     requests: tuple[Request, ...]
     rollouts: tuple[Rollout, ...]
+    start: Observation | None = None
 
 
 class StateModel:
@@ -286,6 +288,7 @@ class StateModel:
             fps=self.embodiment.fps,
             requests=tuple(requests),
             rollouts=tuple(rollouts),
+            start=start,
         )
 
 

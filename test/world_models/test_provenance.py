@@ -10,9 +10,9 @@ from world_model_scenes import block_on_table, normalise
 from cosmos_ros.errors import InputError
 from cosmos_ros.types import Mode, Request
 from cosmos_ros.world_models import create_world_model
+from cosmos_ros.world_models.facts import digest, to_json
 from cosmos_ros.world_models.provenance import (
     PredictionLog,
-    digest,
     picture_folder,
     read_line,
     replay,
@@ -137,6 +137,7 @@ def test_lines_are_chosen_by_number(make_request, tmp_path):
         ("{", "not JSON"),
         ("{}", "holds no request"),
         ('{"request": {}, "format": 99}', "format 99"),
+        ('{"request": {}, "format": 1, "digests": 3}', "digests is not an object"),
         ("no/such/file.jsonl", "cannot be read"),
     ],
 )
@@ -167,6 +168,9 @@ def test_tampered_and_missing_pictures(make_request, tmp_path):
 
 def test_malformed_requests(make_request):
     record = request_to_record(make_request())
+    for name, value in [("fps", "10"), ("fps", -1.0), ("chunk_size", 10**9), ("seed", 1.5), ("domain_name", None)]:
+        with pytest.raises(InputError, match=f"malformed: ValueError: {name} is"):
+            request_from_record({**record, name: value}, lambda _: np.zeros((1, 1, 3), np.uint8))
     for name, value in [("mode", "dream"), ("image", {"digest": "x", "shape": [1, 2]}), ("hold_action", "zero")]:
         with pytest.raises(InputError, match="malformed"):
             request_from_record({**record, name: value}, lambda _: np.zeros((1, 1, 3), np.uint8))
@@ -175,3 +179,35 @@ def test_malformed_requests(make_request):
         request_from_record(record, lambda _: np.zeros((1, 1, 3), np.uint8))
     with pytest.raises(InputError, match="read the observation itself"):
         request_from_record({"needs_observation": True}, lambda _: np.zeros((1, 1, 3), np.uint8))
+
+
+def test_records_are_strict_json():
+    record = {"a": float("nan"), "b": [np.float32(1.5), (np.inf,)], "c": {1: np.int64(3)}, "d": {2}, "e": True}
+    assert json.loads(to_json(record)) == {"a": None, "b": [1.5, [None]], "c": {"1": 3}, "d": "{2}", "e": True}
+
+
+def test_the_line_outlives_its_pictures(make_request, tmp_path, monkeypatch):
+    request = make_request()
+    rollout = create_world_model("persistence").predict(request)
+    log = PredictionLog(tmp_path / "log.jsonl")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pathlib.Path.write_bytes", full)
+        with pytest.raises(InputError, match="No space left"):
+            log.write({"n": 1}, request, rollout)
+    log.write({"n": 2}, request, rollout)
+    log.close()
+    records = [json.loads(line) for line in log.path.read_text().splitlines()]
+    assert [(record["n"], record["pictures"]) for record in records] == [(1, False), (2, True)]
+    assert not list(picture_folder(log.path).glob("*.part"))
+
+
+def test_nothing_to_compare_is_not_the_same(make_request, tmp_path):
+    model, _, path = ask_and_log(tmp_path, make_request(), "persistence")
+    record, _ = read_line(str(path))
+    record["actions"], record["digests"] = None, {}
+    with pytest.raises(InputError, match="neither actions nor"):
+        replay(record, model, picture_folder(path))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -11,10 +13,11 @@ from world_model_scenes import textured
 
 from cosmos_ros.cli.main import main
 from cosmos_ros.embodiment import load_embodiment
+from cosmos_ros.errors import InputError
 from cosmos_ros.evaluation.bag_writer import BagWriter
 from cosmos_ros.world_models import create_world_model, scenes
 from cosmos_ros.world_models.compatibility import check_embodiment, refusals
-from cosmos_ros.world_models.video import decode_video, encode_video
+from cosmos_ros.world_models.video import decode_video, encode_video, sample_video
 
 START = 1_700_000_000_000_000_000
 
@@ -96,6 +99,14 @@ def test_predict_from_a_recording_and_replay(bag, tmp_path, capsys):
     assert record["request"]["instruction"] == "open the drawer"
     assert record["has_previous_image"] is True
     assert record["has_past_action"] is True
+    told = {"backend": "flow", "mode": "policy", "domain_name": "droid_lerobot", "seed": 0, "fps": 15.0, "first_row": 0}
+    assert {name: record[name] for name in told} == told
+    assert record["canvas"] == [135, 160]
+    assert json.loads(record["prompt"])["actions"][0]["description"] == "open the drawer."
+    assert record["image_stamps_ns"] == {"wrist": record["stamp_ns"]}
+    assert START + 0.9e9 < record["joint_stamp_ns"] <= record["stamp_ns"]
+    assert set(record["digests"]) == {"canvas", "actions", "frames"}
+    assert record["latencies_ms"]
     start = found["trajectory"]["positions"][0]
     assert start[0] == pytest.approx(0.06, abs=0.005)  # where the recording was at 1 s
     # The tool goes on around the base the way it did.
@@ -149,6 +160,13 @@ def test_infer_action_resamples_a_video(tmp_path, capsys, franka):
     assert result_of(out)["steps"] == 15
     assert run("infer-action", "--video", f"wrist={tmp_path / 'clip.mp4'}", "--steps", 4, "--out", out) == 0
     assert result_of(out)["steps"] == 4
+    assert result_of(out)["assumed"] == [
+        "black pictures for exterior_1, exterior_2",
+        "home posture at the first frame",
+    ]
+    assert "assumed: black pictures" in capsys.readouterr().err
+    assert run("infer-action", "--video", tmp_path / "clip.mp4", "--steps", 16, "--out", out) == 2
+    assert "the video has 15 steps, asked for 16" in capsys.readouterr().err
     (tmp_path / "slow.mp4").write_bytes(encode_video(frames, 5.0))
     capsys.readouterr()
     assert run("infer-action", "--video", tmp_path / "slow.mp4", "--out", out) == 2
@@ -175,6 +193,9 @@ def test_infer_action_resamples_a_video(tmp_path, capsys, franka):
             marks=pytest.mark.cosmos3,
         ),
         (["--world-model", "vllm_omni", "--model", "http://127.0.0.1:9"], "cannot connect"),
+        (["--seed", "-1"], "--seed: -1 must be 0 to 2147483647"),
+        (["--seed", "99999999999999999999"], "must be 0 to 2147483647"),
+        (["--out", "/dev/null/here"], "nothing can be written there"),
         (["--joints", "1,2"], "2 numbers for 7 joints"),
         (["--joints", "a"], "'a' is not a list of numbers"),
     ],
@@ -182,7 +203,7 @@ def test_infer_action_resamples_a_video(tmp_path, capsys, franka):
 def test_mistakes_end_in_one_line(wrist, tmp_path, capsys, words, message):
     if "cosmos3" in words:
         pytest.importorskip("torch", reason="torch is not installed")
-    assert run("predict", "--image", wrist, "--out", tmp_path / "out", *words) == 2
+    assert run("predict", "--out", tmp_path / "out", "--image", wrist, *words) == 2
     error = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("assumed")]
     assert len(error) == 1
     assert message in error[0]
@@ -195,6 +216,76 @@ def test_unreadable_inputs(tmp_path, capsys):
         assert len(capsys.readouterr().err.splitlines()) == 1
     assert run("predict", "--image", "left=x.png", "--out", tmp_path / "out") == 2
     assert "'left' must be one of wrist, exterior_1, exterior_2" in capsys.readouterr().err
+
+
+def test_what_cannot_be_kept_is_said_before_it_is_computed(wrist, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("cosmos_ros.world_models.flow.Flow.load", lambda _: pytest.fail("was loaded"))
+    (tmp_path / "file").write_text("")
+    assert run("predict", "--image", wrist, "--out", tmp_path / "file") == 2
+    assert "nothing can be written there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("at", ["nan", "inf", "-1"])
+def test_times_into_a_recording_are_times(bag, tmp_path, capsys, at):
+    assert run("predict", "--bag", bag, f"--at={at}", "--out", tmp_path / "out") == 2
+    assert "s into a recording" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ({"world_model": "flow"}, "world_model is not an object"),
+        ({"world_model": {"name": "flow", "options": [1]}}, "options is not an object"),
+        ({"world_model": {"name": "nim", "options": {"model": 5, "timeout": "x"}}}, "timeout is 'x', must be a number"),
+        ({"world_model": {"name": "nim", "options": {"model": 5}}}, "'5' is not a server address"),
+        ({"request": [], "world_model": {"name": "flow"}}, "holds no request"),
+    ],
+)
+def test_odd_lines_end_in_one_line(tmp_path, capsys, line, message):
+    log = tmp_path / "log.jsonl"
+    log.write_text(json.dumps({"format": 1, "request": {}, **line}))
+    assert run("replay-request", log) == 2
+    (error,) = capsys.readouterr().err.splitlines()
+    assert message in error
+
+
+@pytest.mark.parametrize("rate", [30.0, 25.0, 29.97, 15.0])
+def test_frames_are_those_nearest_in_time(tmp_path, rate):
+    count = round(2 * rate)
+    frames = np.stack([np.full((32, 32, 3), 4 * k % 256, np.uint8) for k in range(count)])
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(encode_video(frames, rate, lossless=True))
+    sampled = sample_video(path, 15.0)
+    nearest = np.rint(np.arange(len(sampled)) * rate / 15.0)
+    assert len(sampled) == int((count - 1) * 15.0 / rate + 0.02) + 1
+    off = np.abs(sampled[:, 0, 0, 0] / 4.0 - nearest % 64)
+    assert off.max() <= 1.0  # two frames may be equally near
+    assert (off == 0).mean() > 0.6
+    np.testing.assert_array_equal(sample_video(path, 15.0, wanted=5), sampled[:5])
+
+
+def test_unevenly_spaced_frames_are_taken_by_their_times(tmp_path):
+    path = tmp_path / "clip.mkv"
+    shown_at_ms = [0, 20, 40, 500, 520, 540, 1000]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=30)
+        stream.width = stream.height = 32
+        stream.pix_fmt = "bgr0"
+        for k, shown_at in enumerate(shown_at_ms):
+            frame = av.VideoFrame.from_ndarray(np.full((32, 32, 3), 10 * k, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = shown_at, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    assert sample_video(path, 4.0)[:, 0, 0, 0].tolist() == [0, 20, 30, 50, 60]  # at 0, 250, 500, 750, 1000 ms
+
+
+def test_long_videos_are_not_held_whole(tmp_path, monkeypatch):
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(encode_video(np.zeros((60, 64, 64, 3), np.uint8), 30.0))
+    monkeypatch.setattr("cosmos_ros.world_models.video.MAX_PIXELS", 10 * 64 * 64)
+    assert len(sample_video(path, 15.0, wanted=10)) == 10
+    with pytest.raises(InputError, match="Take fewer steps"):
+        sample_video(path, 15.0)
 
 
 def test_canvas_is_split_so_that_composing_gives_it_back(franka):
