@@ -19,6 +19,7 @@ from cosmos_ros.world_models.cosmos3_device import (
     DTYPES,
     GIB,
     OFFLOADS,
+    check_complete,
     check_memory,
     choose_device,
     choose_dtype,
@@ -120,15 +121,23 @@ class Cosmos3:
                 use_safetensors=True,
                 local_files_only=True,
                 trust_remote_code=False,
+                low_cpu_mem_usage=True,  # weights that the files lack stay empty instead of being drawn at random
                 sound_tokenizer=None,  # not used by actions
                 enable_safety_checker=self._guardrail,
                 **({} if self._guardrail else {"safety_checker": None}),
             )
-        except (OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError) as error:
+            check_complete(pipeline, checkpoint.folder)
+            place(pipeline, self._device, self._offload)
+        except torch.OutOfMemoryError as error:
+            raise ModelError(
+                f"out of GPU memory while loading: {one_line(error)}",
+                where=WHERE,
+                hint="Free memory, or set offload to model or sequential.",
+            ) from error
+        except (OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError, AttributeError) as error:
             raise ModelError(
                 f"loading {checkpoint.folder} failed: {one_line(error)}", where=WHERE, hint="Check the checkpoint."
             ) from error
-        place(pipeline, self._device, self._offload)
         pipeline.set_progress_bar_config(disable=True)
         if self._compile:
             pipeline.transformer.compile_repeated_blocks(fullgraph=False)
@@ -312,7 +321,7 @@ class Cosmos3:
                 where=WHERE,
                 hint="Lower the resolution tier, or set offload to model or sequential.",
             ) from error
-        except (RuntimeError, ValueError, TypeError, IndexError, KeyError) as error:
+        except (RuntimeError, ValueError, TypeError, LookupError, ArithmeticError) as error:
             pipeline.maybe_free_model_hooks()
             raise ModelError(f"{type(error).__name__}: {one_line(error)}", where=WHERE) from error
 

@@ -19,6 +19,13 @@ from cosmos_ros.errors import ConfigError
 WHERE = "world_model cosmos3"
 # What an action run needs; the sound tokenizer and the vision encoder of the full repository are not.
 COMPONENTS = ("transformer", "vae")
+# Part → library and begin of the class that may make it: diffusers would import whatever the file names.
+_CLASSES = {
+    "transformer": ("diffusers", "Cosmos3"),
+    "vae": ("diffusers", "AutoencoderKLWan"),
+    "scheduler": ("diffusers", ""),
+    "text_tokenizer": ("transformers", ""),
+}
 PATTERNS = ("model_index.json", "scheduler/*.json", "text_tokenizer/*", "transformer/*", "vae/*")
 WEIGHTS = "diffusion_pytorch_model"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -144,6 +151,14 @@ def _check_layout(folder: Path, model: str) -> dict[str, int]:
     kind = index.get("_class_name")
     if not isinstance(kind, str) or not kind.startswith("Cosmos3Omni"):
         raise ConfigError(f"it is a {kind}, not a Cosmos3 Omni model", where=f"{WHERE}, checkpoint {folder}")
+    for part, (library, name) in _CLASSES.items():
+        said = index.get(part)
+        fits = isinstance(said, list) and len(said) == 2 and said[0] == library and str(said[1]).startswith(name)
+        if part in index and not fits:
+            raise ConfigError(
+                f"model_index.json has {part} made by {said!r:.80}, expected is {library}'s {name or 'own'}",
+                where=f"{WHERE}, checkpoint {folder}",
+            )
     _json(folder, folder / "scheduler" / "scheduler_config.json", missing)
     tokenizer = folder / "text_tokenizer"
     if not any((tokenizer / file).is_file() for file in ("tokenizer.json", "vocab.json")):
@@ -162,15 +177,18 @@ def _check_layout(folder: Path, model: str) -> dict[str, int]:
 def _weight_files(folder: Path, component: str, missing: Any) -> list[Path]:
     part = folder / component
     single, index = part / f"{WEIGHTS}.safetensors", part / f"{WEIGHTS}.safetensors.index.json"
-    if single.is_file():
-        return [single]
+    # Where there are both, diffusers goes by the index, and it would load whatever that names.
     if not index.is_file():
+        if single.is_file():
+            return [single]
         if any(part.glob("*.bin")) or any(part.glob("*.pt")) or any(part.glob("*.ckpt")):
             raise missing(single, "is missing; pickled weights (.bin, .pt, .ckpt) are never loaded")
         raise missing(single)
     table = _json(folder, index, missing).get("weight_map")
-    names = sorted(set(table.values())) if isinstance(table, Mapping) else []
-    if not names or any(Path(name).name != name or not name.endswith(".safetensors") for name in names):
+    listed = list(table.values()) if isinstance(table, Mapping) else []
+    names = sorted({name for name in listed if isinstance(name, str)})
+    plain = all(Path(name).name == name and name.endswith(".safetensors") for name in names)
+    if not names or not plain or not all(isinstance(name, str) for name in listed):
         raise missing(index, "does not list safetensors files of its own folder")
     for name in names:
         if not (part / name).is_file():
@@ -182,7 +200,11 @@ def _json(folder: Path, path: Path, missing: Any) -> dict[str, Any]:
     if not path.is_file():
         raise missing(path)
     try:
+        if path.stat().st_size > _LARGEST_HEADER:
+            raise ValueError(f"{path.stat().st_size} bytes")
         found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise missing(path, f"cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise ConfigError(
             f"{path.relative_to(folder)} is not JSON: {error}", where=f"{WHERE}, checkpoint {folder}"
@@ -196,9 +218,9 @@ def _count(path: Path, folder: Path) -> int:
     """Return the number of parameters in a safetensors file, from its header; refuse a damaged or cut file."""
     problem = ""
     total = 0
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        try:
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
             if not 2 <= length <= _LARGEST_HEADER:
                 raise ValueError(f"header of {length} bytes")
             header = json.loads(file.read(length))
@@ -209,8 +231,8 @@ def _count(path: Path, folder: Path) -> int:
                     end = max(end, tensor["data_offsets"][1])
             if path.stat().st_size != 8 + length + end:
                 raise ValueError(f"{path.stat().st_size} bytes instead of {8 + length + end}; the download was cut")
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-            problem = str(error)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        problem = str(error)
     if problem:
         raise ConfigError(
             f"{path.relative_to(folder)} is not a whole safetensors file: {problem:.200}",

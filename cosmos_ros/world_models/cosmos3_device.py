@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cosmos_ros.errors import ConfigError
-from cosmos_ros.world_models.cosmos3_checkpoint import WHERE, Checkpoint
+from cosmos_ros.world_models.cosmos3_checkpoint import COMPONENTS, WHERE, Checkpoint
 
 if TYPE_CHECKING:
     import torch
@@ -51,6 +52,8 @@ def choose_device(wanted: str, checkpoint: Checkpoint) -> str:
         device = torch.device(wanted)
     except RuntimeError as error:
         raise ConfigError(f"device '{wanted}': {one_line(error)}", where=WHERE) from error
+    if device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"device '{wanted}' is neither cpu nor cuda", where=WHERE)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ConfigError(f"device '{wanted}' is not there; CUDA devices: {torch.cuda.device_count()}", where=WHERE)
     return wanted
@@ -99,6 +102,22 @@ def place(pipeline: Any, device: str, offload: str) -> None:
         pipeline.enable_model_cpu_offload(device=device)
     else:
         pipeline.enable_sequential_cpu_offload(device=device)
+
+
+def check_complete(pipeline: Any, folder: Path) -> None:
+    """Refuse a checkpoint whose files lack weights: they would be random, or be missing when they are first used.
+
+    Raises:
+        ConfigError: Names the part and the first weights that are missing.
+    """
+    for part in COMPONENTS:
+        absent = [name for name, tensor in getattr(pipeline, part).state_dict().items() if tensor.is_meta]
+        if absent:
+            raise ConfigError(
+                f"the weights of {part} lack {len(absent)} tensors, among them {', '.join(absent[:3])}",
+                where=f"{WHERE}, checkpoint {folder}",
+                hint="Download it again.",
+            )
 
 
 def on_cuda(device: str) -> bool:

@@ -265,6 +265,40 @@ def test_wrong_shapes_in_a_checkpoint_are_a_named_error(checkpoint, tmp_path):
         model.load()
 
 
+def test_missing_weights_are_named(checkpoint, tmp_path):
+    """diffusers only warns, and would go on with weights that are drawn or empty."""
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    copy = tmp_path / "holes"
+    shutil.copytree(checkpoint, copy)
+    file = copy / "vae/diffusion_pytorch_model.safetensors"
+    weights = load_file(file)
+    gone = next(name for name in weights if name.startswith("decoder"))
+    del weights[gone]
+    save_file(weights, file)
+    model = create_world_model("cosmos3", model=str(copy), device="cpu")
+    with pytest.raises(ConfigError, match=rf"holes: the weights of vae lack 1 tensors, among them {gone}"):
+        model.load()
+
+
+def test_nothing_is_unpickled_where_an_index_and_a_file_stand_together(checkpoint, tmp_path, monkeypatch):
+    import shutil
+
+    from safetensors.torch import load_file
+
+    copy = tmp_path / "both"
+    shutil.copytree(checkpoint, copy)
+    weights = load_file(copy / "vae/diffusion_pytorch_model.safetensors")
+    torch.save(weights, copy / "vae/weights.bin")
+    table = {"metadata": {"total_size": 1}, "weight_map": dict.fromkeys(weights, "weights.bin")}
+    (copy / "vae/diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(table))
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("was unpickled"))
+    with pytest.raises(ConfigError, match="does not list safetensors files of its own folder"):
+        create_world_model("cosmos3", model=str(copy), device="cpu").load()
+
+
 def test_hub_errors_say_what_to_do(monkeypatch, tmp_path):
     import huggingface_hub
     from huggingface_hub import errors
@@ -299,7 +333,11 @@ def test_hub_errors_say_what_to_do(monkeypatch, tmp_path):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_devices_that_are_not_there(checkpoint):
-    for device, message in [("cuda:3", "device 'cuda:3' is not there; CUDA devices: 0"), ("abacus", "device 'abacus'")]:
+    for device, message in [
+        ("cuda:3", "device 'cuda:3' is not there; CUDA devices: 0"),
+        ("abacus", "device 'abacus'"),
+        *[(k, "neither cpu nor cuda") for k in ("mps", "meta")],
+    ]:
         with pytest.raises(ConfigError, match=message):
             create_world_model("cosmos3", model=str(checkpoint), device=device).load()
 

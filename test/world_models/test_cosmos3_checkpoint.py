@@ -96,9 +96,10 @@ def test_pickled_weights_are_never_loaded(folder):
         find_checkpoint(str(folder))
 
 
-def test_index_may_not_point_elsewhere(folder):
-    index = folder / "transformer/diffusion_pytorch_model.safetensors.index.json"
-    for name in ("../../secret.safetensors", "weights.bin"):
+@pytest.mark.parametrize("part", ["transformer", "vae"])  # with an index alone, and with an index beside a single file
+def test_index_may_not_point_elsewhere(folder, part):
+    index = folder / part / "diffusion_pytorch_model.safetensors.index.json"
+    for name in ("../../secret.safetensors", "weights.bin", 5, None, ["a"]):
         index.write_text(json.dumps({"weight_map": {"a": name}}))
         with pytest.raises(ConfigError, match="does not list safetensors files of its own folder"):
             find_checkpoint(str(folder))
@@ -122,6 +123,22 @@ def test_other_models_are_refused(folder):
         find_checkpoint(str(folder))
     (folder / "model_index.json").write_text("{")
     with pytest.raises(ConfigError, match=r"model_index.json is not JSON"):
+        find_checkpoint(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("part", "made_by"),
+    [
+        ("transformer", ["diffusers", "UNet2DModel"]),
+        ("vae", ["os", "system"]),
+        ("scheduler", "UniPCMultistepScheduler"),
+        ("text_tokenizer", ["my_tokenizers", "Tokenizer"]),
+    ],
+)
+def test_parts_are_made_by_their_own_classes(folder, part, made_by):
+    index = folder / "model_index.json"
+    index.write_text(json.dumps({"_class_name": "Cosmos3OmniPipeline", part: made_by}))
+    with pytest.raises(ConfigError, match=f"model_index.json has {part} made by"):
         find_checkpoint(str(folder))
 
 
