@@ -11,9 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
-from cosmos_ros.errors import CapabilityError, InputError
+from cosmos_ros.embodiment.canvas import tier_size
+from cosmos_ros.errors import CapabilityError, InputError, ModelError
 from cosmos_ros.types import (
     ActionChunk,
     ActionSpace,
@@ -192,6 +194,12 @@ class StateModel:
             requests.append(request)
             rollouts.append(rollout)
             if rollout.frames is not None:
+                if frames and rollout.frames.shape[1:] != frames[0].shape[1:]:
+                    raise ModelError(
+                        f"the frames of chunk {index + 1} have shape {list(rollout.frames.shape[1:])}, those before "
+                        f"{list(frames[0].shape[1:])}",
+                        where=f"world_model {self.world_model.name}",
+                    )
                 frames.append(rollout.frames[: count + 1] if not frames else rollout.frames[1 : count + 1])
         return requests, rollouts, np.concatenate(frames) if frames else None
 
@@ -215,8 +223,8 @@ class StateModel:
             hold[columns] = last[columns]
         return replace(
             before,
-            image=answer.frames[-1],
-            previous_image=answer.frames[-2],
+            image=_on_same_canvas(answer.frames[-1], before),
+            previous_image=_on_same_canvas(answer.frames[-2], before),
             past_action=last,
             hold_action=hold,
             actions=None if actions is None else actions.astype(np.float32),
@@ -290,6 +298,22 @@ class StateModel:
             rollouts=tuple(rollouts),
             start=start,
         )
+
+
+def _on_same_canvas(frame: UInt8Array, before: Request) -> UInt8Array:
+    """Return a predicted frame as the next chunk's picture, on the canvas that frames and caption are of.
+
+    Frames come back without padding. Where that is near the border between two canvases the frame alone would be laid
+    onto the other one; it is then scaled back to the size of the picture that was asked about.
+    """
+    assert before.image is not None
+    height, width = before.image.shape[:2]
+    wanted = tier_size(height, width, before.resolution_tier)
+    found = tier_size(frame.shape[0], frame.shape[1], before.resolution_tier)
+    same = (found.height, found.width) == (wanted.height, wanted.width)
+    if same and (found.content_height, found.content_width) == frame.shape[:2]:
+        return frame
+    return np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
 
 
 def _pieces(total: int, steps: int) -> Iterator[int]:

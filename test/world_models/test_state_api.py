@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from world_model_scenes import observation_of
 
 from cosmos_ros.embodiment import RecordedStates, load_embodiment
+from cosmos_ros.embodiment.canvas import tier_size
 from cosmos_ros.errors import CapabilityError, InputError, ModelError
 from cosmos_ros.types import ActionSpace, Mode, Rollout
 from cosmos_ros.world_models import Capabilities, create_world_model
@@ -33,7 +36,7 @@ class Counter:
         if request.mode is not Mode.INVERSE_DYNAMICS and self.capabilities.returns_frames:
             first = int(request.image[0, 0, 0])
             ticks = (first + np.arange(steps + 1)) % 256
-            frames = np.broadcast_to(ticks[:, None, None, None], (steps + 1, 32, 48, 3)).astype(np.uint8)
+            frames = np.broadcast_to(ticks[:, None, None, None], (steps + 1, 40, 48, 3)).astype(np.uint8)
         if request.mode is Mode.INVERSE_DYNAMICS:
             rows = np.zeros((steps, request.action_dim), np.float32)
             rows[:, [3, 7]] = 1.0
@@ -58,7 +61,7 @@ def test_long_rollout_is_chained_on_its_last_frame(franka, scene):
     model = Counter()
     result = StateModel(model, franka, seed=5).generate_rollout(scene, "stack the cups", 40)
     assert result.seams == (16, 32)
-    assert result.frames.shape == (41, 32, 48, 3)
+    assert result.frames.shape == (41, 40, 48, 3)
     first = int(model.requests[0].image[0, 0, 0])
     np.testing.assert_array_equal(result.frames[:, 0, 0, 0], (first + np.arange(41)) % 256)
     assert [r.seed for r in model.requests] == [5, 6, 7]
@@ -71,6 +74,40 @@ def test_long_rollout_is_chained_on_its_last_frame(franka, scene):
     assert result.actions.shape == (40, 10)
     assert len(result.chunk.times_ns) == 40  # decoded over the seams
     assert result.chunk.times_ns[-1] == pytest.approx(40 / 15 * 1e9, rel=1e-9)
+
+
+@pytest.mark.parametrize(("height", "width"), [(674, 1024), (540, 640), (1080, 1280), (180, 320)])
+def test_every_chunk_is_on_the_canvas_of_the_first(franka, scene, height, width):
+    """Pictures whose content lies near the border between two canvases came back in another size at a seam."""
+
+    class Fitting(Counter):
+        def predict(self, request):
+            size = tier_size(*request.image.shape[:2], request.resolution_tier)
+            self.sizes = [*getattr(self, "sizes", []), size]
+            frames = np.zeros((request.chunk_size + 1, size.content_height, size.content_width, 3), np.uint8)
+            return replace(super().predict(request), frames=frames)
+
+    class Composed:
+        def __getattr__(self, name):
+            return getattr(franka, name)
+
+    embodiment, model = Composed(), Fitting()
+    request = franka.build_request(scene, Mode.POLICY, seed=0)
+    image = np.zeros((height, width, 3), np.uint8)
+    embodiment.build_request = lambda *_, **__: replace(request, image=image)
+    result = StateModel(model, embodiment).generate_rollout(scene, "", 40)
+    assert len({(size.height, size.width) for size in model.sizes}) == 1
+    assert result.frames.shape[0] == 41
+
+
+def test_frames_that_change_their_size_are_a_named_error(franka, scene):
+    class Growing(Counter):
+        def predict(self, request):
+            self.side = getattr(self, "side", 16) + 16
+            return replace(super().predict(request), frames=np.zeros((17, self.side, self.side, 3), np.uint8))
+
+    with pytest.raises(ModelError, match=r"frames of chunk 2 have shape \[48, 48, 3\], those before \[32, 32, 3\]"):
+        StateModel(Growing(), franka).generate_rollout(scene, "", 20)
 
 
 def test_short_horizon_is_cut_from_one_chunk(franka, scene):
