@@ -118,6 +118,12 @@ class Arm:
     def moving(self) -> bool:
         return bool(np.abs(self.state(self.now()).velocities).max() > 1e-6)
 
+    def resting(self) -> bool:
+        """Whether everything it was told has been done; between lead-in and motion it only stands still."""
+        now = self.now()
+        with self._lock:
+            return all(controller.ended(now) for controller in self.controllers.values()) and not self.moving()
+
     def chunk(self, delta: np.ndarray | float, *, duration: float = 1.0, lead: float = 0.3) -> JointTrajectory:
         """A candidate from where the arm is commanded to be, at rest.
 

@@ -99,21 +99,28 @@ class Watcher:
         )
         return next(m for k, (_, m) in self.diagnostics.items() if name in k and text in m)
 
-    def call(self, service: str, timeout: float = 30.0) -> Trigger.Response:
-        """Call a Trigger service; asks again, for a server that was killed may seem to be there for a while."""
-        client = self.node.create_client(Trigger, service)
+    def ask(self, kind: Any, service: str, request: Any, timeout: float = 30.0) -> Any:
+        """Call a service; asks again, for a server that was killed may seem to be there, and an answer may be lost.
+
+        A server answers before it has discovered who is to read the answer.
+        """
+        client = self.node.create_client(kind, service)
         deadline = time.monotonic() + timeout
         try:
             while time.monotonic() < deadline:
                 if not client.wait_for_service(timeout_sec=1.0):
                     continue
-                future = client.call_async(Trigger.Request())
+                future = client.call_async(request)
                 with contextlib.suppress(AssertionError):
                     self.wait(future.done, f"answer of {service}", 2.0)
                     return future.result()
             raise AssertionError(f"no answer of {service} within {timeout:g} s")
         finally:
             self.node.destroy_client(client)
+
+    def call(self, service: str, timeout: float = 30.0) -> Trigger.Response:
+        """Ask a Trigger service."""
+        return self.ask(Trigger, service, Trigger.Request(), timeout)
 
     def wait_new(self, topic: str, count: int = 1, timeout: float = 30.0) -> list[Any]:
         """Wait for ``count`` more messages of a topic; return them."""

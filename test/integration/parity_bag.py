@@ -83,6 +83,7 @@ def live_nodes(bag: Path, *, dry_run: bool = True) -> Iterator[tuple]:
             watcher.wait_diagnostic("predictor: state", "active")
             play = [sys.executable, "-m", "cosmos_ros.cli.main", "play", str(bag), "--clock", "--wait-for"]
             topics = [f"/{view}/image_raw/compressed" for view in load_embodiment("franka").views]
-            yield watcher, group, environment, [*play, "/joint_states", "/instruction", *topics]
+            # At half speed: the newest input wins, so busy nodes would skip what is to be compared.
+            yield watcher, group, environment, [*play, "/joint_states", "/instruction", *topics, "--rate", "0.5"]
         finally:
             print("\n".join(lines[-30:]))

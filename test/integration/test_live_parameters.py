@@ -22,11 +22,7 @@ class Client:
         self.watcher = watcher
 
     def call(self, node: str, kind: Any, service: str, request: Any) -> Any:
-        client = self.watcher.node.create_client(kind, f"{node}/{service}")
-        assert client.wait_for_service(timeout_sec=40.0), node
-        future = client.call_async(request)
-        self.watcher.wait(future.done, f"{node}/{service}")
-        return future.result()
+        return self.watcher.ask(kind, f"{node}/{service}", request, 40.0)
 
     def set(self, node: str, name: str, value: float | str) -> Any:
         kinds = {float: ParameterType.PARAMETER_DOUBLE, str: ParameterType.PARAMETER_STRING}

@@ -106,9 +106,7 @@ def test_a_recording_of_an_armed_guard_gives_its_verdicts_again(tmp_path):
         # Nothing is played before it is heard.
         count = watcher.node.count_subscribers
         watcher.wait(lambda: count("/joint_states") == 3 and count("/guard/verdict_json") == 2, "the recorder")
-        client = watcher.node.create_client(SetBool, "/cosmos_ros_player/pause")
-        watcher.wait(client.service_is_ready, "the player")
-        client.call_async(SetBool.Request(data=False))
+        watcher.ask(SetBool, "/cosmos_ros_player/pause", SetBool.Request(data=False))
         watcher.wait(lambda: watcher.messages["guard/verdict_json"], "a verdict")
         assert watcher.call("/guard/arm").success
         watcher.wait(lambda: "player" in group.ended(), "the player to end", 60.0)
