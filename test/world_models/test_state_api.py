@@ -36,7 +36,7 @@ class Counter:
         if request.mode is not Mode.INVERSE_DYNAMICS and self.capabilities.returns_frames:
             first = int(request.image[0, 0, 0])
             ticks = (first + np.arange(steps + 1)) % 256
-            frames = np.broadcast_to(ticks[:, None, None, None], (steps + 1, 40, 48, 3)).astype(np.uint8)
+            frames = np.broadcast_to(ticks[:, None, None, None], (steps + 1, 36, 32, 3)).astype(np.uint8)
         if request.mode is Mode.INVERSE_DYNAMICS:
             rows = np.zeros((steps, request.action_dim), np.float32)
             rows[:, [3, 7]] = 1.0
@@ -61,7 +61,7 @@ def test_long_rollout_is_chained_on_its_last_frame(franka, scene):
     model = Counter()
     result = StateModel(model, franka, seed=5).generate_rollout(scene, "stack the cups", 40)
     assert result.seams == (16, 32)
-    assert result.frames.shape == (41, 40, 48, 3)
+    assert result.frames.shape == (41, 36, 32, 3)
     first = int(model.requests[0].image[0, 0, 0])
     np.testing.assert_array_equal(result.frames[:, 0, 0, 0], (first + np.arange(41)) % 256)
     assert [r.seed for r in model.requests] == [5, 6, 7]
