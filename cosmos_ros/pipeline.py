@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cosmos_ros.errors import CapabilityError, InputError
+from cosmos_ros.errors import InputError
 from cosmos_ros.types import ActionChunk, JointTrajectory, Mode, Observation, Request, Rollout, UInt8Array
 from cosmos_ros.world_models.base import WorldModel, check_request, check_rollout
+from cosmos_ros.world_models.compatibility import check_embodiment, check_sampling
 from cosmos_ros.world_models.facts import input_facts, prediction_facts
 
 if TYPE_CHECKING:
@@ -84,24 +85,15 @@ class Pipeline:
         """Check that the model can serve the embodiment.
 
         Raises:
-            CapabilityError: The model does not speak the embodiment's domain or chunk length, or has no policy mode.
+            CapabilityError: The model does not speak the embodiment's domain, rows or chunk length, has no policy
+                mode, or does not take the sampler settings or the negative prompt.
         """
         self.embodiment = embodiment
         self.world_model = world_model
         self.settings = settings
         self._solver = embodiment.solver()
-        can = world_model.capabilities
-        where = f"world_model {world_model.name}"
-        if Mode.POLICY not in can.modes:
-            raise CapabilityError("it has no policy mode, which the predictor needs", where=where)
-        if can.domains is not None and embodiment.domain_name not in can.domains:
-            raise CapabilityError(
-                f"embodiment {embodiment.name} needs domain {embodiment.domain_name}; it speaks {sorted(can.domains)}",
-                where=where,
-            )
-        chunk_size = settings.chunk_size or embodiment.chunk_size
-        if can.chunk_sizes is not None and chunk_size not in can.chunk_sizes:
-            raise CapabilityError(f"chunk size {chunk_size} is not one of {can.chunk_sizes}", where=where)
+        check_embodiment(world_model, embodiment, (Mode.POLICY,), settings.chunk_size)
+        check_sampling(world_model, settings.sampler, settings.negative_prompt)
         unknown = settings.blank_views - set(embodiment.views)
         if unknown:
             raise InputError(f"views {sorted(unknown)} are not of embodiment {embodiment.name}", where="blank_views")

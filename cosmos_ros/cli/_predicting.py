@@ -31,13 +31,16 @@ def add_model_arguments(parser: argparse.ArgumentParser, default: str = "flow") 
         "--option", action="append", default=[], metavar="KEY=VALUE", help="one of its own options, e.g. revision=…"
     )
     parser.add_argument("--embodiment", default="franka", metavar="NAME_OR_FILE", help="default: %(default)s")
+    parser.add_argument(
+        "--fps", type=float, metavar="HZ", help="rate of frames and actions (default: the embodiment's)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of the sampler (default: %(default)s)")
     parser.add_argument(
         "--setting",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="sampler setting: num_inference_steps, guidance_scale, flow_shift",
+        help="sampler setting: num_inference_steps, guidance_scale, flow_shift, use_system_prompt",
     )
     parser.add_argument("--negative-prompt", default="", metavar="TEXT", help="text to steer away from")
     parser.add_argument("--instruction", default="", metavar="TEXT", help="what is to be done")
@@ -114,7 +117,7 @@ def prepare(arguments: argparse.Namespace, mode: Mode) -> Asking:
         if any(text.startswith("model=") for text in texts):
             raise ConfigError("--model and --option model=… are the same", where="arguments")
         texts.append(f"model={arguments.model}")
-    embodiment = load_embodiment(arguments.embodiment)
+    embodiment = load_embodiment(arguments.embodiment, fps=arguments.fps)
     options = parse_options(arguments.world_model, texts)
     # A model that is made for one robot must be told which.
     if "embodiment" in inspect.signature(world_model_class(arguments.world_model)).parameters:

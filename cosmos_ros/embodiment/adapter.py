@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -20,7 +21,7 @@ from cosmos_ros.embodiment.observed import gripper_openings, tool_poses
 from cosmos_ros.embodiment.request import RequestBuilder
 from cosmos_ros.embodiment.robot import gripper_joints, load_robot, read_joints, robot_limits, tool_links
 from cosmos_ros.embodiment.spec import EmbodimentSpec
-from cosmos_ros.errors import DecodeError, InputError
+from cosmos_ros.errors import ConfigError, DecodeError, InputError
 from cosmos_ros.kinematics import GripperJoint, RobotModel
 from cosmos_ros.limits import RobotLimits
 from cosmos_ros.types import (
@@ -337,7 +338,11 @@ class Embodiment:
 
 
 def load_embodiment(
-    name_or_path: str | Path, urdf: str | Path | None = None, ur_calibration: str | Path | None = None
+    name_or_path: str | Path,
+    urdf: str | Path | None = None,
+    ur_calibration: str | Path | None = None,
+    *,
+    fps: float | None = None,
 ) -> Embodiment:
     """Load a shipped embodiment by name, or a file of one's own.
 
@@ -345,8 +350,15 @@ def load_embodiment(
         name_or_path: ``franka``, or the path of a YAML file.
         urdf: Another URDF for the same robot (path, or XML text such as ``robot_description``).
         ur_calibration: Kinematics file of one particular Universal Robots arm, as its driver uses.
+        fps: Rate of frames and action rows (1/s) instead of the file's, for data of another rate.
 
     Raises:
         ConfigError: Names the file, the field and what is allowed.
     """
-    return Embodiment(load_spec(name_or_path), urdf, ur_calibration)
+    loaded = load_spec(name_or_path)
+    if fps is not None and fps != loaded.spec.fps:
+        if not 0.0 < fps <= 1000.0:
+            raise ConfigError(f"a rate of {fps} frames a second is not in (0, 1000]", where="fps")
+        digest = hashlib.sha256(f"{loaded.config_hash} fps {float(fps)!r}".encode()).hexdigest()
+        loaded = replace(loaded, spec=loaded.spec.model_copy(update={"fps": float(fps)}), config_hash=digest)
+    return Embodiment(loaded, urdf, ur_calibration)

@@ -77,6 +77,7 @@ class DynamicsServices:
         cameras: View → topic; views that are left out are black.
         newest: Returns the newest complete snapshot, or None.
         commanded: Returns the arm trajectory being executed, or None.
+        tell: Takes each answer, for provenance and log.
     """
 
     def __init__(
@@ -86,8 +87,10 @@ class DynamicsServices:
         cameras: Mapping[str, str],
         newest: Callable[[], Snapshot | None],
         commanded: Callable[[], TrajectoryRecord | None],
+        tell: Callable[[StateRollout], None],
     ) -> None:
         self._node = node
+        self._tell = tell
         settings = pipeline.settings
         self._pipeline = pipeline
         self._embodiment: Embodiment = pipeline.embodiment
@@ -193,6 +196,7 @@ class DynamicsServices:
             self._asked.append(question)
             result = await question
             publish(result)
+            self._tell(result)
         except CosmosRosError as error:
             response.success, response.message = False, str(error)
             return response

@@ -105,7 +105,7 @@ class Predictor(LifecycleNode):
 
     def _configure(self) -> None:
         values = self._values
-        embodiment = load_embodiment(values["embodiment"])
+        embodiment = load_embodiment(values["embodiment"], fps=values["fps"] or None)
         self._topics = parse_cameras(values["cameras"], embodiment.views)
         self._diagnostics.set("state", WARN, f"loading world model {values['world_model']}")
         options = world_model_options(values)
@@ -127,7 +127,7 @@ class Predictor(LifecycleNode):
         self._joiner = Joiner(embodiment.limits.joints, [g.joint for g in embodiment.gripper_joints.values()])
         self._candidate = self.create_publisher(JointTrajectory, "~/action_trajectory", qos.reliable())
         told = {"name": values["world_model"], "options": options}
-        self._teller = Teller(self, embodiment, values["prediction_log"], told)
+        self._teller = Teller(self, embodiment, model, values["prediction_log"], told)
         if blank:
             self._diagnostics.set("views", WARN, f"no camera for {', '.join(sorted(blank))}: black on the canvas")
         scripted = "; SCRIPTED, not predicted" if model.capabilities.scripted else ""
@@ -139,7 +139,10 @@ class Predictor(LifecycleNode):
         assert self._embodiment is not None
         assert self._pipeline is not None
         self._engine = Engine(self._work, lambda: call_soon(self, self._on_done), name="world_model")
-        self._dynamics = DynamicsServices(self, self._pipeline, self._topics, lambda: self._newest, self._commanded)
+        assert self._teller is not None
+        self._dynamics = DynamicsServices(
+            self, self._pipeline, self._topics, lambda: self._newest, self._commanded, self._teller.tell_states
+        )
         self._synchroniser = self._make_synchroniser(self._embodiment)
         for view, topic in self._topics.items():
             self._cameras.append(CameraInput(self, view, topic, self._values["image_transport"], self._on_image))
@@ -407,6 +410,11 @@ class Predictor(LifecycleNode):
         if self._look_due:
             return  # milliseconds that a trajectory on its way would wait for; when it is out
         report_inputs(self._diagnostics, synchroniser, self._cameras, now)
+        if self._teller is not None:
+            problem = self._teller.problem
+            self._diagnostics.set(
+                "telling", WARN if problem else OK, problem or "provenance, poses and pictures are out"
+            )
         if busy > self._values["model_timeout"]:
             limit = self._values["model_timeout"]
             self._diagnostics.set("prediction", ERROR, f"holding: no answer from the world model for over {limit:g} s")

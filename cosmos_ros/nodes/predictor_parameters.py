@@ -37,10 +37,16 @@ def parameters() -> list[Parameter]:
         Parameter("prediction_rate", 2.0, "Most predictions a second.", 0.02, 60.0),
         Parameter("seed", 0, "Seed of the sampler.", 0, 2**31 - 1),
         Parameter("chunk_size", 0, "Action rows a prediction; 0 takes the embodiment's.", 0, 256, read_only=True),
+        Parameter("fps", 0.0, "Rate of frames and action rows, 1/s; 0 takes the embodiment's.", 0.0, 1000.0,
+                  read_only=True),
         Parameter("negative_prompt", "", "Text to steer away from.", read_only=True),
         Parameter("num_inference_steps", 0, "Sampler steps; 0 takes the mode's own.", 0, 100, read_only=True),
         Parameter("guidance_scale", 0.0, "Guidance scale; 0 takes the mode's own.", 0.0, 20.0, read_only=True),
         Parameter("flow_shift", 0.0, "Flow shift of the sampler; 0 takes the mode's own.", 0.0, 50.0, read_only=True),
+        Parameter(
+            "system_prompt", "auto", "The text-to-video system prompt before the caption; auto takes the mode's own.",
+            choices=("auto", "on", "off"), read_only=True,
+        ),
         Parameter("max_image_age", 0.5, "Oldest image that may be used, s.", 0.01, 60.0),
         Parameter("max_joint_age", 0.25, "Oldest joint state that may be used, s.", 0.005, 60.0),
         Parameter("image_tolerance", 0.1, "Largest stamp difference between views, s.", 0.0, 10.0),
@@ -79,9 +85,12 @@ def world_model_options(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def sampler_settings(values: Mapping[str, Any]) -> dict[str, float | int | str | bool]:
-    """Return the sampler settings that were set; 0 means the mode's own."""
+    """Return the sampler settings that were set; 0 and ``auto`` mean the mode's own."""
     names = ("num_inference_steps", "guidance_scale", "flow_shift")
-    return {name: values[name] for name in names if values[name]}
+    found: dict[str, float | int | str | bool] = {name: values[name] for name in names if values[name]}
+    if values["system_prompt"] != "auto":
+        found["use_system_prompt"] = values["system_prompt"] == "on"
+    return found
 
 
 def join_settings(values: Mapping[str, Any]) -> JoinSettings:

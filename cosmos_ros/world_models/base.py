@@ -28,6 +28,8 @@ class Capabilities:
         action_space: Meaning of its action rows.
         scripted: Its actions are scripted, not predicted; everything published must say so.
         deterministic: The same request gives the same answer on the same machine.
+        settings: Names of the sampler settings it takes; None leaves the check to its ``predict``.
+        negative_prompt: It takes one.
     """
 
     modes: frozenset[Mode]
@@ -41,6 +43,8 @@ class Capabilities:
     action_space: ActionSpace = ActionSpace.MODEL
     scripted: bool = False
     deterministic: bool = True
+    settings: frozenset[str] | None = None
+    negative_prompt: bool = True
 
 
 @runtime_checkable

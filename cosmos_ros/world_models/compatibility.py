@@ -10,6 +10,7 @@ from cosmos_ros.errors import CapabilityError, ConfigError
 from cosmos_ros.types import ActionSpace, Mode
 from cosmos_ros.world_models.base import WorldModel
 from cosmos_ros.world_models.domains import DOMAINS
+from cosmos_ros.world_models.settings import SETTINGS, Value, check_settings
 
 if TYPE_CHECKING:
     from cosmos_ros.embodiment import Embodiment
@@ -73,6 +74,22 @@ def check_embodiment(
                 where=f"world_model {model.name}",
                 hint="See `cosmos-ros world-models`.",
             )
+
+
+def check_sampling(model: WorldModel, settings: Mapping[str, Value], negative_prompt: str) -> None:
+    """Refuse sampler settings and a negative prompt that the model does not take, or values out of range.
+
+    Raises:
+        CapabilityError: Names the model, the setting and what is allowed.
+    """
+    can, where = model.capabilities, f"world_model {model.name}"
+    if negative_prompt and not can.negative_prompt:
+        raise CapabilityError("it takes no negative prompt", where=where, hint="Leave negative_prompt empty.")
+    if can.settings is not None and can.settings <= set(SETTINGS):
+        check_settings(where, settings, can.settings)
+    elif can.settings is not None and set(settings) - can.settings:
+        unknown = sorted(set(settings) - can.settings)
+        raise CapabilityError(f"settings {unknown} are not known; allowed: {sorted(can.settings)}", where=where)
 
 
 def survey(embodiments: Iterable[Embodiment]) -> dict[str, dict[str, Mapping[Mode, str]]]:

@@ -31,7 +31,7 @@ from cosmos_ros.world_models.cosmos3_device import (
 )
 from cosmos_ros.world_models.domains import DOMAINS, POSE_CHUNK_SIZES, check_width
 from cosmos_ros.world_models.media import picture_of
-from cosmos_ros.world_models.settings import Sampler, resolve_sampler
+from cosmos_ros.world_models.settings import SETTINGS, Sampler, resolve_sampler
 
 if TYPE_CHECKING:
     from cosmos_ros.world_models.cosmos3_pipeline import Cosmos3Pipeline
@@ -95,6 +95,7 @@ class Cosmos3:
             domains=frozenset(DOMAINS),
             chunk_sizes=POSE_CHUNK_SIZES,
             returns_frames=frames,
+            settings=frozenset(SETTINGS),
         )
 
     def load(self) -> None:

@@ -33,7 +33,11 @@ class Flow:
     """
 
     name = "flow"
-    capabilities = Capabilities(modes=frozenset({Mode.POLICY, Mode.FORWARD_DYNAMICS}), uses_previous_image=True)
+    capabilities = Capabilities(
+        modes=frozenset({Mode.POLICY, Mode.FORWARD_DYNAMICS}),
+        uses_previous_image=True,
+        settings=frozenset({"damping"}),
+    )
 
     def __init__(self, *, damping: float = 0.85) -> None:
         self._damping = self._checked(damping)

@@ -90,9 +90,13 @@ class Nim(NetworkModel):
                 needs_state=True,
                 returns_frames=False,
                 action_space=ActionSpace.JOINT,
+                settings=_KNOWN,
+                negative_prompt=False,
             )
         else:
-            self.capabilities = Capabilities(modes=frozenset(Mode), domains=NIM_DOMAINS, chunk_sizes=POSE_CHUNK_SIZES)
+            self.capabilities = Capabilities(
+                modes=frozenset(Mode), domains=NIM_DOMAINS, chunk_sizes=POSE_CHUNK_SIZES, settings=_KNOWN
+            )
 
     async def _greet(self) -> None:
         ready = await self._http.request("GET", "/v1/health/ready", repeat=True)

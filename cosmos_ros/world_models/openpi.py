@@ -84,6 +84,8 @@ class OpenPi(NetworkModel):
         returns_frames=False,
         action_space=ActionSpace.JOINT,
         deterministic=False,  # the server draws the seed, unless it was started otherwise
+        settings=frozenset(),
+        negative_prompt=False,
     )
 
     def __init__(

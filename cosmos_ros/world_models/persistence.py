@@ -18,7 +18,7 @@ class Persistence:
     """
 
     name = "persistence"
-    capabilities = Capabilities(modes=frozenset(Mode))
+    capabilities = Capabilities(modes=frozenset(Mode), settings=frozenset())
 
     def load(self) -> None:
         """Nothing to load."""

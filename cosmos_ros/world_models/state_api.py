@@ -28,7 +28,7 @@ from cosmos_ros.types import (
     UInt8Array,
 )
 from cosmos_ros.world_models.base import WorldModel, check_request, check_rollout
-from cosmos_ros.world_models.compatibility import check_embodiment
+from cosmos_ros.world_models.compatibility import check_embodiment, check_sampling
 
 if TYPE_CHECKING:
     from cosmos_ros.embodiment import Embodiment, RecordedStates
@@ -72,6 +72,9 @@ class StateModel:
         seed: Seed of the first chunk; each further one takes the next number.
         settings: Sampler overrides.
         negative_prompt: Text to steer away from.
+
+    Raises:
+        CapabilityError: The model does not take a setting or the negative prompt.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class StateModel:
         self._seed = seed
         self._settings = dict(settings or {})
         self._negative_prompt = negative_prompt
+        check_sampling(world_model, self._settings, negative_prompt)
 
     def predict_next_state(self, scene: Observation, action: FloatArray | RecordedStates) -> StateRollout:
         """Forward dynamics: the frames that follow from actions.

@@ -36,7 +36,7 @@ from cosmos_ros.world_models.network import (
     shown,
 )
 from cosmos_ros.world_models.network_model import NetworkModel
-from cosmos_ros.world_models.settings import Sampler, resolve_sampler
+from cosmos_ros.world_models.settings import SETTINGS, Sampler, resolve_sampler
 from cosmos_ros.world_models.video import decode_video
 
 _WAITING = frozenset({"queued", "in_progress", "running", "pending"})
@@ -83,6 +83,7 @@ class VllmOmni(NetworkModel):
             domains=frozenset(DOMAINS),
             chunk_sizes=POSE_CHUNK_SIZES,
             returns_frames=frames,
+            settings=frozenset(SETTINGS),
         )
 
     async def _greet(self) -> None:

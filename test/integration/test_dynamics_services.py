@@ -72,6 +72,15 @@ def test_next_states_of_a_motion_are_published(watcher: Watcher):
     stamps = [m.header.stamp.sec * 10**9 + m.header.stamp.nanosec for m in watcher.messages[topic][:13]]
     np.testing.assert_allclose(np.diff(stamps), 1e9 / 15.0, atol=1.0)
     assert decode_compressed(watcher.messages[topic][0]).shape == (270, 320, 3)
+    told = []
+
+    def was_told() -> bool:
+        told[:] = [record for record in watcher.json("predictor/provenance") if record["mode"] == "forward_dynamics"]
+        return bool(told)
+
+    watcher.wait(was_told, "the provenance of what was imagined")
+    assert told[-1]["digests"]["frames"]
+    assert told[-1]["image_stamps_ns"]
 
 
 def test_the_motion_in_the_last_frames_is_inferred(watcher: Watcher):
@@ -80,6 +89,10 @@ def test_the_motion_in_the_last_frames_is_inferred(watcher: Watcher):
     facts = json.loads(answer.message)
     assert facts["mode"] == "inverse_dynamics"
     assert facts["rows"] == 16
+    watcher.wait(
+        lambda: "inverse_dynamics" in {record["mode"] for record in watcher.json("predictor/provenance")},
+        "the provenance of what was inferred",
+    )
     watcher.wait(lambda: watcher.messages["predictor/inferred_poses"], "the inferred poses")
     poses = watcher.messages["predictor/inferred_poses"][0]
     assert len(poses.points) in (16, 17)

@@ -93,5 +93,7 @@ def test_wrong_cameras_are_named(text, problem):
 
 
 def test_only_settings_that_were_set_reach_the_sampler():
-    values = {"num_inference_steps": 4, "guidance_scale": 0.0, "flow_shift": 5.0}
+    values = {"num_inference_steps": 4, "guidance_scale": 0.0, "flow_shift": 5.0, "system_prompt": "auto"}
     assert sampler_settings(values) == {"num_inference_steps": 4, "flow_shift": 5.0}
+    assert sampler_settings({**values, "system_prompt": "on"})["use_system_prompt"] is True
+    assert sampler_settings({**values, "system_prompt": "off"})["use_system_prompt"] is False

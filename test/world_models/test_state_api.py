@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,8 @@ from world_model_scenes import observation_of
 
 from cosmos_ros.embodiment import RecordedStates, load_embodiment
 from cosmos_ros.embodiment.canvas import tier_size
-from cosmos_ros.errors import CapabilityError, InputError, ModelError
+from cosmos_ros.errors import CapabilityError, ConfigError, InputError, ModelError
+from cosmos_ros.pipeline import Pipeline, PipelineSettings
 from cosmos_ros.types import ActionSpace, Mode, Rollout
 from cosmos_ros.world_models import Capabilities, create_world_model
 from cosmos_ros.world_models.state_api import StateModel
@@ -189,6 +191,42 @@ def test_wrong_pairs_are_refused_before_asking(franka, scene):
         StateModel(create_world_model("flow"), franka).infer_action(np.zeros((3, 36, 64, 3), np.uint8))
     assert not joint.requests
     assert not other.requests
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "robot", "settings", "message"),
+    [
+        ("cosmos3", {"model": "x"}, "franka_joint", {}, "speaks pose deltas, the embodiment joint positions"),
+        ("vllm_omni", {"model": "http://localhost:1"}, "franka_joint", {}, "speaks pose deltas"),
+        ("openpi", {"model": "ws://localhost:1"}, "franka", {}, "speaks joint positions"),
+        ("openpi", {"model": "ws://localhost:1"}, "franka_joint", {"chunk_size": 16}, "chunks of 16 steps"),
+        ("openpi", {"model": "ws://localhost:1"}, "franka_joint", {"negative_prompt": "blurry"}, "no negative prompt"),
+        ("openpi", {"model": "ws://localhost:1"}, "franka_joint", {"sampler": {"flow_shift": 5.0}}, "not known"),
+        ("nim", {"model": "http://localhost:1"}, "franka", {"sampler": {"use_system_prompt": True}}, "not known"),
+        ("cosmos3", {"model": "x"}, "franka", {"sampler": {"num_inference_steps": 500}}, r"in \[1, 100\]"),
+        ("flow", {}, "franka", {"sampler": {"flow_shift": 5.0}}, "allowed: \\['damping'\\]"),
+    ],
+)
+def test_the_pipeline_refuses_when_it_is_made(name, options, robot, settings, message):
+    """At configure time, before anything is loaded or a robot is observed."""
+    model = create_world_model(name, **options)
+    with pytest.raises(CapabilityError, match=message):
+        Pipeline(load_embodiment(robot), model, PipelineSettings(**settings))
+
+
+def test_another_rate_reaches_caption_request_and_times(scene):
+    slow = load_embodiment("franka", fps=5.0)
+    assert slow.config_hash != load_embodiment("franka").config_hash
+    assert load_embodiment("franka", fps=15.0).config_hash == load_embodiment("franka").config_hash
+    model = Counter()
+    result = StateModel(model, slow).generate_rollout(scene, "", 16)
+    assert model.requests[0].fps == 5.0
+    caption = json.loads(model.requests[0].prompt)
+    assert (caption["fps"], caption["duration"]) == (5.0, "3s")
+    assert result.chunk.times_ns[-1] == pytest.approx(16 / 5 * 1e9)
+    for fps in (0.0, -1.0, float("nan"), 1e9):
+        with pytest.raises(ConfigError, match="frames a second"):
+            load_embodiment("franka", fps=fps)
 
 
 @pytest.mark.parametrize("horizon", [0, -1, 5000])
