@@ -212,6 +212,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark is not None else str(path)
         raise ConfigError(f"not valid YAML: {getattr(error, 'problem', None) or error}", where=place) from None
+    except ValueError as error:  # a date that is none, a number of thousands of digits
+        raise ConfigError(f"a value cannot be read: {str(error)[:200]}", where=str(path)) from None
     if not isinstance(data, dict):
         raise ConfigError(f"expected a mapping of fields, got {type(data).__name__}", where=str(path))
     return data
@@ -230,8 +232,13 @@ def _describe(error: ErrorDetails) -> str:
     if kind == "missing":
         return f"{place}: missing"
     given = error.get("input")
-    shown = f", got {given!r}" if isinstance(given, str | int | float | bool) else ""
+    shown = f", got {_short(given)}" if isinstance(given, str | int | float | bool) else ""
     return f"{place}: {message}{shown}" if place else message
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _allowed_fields(location: tuple[int | str, ...]) -> str:

@@ -34,6 +34,8 @@ def load_robot(
     Raises:
         ConfigError: The URDF lacks a joint or link that the file names, or is itself wrong.
     """
+    if spec.robot is None and urdf is not None:
+        raise ConfigError(f"{spec.name} has no robot: it is tracked by tool poses alone", where="urdf")
     if spec.robot is None or urdf is None:
         if ur_calibration is not None:
             raise ConfigError(f"{spec.name} has no robot to calibrate", where="ur_calibration")
@@ -44,11 +46,16 @@ def load_robot(
         raise ConfigError(f"robot.urdf: {error}", where=where) from error
     if ur_calibration is not None:
         model = model.with_ur_calibration(ur_calibration)
-    if model.root != spec.robot.base_frame:
+    base = spec.robot.base_frame
+    if base not in model.links:
         raise ConfigError(
-            f"robot.base_frame: {spec.robot.base_frame!r} must be the URDF's root link, {model.root!r}", where=where
+            f"robot.base_frame: {base!r} is not in the URDF; take its root link, {model.root!r}, or one below it",
+            where=where,
         )
-    _require(spec.robot.joints, model.joint_names, "robot.joints", "joint", where)
+    # A cell's own description has a world, a table or a pedestal above the robot.
+    if model.root != base:
+        model = model.rooted_at(base)
+    _require(spec.robot.joints, model.joint_names, f"robot.joints below {base}", "joint", where)
     links = list(tool_links(spec))
     links += [body.link for body in spec.collision.capsules] if spec.collision else []
     links += [limit.link for limit in spec.limits.cartesian] if spec.limits else []
@@ -120,13 +127,39 @@ def robot_limits(spec: EmbodimentSpec, model: RobotModel | None, where: str) -> 
             raise ConfigError(
                 f"limits.joints.{name}: neither the URDF nor this file gives its position limits", where=where
             )
+        if not limit.lower < limit.upper:
+            raise ConfigError(
+                f"limits.joints.{name}: lower {limit.lower:g} is not below upper {limit.upper:g}, one of which is the "
+                "URDF's",
+                where=where,
+            )
         limits[name] = limit
+    _check_inside(spec, limits, where)
     required = spec.limits.required_joints if spec.limits is not None else None
     return RobotLimits(
         joints=limits,
         cartesian=_cartesian(spec),
         required_joints=tuple(spec.robot.joints if required is None else required),
     )
+
+
+def _check_inside(spec: EmbodimentSpec, limits: Mapping[str, JointLimit], where: str) -> None:
+    """Refuse postures and gripper ranges that lie outside the joints' limits; raises ConfigError."""
+    assert spec.robot is not None
+    given = [(f"robot.home.{name}", name, value) for name, value in spec.robot.home.items()]
+    given += [(f"robot.nominal.{name}", name, value) for name, value in spec.robot.nominal.items()]
+    for gripper, joint in gripper_joints(spec).items():
+        given += [(f"grippers.{gripper}.joint_range.closed", joint.joint, joint.closed)]
+        given += [(f"grippers.{gripper}.joint_range.open", joint.joint, joint.open)]
+    for field, name, value in given:
+        limit = limits.get(name)
+        if limit is None or limit.continuous or limit.lower - 1e-6 <= value <= limit.upper + 1e-6:
+            continue
+        raise ConfigError(
+            f"{field}: {value:g} is outside the limits of {name}, {limit.lower:g} to {limit.upper:g}",
+            where=where,
+            hint="Give radians and metres.",
+        )
 
 
 def _merge(urdf: JointLimit | None, given: JointLimitSpec | None, general: str) -> JointLimit | None:

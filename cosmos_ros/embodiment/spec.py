@@ -7,16 +7,17 @@ fields there are, and their descriptions become the JSON schema for editors.
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from cosmos_ros.embodiment.spec_action import Action, Domain, GripBlock, Gripper, JointBlock
+from cosmos_ros.embodiment.spec_action import Action, Domain, GripBlock, Gripper, JointBlock, PoseBlock
 from cosmos_ros.embodiment.spec_base import Model, Name, Positive
 from cosmos_ros.embodiment.spec_robot import Collision, Limits, Robot, Workspace
 
 ViewPoint = Literal["ego_view", "third_person_view", "wrist_view", "concat_view"]
 Tier = Literal[256, 480, 704, 720]
+Pixels = Annotated[int, Field(ge=1, le=8192)]
 
 
 class Camera(Model):
@@ -25,7 +26,7 @@ class Camera(Model):
     divide: int = Field(
         default=1, ge=1, le=8, description="Its size on the canvas: the first view's height and width divided by this."
     )
-    max_size: tuple[int, int] | None = Field(
+    max_size: tuple[Pixels, Pixels] | None = Field(
         default=None,
         description="Width and height of the training images; a larger image is scaled down to fit, never up.",
     )
@@ -121,6 +122,9 @@ class EmbodimentSpec(Model):
                     raise ValueError(f"grippers.{name}.joint is given, so robot must be given")
             return
         arm = self.robot.joints
+        poses = [block.pose for block in self.action.layout if isinstance(block, PoseBlock)]
+        if poses and self.robot.tool_links is not None and sorted(self.robot.tool_links) != sorted(poses):
+            raise ValueError(f"robot.tool_links {self.robot.tool_links} must be the links of action.layout, {poses}")
         if model_joints and sorted(model_joints) != sorted(arm):
             raise ValueError(f"action.layout joints {model_joints} must be the robot.joints {arm} in any order")
         missing = [joint for joint in arm if joint not in self.robot.home]
@@ -131,6 +135,22 @@ class EmbodimentSpec(Model):
             unknown = [joint for joint in controller.joints if joint not in known]
             if unknown:
                 raise ValueError(f"robot.controllers[{index}].joints {unknown} are not among {known}")
+        sent = [joint for controller in self.robot.controllers for joint in controller.joints]
+        unsent = [joint for joint in arm if joint not in sent]
+        if unsent:
+            raise ValueError(f"robot.controllers leaves out {unsent}: they would be planned and never sent")
+        required = self.limits.required_joints if self.limits is not None else None
+        for field, names in (
+            ("robot.joints", arm),
+            ("robot.controllers: joint", sent),
+            ("robot.controllers: topic", [controller.topic for controller in self.robot.controllers]),
+        ):
+            twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+            if twice:
+                raise ValueError(f"{field} {twice[0]} stands twice")
+        unknown = [joint for joint in required or () if joint not in known]
+        if unknown:
+            raise ValueError(f"limits.required_joints {unknown} are not among {known}")
 
 
 def json_schema() -> dict[str, Any]:

@@ -10,6 +10,9 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from cosmos_ros.embodiment.spec_base import Model, Name, Number, Positive
 from cosmos_ros.types import FloatArray
 
+# Metres. A tool frame in millimetres lies far beyond.
+LARGEST_TOOL = 2.0
+
 Row = Annotated[list[Number], Field(min_length=3, max_length=4)]
 
 
@@ -50,6 +53,8 @@ class PoseBlock(Model):
             raise ValueError("its rotation must be orthonormal with determinant +1 (checked to 1e-5)")
         if matrix.shape == (4, 4) and not np.array_equal(matrix[3], [0.0, 0.0, 0.0, 1.0]):
             raise ValueError("the last row of a 4x4 pose must be [0, 0, 0, 1]")
+        if matrix.shape == (4, 4) and np.abs(matrix[:3, 3]).max() > LARGEST_TOOL:
+            raise ValueError(f"its translation must be in metres, at most {LARGEST_TOOL:g} along each axis")
         return value
 
     def matrix(self) -> FloatArray:
@@ -138,6 +143,9 @@ class Gripper(Model):
             raise ValueError("joint and joint_range belong together")
         if self.model_unit == "metres" and self.width is None:
             raise ValueError("a gripper spoken of in metres needs width")
+        for field, ends in (("speed", self.speed), ("force", self.force)):
+            if ends is not None and not 0.0 <= ends[0] <= ends[1]:
+                raise ValueError(f"{field} must be [least, most], neither negative, got {list(ends)}")
         return self
 
 
@@ -176,6 +184,12 @@ class Orthonormality(Model):
 
     warn: Positive = Field(default=0.01, description="Above this a decoded chunk carries a warning.")
     reject: Positive = Field(default=0.05, description="Above this a chunk is refused.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Orthonormality:
+        if self.warn > self.reject:
+            raise ValueError(f"warn {self.warn} must not be above reject {self.reject}")
+        return self
 
 
 class Action(Model):

@@ -22,7 +22,7 @@ class Robot(Model):
     """The robot itself. Left out for embodiments that are tracked by tool poses alone."""
 
     urdf: str = Field(min_length=1, max_length=300, description="URDF file, relative to the embodiment file.")
-    base_frame: Name = Field(description="Link that poses are given in.")
+    base_frame: Name = Field(description="Link that poses are given in: the URDF's root link or one below it.")
     joints: list[Name] = Field(
         min_length=1, max_length=64, description="Joints that the inverse kinematics moves, in the robot's order."
     )
@@ -31,7 +31,10 @@ class Robot(Model):
         default_factory=dict, description="Posture the redundant joints are pulled to; left out: home."
     )
     tool_links: list[Name] | None = Field(
-        default=None, max_length=8, description="Links tool poses are given for; left out: those of the layout."
+        default=None,
+        min_length=1,
+        max_length=8,
+        description="Links tool poses are given for, where the layout has joints only; left out: those of the layout.",
     )
     controllers: list[Controller] = Field(min_length=1, max_length=16, description="Where trajectories are sent.")
 

@@ -146,6 +146,30 @@ class RobotModel:
         tree = UrdfTree(self.tree.name, self.root, (self.root, *(j.child for j in joints)), joints, self.tree.source)
         return RobotModel(tree, self._backend_name)
 
+    def rooted_at(self, link: str) -> RobotModel:
+        """Return the model of ``link`` and all that hangs on it; poses are then in the frame of ``link``.
+
+        Raises:
+            KinematicsError: Unknown link, or a joint below it mimics one that is not.
+        """
+        self._check_link(link)
+        kept = {link}
+        joints = []
+        for joint in self.tree.joints:
+            if joint.parent in kept:
+                kept.add(joint.child)
+                joints.append(joint)
+        names = {joint.name for joint in joints}
+        for joint in joints:
+            mimic = joint.limit.mimic if joint.limit is not None else None
+            if mimic is not None and mimic.source not in names:
+                raise KinematicsError(
+                    f"mimics '{mimic.source}', which is not below '{link}'",
+                    where=f"{self.tree.source}: joint {joint.name}",
+                )
+        tree = UrdfTree(self.tree.name, link, (link, *(j.child for j in joints)), tuple(joints), self.tree.source)
+        return RobotModel(tree, self._backend_name)
+
     def supporting_joints(self, link: str) -> tuple[str, ...]:
         """Return the actuated joints that move ``link``, root first."""
         self._check_link(link)

@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 from robots import NAMES, ROOT, embodiment
 
 from cosmos_ros.embodiment import list_embodiments, load_embodiment, load_spec, schema_text
-from cosmos_ros.errors import ConfigError
+from cosmos_ros.errors import ConfigError, KinematicsError
+from cosmos_ros.kinematics import RobotModel
 
 FOLDER = ROOT / "embodiments"
 
@@ -62,6 +64,13 @@ def test_every_field_is_documented():
 
 # Changes to a valid file of one's own, and what the error must say.
 
+ARM = [f"panda_joint{i}" for i in range(1, 8)]
+TWICE = [
+    {"topic": "joint_trajectory", "joints": ARM},
+    {"topic": "joint_trajectory", "joints": ["panda_finger_joint1"]},
+]
+MILLIMETRES = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 103.4], [0, 0, 0, 1]]
+
 BASE = """
 name: mine
 description: A test robot.
@@ -89,7 +98,9 @@ robot:
   joints: [panda_joint1, panda_joint2, panda_joint3, panda_joint4, panda_joint5, panda_joint6, panda_joint7]
   home: {panda_joint1: 0, panda_joint2: 0, panda_joint3: 0, panda_joint4: -1.5, panda_joint5: 0, panda_joint6: 1.5,
     panda_joint7: 0}
-  controllers: [{topic: joint_trajectory, joints: [panda_joint1]}]
+  controllers:
+    - topic: joint_trajectory
+      joints: [panda_joint1, panda_joint2, panda_joint3, panda_joint4, panda_joint5, panda_joint6, panda_joint7]
 limits: {source: a test}
 """
 
@@ -150,6 +161,24 @@ def test_a_file_of_ones_own_loads_from_anywhere(tmp_path):
         (setter("grippers", "gripper", "joint_range", None), r"grippers\.gripper: joint and joint_range"),
         (setter("robot", "urdf", "none.urdf"), r"robot\.urdf: no such file"),
         (setter("robot", "base_frame", "world"), r"robot\.base_frame: 'world'.*root link, 'panda_link0'"),
+        (setter("robot", "base_frame", "panda_link1"), r"joints below panda_link1: .*no joint 'panda_joint1'"),
+        (setter("robot", "controllers", 0, "joints", ["panda_joint1"]), r"controllers leaves out \['panda_joint2'"),
+        (setter("robot", "controllers", 0, "joints", ARM + ARM[:1]), r"controllers: joint panda_joint1 stands twice"),
+        (setter("robot", "controllers", TWICE), r"controllers: topic joint_trajectory stands twice"),
+        (setter("robot", "joints", ARM + ARM[:1]), r"robot\.joints panda_joint1 stands twice"),
+        (setter("robot", "home", "panda_joint4", -135.0), r"robot\.home\.panda_joint4: -135 is outside.*Give radians"),
+        (setter("robot", "nominal", {"panda_joint4": 0.5}), r"robot\.nominal\.panda_joint4: 0\.5 is outside"),
+        (setter("robot", "tool_links", []), r"robot\.tool_links: .*at least 1"),
+        (setter("robot", "tool_links", ["panda_hand"]), r"tool_links \['panda_hand'\] must be.*\['panda_link8'\]"),
+        (setter("grippers", "gripper", "joint_range", "open", 0.08), r"joint_range\.open: 0\.08 is outside the limits"),
+        (setter("grippers", "gripper", "speed", [0.2, 0.1]), r"grippers\.gripper: speed must be"),
+        (setter("grippers", "gripper", "force", [-1.0, 0.1]), r"grippers\.gripper: force must be"),
+        (setter("action", "layout", 0, "tool_frame", MILLIMETRES), r"layout\.0\.tool_frame: .*in metres, at most 2"),
+        (setter("action", "orthonormality", {"warn": 0.1, "reject": 0.05}), r"warn 0\.1 must not be above reject"),
+        (setter("cameras", "front", "max_size", [0, 360]), r"cameras\.front\.max_size\.0: .*, got 0"),
+        (setter("limits", "required_joints", ["joint1"]), r"limits\.required_joints \['joint1'\] are not among"),
+        (setter("limits", "joints", {"panda_joint1": {"lower": 3.0}}), r"lower 3 is not below upper 2\.89"),
+        (setter("fps", 10**400), r"fps: .*, got 10000.*\.\.\."),
         (setter("robot", "joints", 0, "joint1"), r"robot\.home lacks \['joint1'\]"),
         (setter("robot", "home", "panda_joint9", 0.0), r"robot\.home: the URDF has no joint 'panda_joint9'; it has p"),
         (setter("robot", "controllers", 0, "joints", ["joint1"]), r"robot\.controllers\[0\]\.joints \['joint1'\]"),
@@ -169,6 +198,68 @@ def test_errors_name_file_field_and_what_is_allowed(tmp_path, change, words):
     with pytest.raises(ConfigError, match=words) as error:
         load_embodiment(path)
     assert "mine.yaml" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        ("fps: 2001-99-99", "month must be in"),
+        ("fps: !!int ten", "invalid literal for int"),
+        ("fps: !!float ten", "could not convert"),
+        (f"fps: {'9' * 5000}", "limit"),
+    ],
+)
+def test_values_that_yaml_cannot_make_are_named(tmp_path, field, words):
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"extends: franka.yaml\nname: mine\n{field}\n")
+    with pytest.raises(ConfigError, match=rf"mine\.yaml: a value cannot be read: .*{words}"):
+        load_embodiment(path)
+
+
+def under_a_world(name: str, base: str, link: str) -> str:
+    """A shipped URDF as a cell's robot_description has it: turned and raised under another root, with a camera."""
+    text = (FOLDER / "urdf" / f"{name}.urdf").read_text()
+    return text.replace(
+        f'<link name="{base}"/>',
+        f'''<link name="{link}"/><link name="{base}"/><link name="cell_camera"/>
+        <joint name="mount" type="fixed"><parent link="{link}"/><child link="{base}"/>
+        <origin xyz="0.3 -0.2 0.8" rpy="0 0 1.5"/></joint>
+        <joint name="camera_mount" type="fixed"><parent link="{link}"/><child link="cell_camera"/></joint>''',
+        1,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "urdf", "base", "root"),
+    [("ur5e", "ur5e", "base_link", "world"), ("franka_fr3", "fr3", "fr3_link0", "base")],
+)
+def test_a_robot_description_with_a_world_above_the_robot(name, urdf, base, root):
+    shipped = embodiment(name)
+    robot = load_embodiment(name, urdf=under_a_world(urdf, base, root))
+    assert robot.robot.root == base
+    assert robot.limits == shipped.limits
+    (link,) = robot.tool_links
+    for q in np.random.default_rng(3).uniform(-1.5, 1.5, (5, len(robot.joint_names))):
+        there = dict(zip(robot.joint_names, q, strict=True))
+        np.testing.assert_array_equal(robot.robot.fk(there, link), shipped.robot.fk(there, link))
+    target = {link: robot.robot.fk(robot.home, link)[None]}
+    assert robot.solver().solve(target, robot.home).converged.all()
+
+
+def test_a_base_frame_that_parts_a_joint_from_the_one_it_mimics():
+    text = (FOLDER / "urdf" / "panda.urdf").read_text()
+    model = embodiment("franka").robot.rooted_at("panda_link8")
+    assert (model.root, model.joint_names) == ("panda_link8", ("panda_finger_joint1",))
+    torn = RobotModel.from_urdf(text.replace('mimic joint="panda_finger_joint1"', 'mimic joint="panda_joint1"'))
+    with pytest.raises(KinematicsError, match=r"panda_finger_joint2: mimics 'panda_joint1', which is not below"):
+        torn.rooted_at("panda_link8")
+    with pytest.raises(KinematicsError, match="no link 'panda_link9'"):
+        torn.rooted_at("panda_link9")
+
+
+def test_a_urdf_for_what_has_no_robot():
+    with pytest.raises(ConfigError, match=r"urdf: umi has no robot"):
+        load_embodiment("umi", urdf=(FOLDER / "urdf" / "panda.urdf"))
 
 
 def test_unknown_names_list_the_shipped_ones():
