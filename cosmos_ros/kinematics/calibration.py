@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,8 @@ MAX_BYTES = 64 * 1024
 # Calibration moves a link's origin by millimetres; the next robot size differs by centimetres.
 MAX_SHIFT = 0.02
 MAX_TURN = 0.1
+# Metres and radians.
+_LARGEST = 1e3
 LINKS = ("shoulder", "upper_arm", "forearm", "wrist_1", "wrist_2", "wrist_3")
 _FIELDS = ("x", "y", "z", "roll", "pitch", "yaw")
 
@@ -41,7 +42,7 @@ def read_ur_calibration(path: str | Path) -> dict[str, FloatArray]:
         content = yaml.safe_load(data)
     except OSError as error:
         raise ConfigError(f"cannot read the calibration ({error})", where=str(file)) from None
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise ConfigError(f"not YAML ({str(error)[:200]})", where=str(file)) from None
     kinematics = content.get("kinematics") if isinstance(content, Mapping) else None
     if not isinstance(kinematics, Mapping):
@@ -55,8 +56,10 @@ def _pose(entry: object, where: str) -> FloatArray:
     values = []
     for field in _FIELDS:
         value = entry.get(field)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise ConfigError(f"{value!r} is not a finite number", where=f"{where}.{field}")
+        # Lists are not written out: aliases make them grow to any length.
+        shown = repr(value)[:60] if value is None or isinstance(value, (str, bool, float)) else type(value).__name__
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < _LARGEST:
+            raise ConfigError(f"{shown} is not a number below {_LARGEST:g}", where=f"{where}.{field}")
         values.append(float(value))
     return pose_from(values[:3], from_euler_xyz_extrinsic(values[3:]))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,13 @@ def test_another_make_is_refused(tmp_path: Path) -> None:
         load("panda").with_ur_calibration(write(tmp_path / "c.yaml", MEASURED))
 
 
+# Aliases of aliases: 26 lines that would be 9^26 letters if they were written out.
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+GROWING = "a: &a [x]\n" + "".join(
+    f"{this}: &{this} [{', '.join([f'*{last}'] * 9)}]\n" for last, this in pairwise(LETTERS)
+)
+
+
 @pytest.mark.parametrize(
     ("text", "match"),
     [
@@ -97,6 +105,9 @@ def test_another_make_is_refused(tmp_path: Path) -> None:
         ("kinematics: {shoulder: {x: 0, y: .nan, z: 0.16, roll: 0, pitch: 0, yaw: 0}}", r"shoulder\.y: nan"),
         ("kinematics: {shoulder: {x: 0, y: '0', z: 0.16, roll: 0, pitch: 0, yaw: 0}}", r"shoulder\.y: '0'"),
         ("kinematics: !!python/object/apply:os.getcwd []", "not YAML"),
+        ("kinematics: 2001-99-99", "not YAML"),
+        (f"kinematics: {{shoulder: {{x: {'9' * 400}, y: 0, z: 0, roll: 0, pitch: 0, yaw: 0}}}}", r"shoulder\.x: int"),
+        (GROWING + "kinematics: {shoulder: {x: *z, y: 0, z: 0, roll: 0, pitch: 0, yaw: 0}}", r"shoulder\.x: list is"),
         ("# " + "x" * 70000, "larger than"),
     ],
 )
