@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ def add_parser(subparsers: Any) -> None:
     _common(decode)
     decode.add_argument("--actions", required=True, type=Path, metavar="FILE", help=_FILES)
     decode.add_argument("--column", help="array or column of the actions in npz and parquet")
-    _scale(decode, "numbers in the file")
+    _scale(decode, "numbers in the file", "what the file says, else normalised")
     decode.add_argument(
         "--start",
         action="append",
@@ -58,34 +59,39 @@ def add_parser(subparsers: Any) -> None:
         metavar="[GRIPPER=]COLUMN",
         help="npz, parquet: column of a gripper, in the data set's own scale",
     )
-    _scale(encode, "numbers to write")
+    _scale(encode, "numbers to write", "normalised")
     encode.set_defaults(run=run_encode)
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--embodiment", required=True, metavar="NAME_OR_FILE")
     parser.add_argument("--urdf", type=Path, help="another URDF for the same robot")
+    parser.add_argument("--ur-calibration", type=Path, metavar="FILE", help="kinematics file of one UR arm")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the result there (default: print it)")
 
 
-def _scale(parser: argparse.ArgumentParser, what: str) -> None:
+def _scale(parser: argparse.ArgumentParser, what: str, default: str) -> None:
     group = parser.add_mutually_exclusive_group()
-    group.add_argument("--normalised", action="store_true", help=f"{what} are the model's, normalised (default)")
+    group.add_argument(
+        "--normalised", action="store_true", help=f"{what} are the model's, normalised (default: {default})"
+    )
     group.add_argument("--physical", action="store_true", help=f"{what} are physical, before the normaliser")
 
 
 def run_decode(arguments: argparse.Namespace) -> int:
     """Decode a file of actions."""
-    from cosmos_ros.embodiment import chunk_to_dict, load_embodiment, read_actions
+    from cosmos_ros.embodiment import chunk_to_dict, load_embodiment, read_action_file
     from cosmos_ros.types import ActionSpace
 
-    embodiment = load_embodiment(arguments.embodiment, arguments.urdf)
-    rows = read_actions(arguments.actions, arguments.column)
+    embodiment = load_embodiment(arguments.embodiment, arguments.urdf, arguments.ur_calibration)
+    file = read_action_file(arguments.actions, arguments.column)
+    asked = "physical" if arguments.physical else "normalised" if arguments.normalised else None
+    file.check(embodiment.domain_name, asked)
     chunk = embodiment.decode_actions(
-        rows,
+        file.rows,
         _start(embodiment, arguments.start, arguments.start_joints),
         space=ActionSpace.JOINT if arguments.joint_space else ActionSpace.MODEL,
-        physical=arguments.physical,
+        physical=(asked or file.scale) == "physical",
     )
     _write(chunk_to_dict(embodiment, chunk), arguments.json, chunk.findings)
     return 0
@@ -95,7 +101,7 @@ def run_encode(arguments: argparse.Namespace) -> int:
     """Encode a file of recorded states."""
     from cosmos_ros.embodiment import Columns, encoded_to_dict, load_embodiment, read_states
 
-    embodiment = load_embodiment(arguments.embodiment, arguments.urdf)
+    embodiment = load_embodiment(arguments.embodiment, arguments.urdf, arguments.ur_calibration)
     columns = Columns(
         poses=arguments.poses_column,
         pose_format=arguments.poses_format,
@@ -119,7 +125,7 @@ def _start(embodiment: Embodiment, poses: Sequence[str], joints: str | None) -> 
     from cosmos_ros.errors import InputError
     from cosmos_ros.types import JointState
 
-    if poses and joints:
+    if poses and joints is not None:
         raise InputError("give --start or --start-joints, not both", where="arguments")
     if poses:
         given = _named(poses, embodiment.tool_links, "--start")
@@ -128,13 +134,13 @@ def _start(embodiment: Embodiment, poses: Sequence[str], joints: str | None) -> 
             raise InputError(f"no start pose for {', '.join(missing)}", where="--start")
         return {link: parse_pose(text, f"--start {link}") for link, text in given.items()}
     if not embodiment.has_joints:
-        if joints:
+        if joints is not None:
             raise InputError(f"{embodiment.name} has no joints", where="--start-joints")
         return {link: np.eye(4) for link in embodiment.tool_links}
     names = embodiment.joint_names
     home = embodiment.home
     values = [home[name] for name in names]
-    if joints:
+    if joints is not None:
         try:
             values = [float(part) for part in joints.split(",")]
         except ValueError:
@@ -159,6 +165,8 @@ def _named(texts: Sequence[str], names: Sequence[str], where: str) -> dict[str, 
             name, value = names[0], text
         if name not in names:
             raise InputError(f"unknown {name!r}; allowed: {', '.join(names) or 'none'}", where=where)
+        if name in found:
+            raise InputError(f"{name} is given twice", where=where)
         found[name] = value
     return found
 
@@ -167,7 +175,20 @@ def _write(content: Mapping[str, Any], path: Path | None, findings: Sequence[Fin
     for finding in findings:
         print(f"{finding.level}: {finding.message} ({finding.where})", file=sys.stderr)
     text = json.dumps(content, indent=1, allow_nan=False)
-    if path is None:
-        print(text)
-    else:
-        path.write_text(text + "\n", encoding="utf-8")
+    if path is not None:
+        write_text(path, text + "\n")
+        return
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # whoever read it, as head does, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file; ConfigError names it when that cannot be done."""
+    from cosmos_ros.errors import ConfigError
+
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot be written: {error.strerror or error}", where=str(path)) from None

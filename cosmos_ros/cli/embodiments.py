@@ -23,6 +23,7 @@ def add_parser(subparsers: Any) -> None:
     show = verbs.add_parser("show", help="one embodiment with its columns, frames and limits")
     show.add_argument("embodiment", metavar="NAME_OR_FILE")
     show.add_argument("--urdf", type=Path, help="another URDF for the same robot")
+    show.add_argument("--ur-calibration", type=Path, metavar="FILE", help="kinematics file of one UR arm")
     show.add_argument("--json", action="store_true", help="the resolved file as JSON")
     show.set_defaults(run=run_show)
     schema = verbs.add_parser("schema", help="JSON schema of embodiment files, for editors")
@@ -65,12 +66,13 @@ def run_validate(arguments: argparse.Namespace) -> int:
 
 def run_schema(arguments: argparse.Namespace) -> int:
     """Print the JSON schema, or write it to a file."""
+    from cosmos_ros.cli.actions import write_text
     from cosmos_ros.embodiment import schema_text
 
     if arguments.out is None:
         print(schema_text(), end="")
     else:
-        arguments.out.write_text(schema_text(), encoding="utf-8")
+        write_text(arguments.out, schema_text())
     return 0
 
 
@@ -78,7 +80,7 @@ def run_show(arguments: argparse.Namespace) -> int:
     """Print one embodiment."""
     from cosmos_ros.embodiment import load_embodiment
 
-    embodiment = load_embodiment(arguments.embodiment, arguments.urdf)
+    embodiment = load_embodiment(arguments.embodiment, arguments.urdf, arguments.ur_calibration)
     if arguments.json:
         print(json.dumps(embodiment.spec.model_dump(mode="json"), indent=2))
         return 0

@@ -29,11 +29,15 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Predict and write."""
-    from cosmos_ros.embodiment import read_actions
+    from cosmos_ros.embodiment import read_action_file
     from cosmos_ros.types import Mode
 
     asking = _predicting.prepare(arguments, Mode.FORWARD_DYNAMICS if arguments.actions else Mode.POLICY)
-    actions = read_actions(arguments.actions) if arguments.actions else None
+    actions = None
+    if arguments.actions:
+        file = read_action_file(arguments.actions)
+        file.check(asking.embodiment.domain_name, "normalised")
+        actions = file.rows
     scene, assumed = _predicting.scene_of(arguments, asking.embodiment)
     with asking.loaded() as states:
         if actions is None:

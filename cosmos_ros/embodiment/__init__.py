@@ -13,13 +13,14 @@ from cosmos_ros.embodiment.exchange import (
     read_states,
     recorded_openings,
 )
-from cosmos_ros.embodiment.files import read_actions
+from cosmos_ros.embodiment.files import ActionFile, read_action_file, read_actions
 from cosmos_ros.embodiment.loader import list_embodiments, load_spec
 from cosmos_ros.embodiment.normaliser import Normaliser
 from cosmos_ros.embodiment.prompt import build_prompt
 from cosmos_ros.embodiment.spec import EmbodimentSpec, json_schema, schema_text
 
 __all__ = [
+    "ActionFile",
     "Columns",
     "Embodiment",
     "EmbodimentSpec",
@@ -36,6 +37,7 @@ __all__ = [
     "load_embodiment",
     "load_spec",
     "parse_pose",
+    "read_action_file",
     "read_actions",
     "read_states",
     "recorded_openings",

@@ -20,6 +20,9 @@ from cosmos_ros.se3 import (
 )
 from cosmos_ros.types import FloatArray
 
+# No robot's metres or radians come near this; it keeps the products of a million steps finite.
+LARGEST = 1e9
+
 
 @dataclass(frozen=True)
 class Motion:
@@ -110,7 +113,7 @@ def residuals(layout: Layout, rows: FloatArray) -> FloatArray:
 
 
 def check_rows(layout: Layout, rows: FloatArray) -> None:
-    """Refuse rows of the wrong shape or with non-finite numbers; raises DecodeError naming step and column."""
+    """Refuse rows of the wrong shape, non-finite or absurd numbers; raises DecodeError naming step and column."""
     if rows.ndim != 2 or rows.shape[1] != layout.width or len(rows) == 0:
         raise DecodeError(
             f"expected [T, {layout.width}] numbers, got shape {list(rows.shape)}",
@@ -129,6 +132,12 @@ def _refuse_non_finite(
         raise error(
             f"step {step}, column {column} ({layout.names[column]}) is {rows[step, column]}; "
             f"{len(bad)} non-finite numbers in all",
+            where=where,
+        )
+    if np.abs(rows).max(initial=0.0) > LARGEST:
+        step, column = (int(v) for v in np.argwhere(np.abs(rows) > LARGEST)[0])
+        raise error(
+            f"step {step}, column {column} ({layout.names[column]}) is {rows[step, column]:g}, which no motion is",
             where=where,
         )
 

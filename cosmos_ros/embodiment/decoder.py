@@ -12,6 +12,7 @@ from cosmos_ros.embodiment.checks import check_decoded
 from cosmos_ros.embodiment.codec import check_rows, decode_motion
 from cosmos_ros.embodiment.loader import list_embodiments, load_spec
 from cosmos_ros.embodiment.normaliser import Normaliser
+from cosmos_ros.errors import DecodeError
 from cosmos_ros.types import NANOSECONDS, ActionChunk, ActionSpace, Finding, FloatArray
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 # A model's answers overshoot the ends of a gripper's range by less than this.
 GRIPPER_SLACK = 0.1
+# Beyond this it is another unit: per cent, degrees, millimetres.
+GRIPPER_UNIT = 1.5
 
 
 def decode_rows(
@@ -47,6 +50,7 @@ def decode_rows(
             normaliser.normalise(rows) if physical else rows,
             warn=gates.warn,
             reject=gates.reject,
+            physical=physical,
             others=lambda: other_normalisers(embodiment),
             thorough=thorough,
         )
@@ -90,10 +94,18 @@ def _shipped_normalisers() -> tuple[tuple[str, Normaliser], ...]:
 
 
 def _clip(openings: Mapping[str, FloatArray]) -> tuple[dict[str, FloatArray], tuple[Finding, ...]]:
-    """Return openings clipped to 0..1, and a finding where that changed much."""
+    """Return openings clipped to 0..1, and a finding where that changed much; DecodeError where no clip can help."""
     findings: list[Finding] = []
     for name, values in openings.items():
-        if max(values.max() - 1.0, -values.min()) > GRIPPER_SLACK:
+        outside = np.maximum(values - 1.0, -values)
+        if outside.max() > GRIPPER_UNIT:
+            step = int(outside.argmax())
+            raise DecodeError(
+                f"step {step}: gripper {name} is an opening of {values[step]:.4g}, far outside 0 (closed) to 1 (open)",
+                where="actions",
+                hint="Check its unit, and whether the chunk is normalised.",
+            )
+        if outside.max() > GRIPPER_SLACK:
             text = f"gripper {name} reaches {values.min():.3g} to {values.max():.3g}, outside 0 (closed) to 1 (open)"
             findings.append(Finding("warning", "gripper_range", text, "actions"))
     return {name: np.clip(values, 0.0, 1.0) for name, values in openings.items()}, tuple(findings)

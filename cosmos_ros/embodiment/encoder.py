@@ -32,6 +32,7 @@ class RecordedStates:
         tool_poses: Link name → ``float64 [T+1, 4, 4]`` in the base frame.
         gripper_openings: Gripper name → ``float64 [T+1]``, 0 closed, 1 open.
         gripper_widths: Gripper name → ``float64 [T+1]`` metres, in place of openings.
+        findings: What their reader noticed.
     """
 
     joint_names: tuple[str, ...] = ()
@@ -39,6 +40,7 @@ class RecordedStates:
     tool_poses: Mapping[str, FloatArray] = field(default_factory=dict)
     gripper_openings: Mapping[str, FloatArray] = field(default_factory=dict)
     gripper_widths: Mapping[str, FloatArray] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def encode_states(
     actions, clamped = embodiment.normaliser.clamp(unclamped)
     findings = check_encoded(embodiment.layout, embodiment.normaliser, physical, clamped)
     start = {link: poses[0].copy() for link, poses in motion.poses.items()}
-    return EncodedActions(actions, unclamped, physical, clamped, start, findings)
+    return EncodedActions(actions, unclamped, physical, clamped, start, states.findings + findings)
 
 
 def collect(embodiment: Embodiment, states: Sequence[JointState] | Sequence[Observation]) -> RecordedStates:
@@ -135,6 +137,8 @@ def _joints(embodiment: Embodiment, states: RecordedStates) -> dict[str, FloatAr
             f"joint positions have shape {list(table.shape)}, expected [N, {len(names)}] for {', '.join(names)}",
             where="joint_positions",
         )
+    if len(set(names)) != len(names):
+        raise InputError(f"a name stands twice: {', '.join(names)}", where="joint_names")
     missing = [name for name in embodiment.joint_names if name not in names]
     if missing:
         raise InputError(f"joints {', '.join(missing)} are missing; there are {', '.join(names)}", where="joint_names")

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cosmos_ros.embodiment.encoder import EncodedActions, RecordedStates
-from cosmos_ros.embodiment.files import as_rows, read_json, read_table
+from cosmos_ros.embodiment.files import as_numbers, as_rows, read_json, read_table
 from cosmos_ros.errors import InputError
 from cosmos_ros.se3 import from_euler_xyz_extrinsic, pose_from, quaternion_xyzw_from_matrix
 from cosmos_ros.types import NANOSECONDS, ActionChunk, Finding, FloatArray
 
 if TYPE_CHECKING:
     from cosmos_ros.embodiment.adapter import Embodiment
+
+# Rows further from the domain's rate than this are another motion to the model.
+RATE_TOLERANCE = 0.02
 
 POSE_FORMATS = ("xyz_quaternion_xyzw", "xyz_quaternion_wxyz", "xyz_euler")
 
@@ -42,7 +45,8 @@ class Columns:
 def chunk_to_dict(embodiment: Embodiment, chunk: ActionChunk) -> dict[str, Any]:
     """Return a decoded chunk as JSON-serialisable data: metres, unit quaternions (x, y, z, w), seconds, radians.
 
-    Every list starts with the state before the first row, at time 0, so that it can be encoded again.
+    Times and tools start with the state before the first row, at time 0; grippers and joints with the first row. It can
+    be encoded again.
     """
     tools = {
         link: pose_lists(np.concatenate([chunk.start_poses[link][None], chunk.poses[link]])) for link in chunk.poses
@@ -111,6 +115,8 @@ def read_states(embodiment: Embodiment, path: str | Path, columns: Columns | Non
     """
     file = Path(path)
     if file.suffix == ".json":
+        if columns is not None and (columns.poses or columns.joints or columns.grippers):
+            raise InputError("JSON has no columns; they are for npz and parquet", where=str(file))
         content = read_json(file)
         if not isinstance(content, Mapping):
             raise InputError("expected an object with tools or joints, and grippers", where=str(file))
@@ -144,8 +150,11 @@ def _states_from_json(embodiment: Embodiment, content: Mapping[str, Any], where:
     names: tuple[str, ...] = ()
     positions_of_joints: FloatArray | None = None
     if joints:
-        names = tuple(str(name) for name in _take(joints, "names", f"{where}: joints"))
+        names = _joint_names(_take(joints, "names", f"{where}: joints"), f"{where}: joints.names")
         positions_of_joints = as_rows(_take(joints, "positions", f"{where}: joints"), f"{where}: joints.positions")
+        # As the decoder writes them: from the first row on. What an action row holds are the joints after it.
+        if poses and len(positions_of_joints) == len(next(iter(poses.values()))) - 1:
+            positions_of_joints = np.vstack([positions_of_joints[:1], positions_of_joints])
     grippers = _mapping(content, "grippers", where)
     recorded = [*poses.values(), *([] if positions_of_joints is None else [positions_of_joints])]
     if not recorded:
@@ -154,7 +163,12 @@ def _states_from_json(embodiment: Embodiment, content: Mapping[str, Any], where:
     widths: dict[str, FloatArray] = {}
     for name, gripper in grippers.items():
         place = f"{where}: grippers.{name}"
-        kind = "openings" if "openings" in gripper else "widths"
+        if name not in embodiment.spec.grippers:
+            known = ", ".join(embodiment.spec.grippers) or "none"
+            raise InputError(f"{embodiment.name} has no such gripper; it has {known}", where=place)
+        if not isinstance(gripper, Mapping):
+            raise InputError(f"expected an object with openings or widths, got {type(gripper).__name__}", where=place)
+        kind = "openings" if gripper.get("openings") is not None else "widths"
         values = _numbers(_take(gripper, kind, place), f"{place}.{kind}")
         # The decoder gives one opening a row; the state before the first row is taken to be the same.
         if len(values) == len(recorded[0]) - 1:
@@ -167,6 +181,7 @@ def _states_from_json(embodiment: Embodiment, content: Mapping[str, Any], where:
         tool_poses=poses,
         gripper_openings=openings,
         gripper_widths=widths,
+        findings=_check_rate(embodiment, content.get("fps"), f"{where}: fps"),
     )
 
 
@@ -197,7 +212,30 @@ def _states_from_table(
         joint_positions=joints,
         tool_poses=poses,
         gripper_openings=openings,
+        findings=_check_rate(embodiment, _rate_of(table, where), f"{where}: timestamp"),
     )
+
+
+def _rate_of(table: Mapping[str, Any], where: str) -> float | None:
+    """Return rows a second by the column ``timestamp`` (s), as LeRobot data sets have it; None without one."""
+    if "timestamp" not in table:
+        return None
+    steps = np.diff(_numbers(table["timestamp"], f"{where}: timestamp"))
+    step = float(np.median(steps)) if len(steps) else 0.0
+    return 1.0 / step if step > 0.0 else None
+
+
+def _check_rate(embodiment: Embodiment, rate: Any, where: str) -> tuple[Finding, ...]:
+    """Return a finding when rows are not one every 1/fps; action rows would be steps of another length."""
+    if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not rate > 0.0:
+        return ()
+    if abs(rate / embodiment.fps - 1.0) <= RATE_TOLERANCE:
+        return ()
+    text = (
+        f"the file has {rate:.4g} rows a second and {embodiment.name} {embodiment.fps:g}: each action is "
+        f"{embodiment.fps / rate:.3g} of the step that the model was trained with; resample the recording"
+    )
+    return (Finding("warning", "rate", text, where),)
 
 
 def recorded_openings(embodiment: Embodiment, gripper: str, values: FloatArray) -> FloatArray:
@@ -240,15 +278,21 @@ def _poses(positions: FloatArray, quaternions: FloatArray, where: str) -> FloatA
 
 
 def _numbers(values: Any, where: str) -> FloatArray:
-    try:
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InputError("not a list of numbers", where=where) from None
+    array = as_numbers(values, "a list of numbers", where)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1 or not len(array):
         raise InputError(f"expected a list of numbers, got shape {list(array.shape)}", where=where)
     return array
+
+
+def _joint_names(names: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InputError("expected a list of joint names", where=where)
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"{twice} stands twice", where=where)
+    return tuple(names)
 
 
 def _mapping(content: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:

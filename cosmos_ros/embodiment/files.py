@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from cosmos_ros.types import FloatArray
 
 MAX_BYTES = 64 << 20
 MAX_ROWS = 1_000_000
+MAX_VALUES = 1 << 24
 
 # Where servers and tools put a chunk in their JSON: tried in this order.
 _ACTION_PLACES = (
@@ -29,8 +31,44 @@ _ACTION_PLACES = (
 )
 
 
-def read_actions(path: str | Path, column: str | None = None) -> FloatArray:
-    """Return the action rows ``float64 [T, D]`` of a file.
+@dataclass(frozen=True)
+class ActionFile:
+    """Action rows, and what their file says about them.
+
+    Attributes:
+        rows: ``float64 [T, D]``.
+        scale: ``normalised`` or ``physical`` where the file says so, as ``cosmos-ros actions encode`` writes it.
+        domain_name: Action domain of the rows where the file says so.
+        where: The file, for messages.
+    """
+
+    rows: FloatArray
+    scale: str | None
+    domain_name: str | None
+    where: str
+
+    def check(self, domain_name: str, scale: str | None) -> None:
+        """Refuse a file that says of itself that it is of another domain or, unless None, in another scale.
+
+        Raises:
+            InputError: It does.
+        """
+        if self.domain_name not in (None, domain_name):
+            raise InputError(
+                f"the actions are of domain {self.domain_name}, not {domain_name}",
+                where=self.where,
+                hint="Take an embodiment of that domain: columns and statistics differ.",
+            )
+        if scale is not None and self.scale not in (None, scale):
+            raise InputError(
+                f"the file says that its numbers are {self.scale}, not {scale}",
+                where=self.where,
+                hint=f"Read it as {self.scale}, or encode it as {scale}.",
+            )
+
+
+def read_action_file(path: str | Path, column: str | None = None) -> ActionFile:
+    """Return the action rows of a file, and what it says about them.
 
     JSON: a nested list; ``{"action": {"data": rows}}`` or ``{"action": rows}`` as servers answer;
     ``{"actions": rows}``; cosmos-framework's ``sample_outputs.json``. npz: array ``actions`` or ``action``, or the only
@@ -38,38 +76,52 @@ def read_actions(path: str | Path, column: str | None = None) -> FloatArray:
 
     Args:
         path: The file; its ending tells the format.
-        column: Array or column name, in place of the usual ones.
+        column: Array or column name of npz and parquet, in place of the usual ones.
 
     Raises:
         InputError: The file cannot be read, is too large, or holds no rows of equal width; names the place.
         ConfigError: A parquet file, and pyarrow is not installed.
     """
     file = Path(path)
+    where = str(file)
     if file.suffix == ".json":
-        return as_rows(_find_actions(read_json(file), str(file)), str(file))
+        if column is not None:
+            raise InputError(f"JSON has no column {column!r}; columns are for npz and parquet", where=where)
+        content = read_json(file)
+        says = content if isinstance(content, Mapping) else {}
+        scale, domain = says.get("scale"), says.get("domain_name")
+        if scale not in (None, "normalised", "physical"):
+            raise InputError(f"scale is {str(scale)[:60]!r}; allowed: normalised, physical", where=where)
+        rows = as_rows(_find_actions(content, where), where)
+        return ActionFile(rows, scale, domain if isinstance(domain, str) else None, where)
     table = read_table(file)
     if column is None:
         known: list[str] = [name for name in ("actions", "action") if name in table]
         if not known and len(table) == 1:
             known = list(table)
         if not known:
-            raise InputError(f"no array named actions or action among {sorted(table)}", where=str(file))
+            raise InputError(f"no array named actions or action among {sorted(table)}", where=where)
         column = known[0]
     if column not in table:
-        raise InputError(f"no array {column!r}; there are {sorted(table)}", where=str(file))
-    return as_rows(table[column], f"{file}: {column}")
+        raise InputError(f"no array {column!r}; there are {sorted(table)}", where=where)
+    return ActionFile(as_rows(table[column], f"{file}: {column}"), None, None, where)
+
+
+def read_actions(path: str | Path, column: str | None = None) -> FloatArray:
+    """Return the action rows ``float64 [T, D]`` of a file in whatever scale they are; see ``read_action_file``."""
+    return read_action_file(path, column).rows
 
 
 def read_json(path: Path) -> Any:
     """Return a JSON file's content; raises InputError."""
-    text = _read(path).decode("utf-8", errors="replace")
+    text = _read(path).decode("utf-8-sig", errors="replace")
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(f"not valid JSON: {error}", where=str(path)) from None
 
 
-def read_table(path: Path) -> dict[str, Any]:
+def read_table(path: Path) -> Mapping[str, Any]:
     """Return the named arrays of an npz or parquet file; raises InputError or ConfigError."""
     if path.suffix == ".npz":
         return _read_npz(path)
@@ -80,16 +132,12 @@ def read_table(path: Path) -> dict[str, Any]:
 
 def as_rows(value: Any, where: str) -> FloatArray:
     """Return nested numbers as ``float64 [T, D]``; raises InputError naming the first row that does not fit."""
-    rows = value.tolist() if isinstance(value, np.ndarray) and value.dtype == object else value
-    if isinstance(rows, list | tuple) and rows and all(isinstance(row, list | tuple | np.ndarray) for row in rows):
-        width = len(rows[0])
-        for index, row in enumerate(rows):
+    if isinstance(value, list | tuple) and value and all(isinstance(row, list | tuple) for row in value):
+        width = len(value[0])
+        for index, row in enumerate(value):
             if len(row) != width:
                 raise InputError(f"row {index} has {len(row)} numbers, row 0 has {width}", where=where)
-    try:
-        array = np.asarray(rows, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InputError("not rows of numbers", where=where) from None
+    array = as_numbers(value, "rows of numbers", where)
     if array.ndim == 3 and len(array) == 1:
         array = array[0]
     if array.ndim != 2 or 0 in array.shape:
@@ -97,6 +145,32 @@ def as_rows(value: Any, where: str) -> FloatArray:
     if len(array) > MAX_ROWS:
         raise InputError(f"{len(array)} rows, at most {MAX_ROWS} are read", where=where)
     return array
+
+
+def as_numbers(value: Any, what: str, where: str) -> FloatArray:
+    """Return nested lists or an array as ``float64``; raises InputError unless all of it are real numbers.
+
+    Text, truth values, dates and complex numbers are refused: numpy would turn each into some number.
+    """
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"not {what}", where=where) from None
+    if array.dtype.kind not in "iuf" and array.size:
+        strange = _strange(value if array.dtype == object else array.tolist())
+        raise InputError(f"not {what}{'' if strange is None else f': {strange}'}", where=where)
+    with np.errstate(over="ignore"):
+        return array.astype(np.float64)
+
+
+def _strange(value: Any) -> str | None:
+    """Return the first thing in nested lists that is no number, shortened; None where there is none."""
+    if isinstance(value, list | tuple | np.ndarray):
+        found = (_strange(part) for part in value)
+        return next((text for text in found if text is not None), None)
+    if isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63):
+        return None
+    return repr(value)[:40]
 
 
 def _find_actions(content: Any, where: str) -> Any:
@@ -140,11 +214,14 @@ def _read_npz(path: Path) -> dict[str, Any]:
             raise InputError(f"unpacks to {unpacked} bytes, at most {4 * MAX_BYTES} are read", where=str(path))
         with np.load(path, allow_pickle=False) as archive_arrays:
             return {name: archive_arrays[name] for name in archive_arrays.files}
-    except (OSError, ValueError, zipfile.BadZipFile, KeyError) as error:
+    except InputError:
+        raise
+    except Exception as error:
+        # A damaged file makes zipfile, its decompressors, numpy and Python's tokenizer raise some ten types.
         raise InputError(f"not a readable npz file: {error}", where=str(path)) from None
 
 
-def _read_parquet(path: Path) -> dict[str, Any]:
+def _read_parquet(path: Path) -> Mapping[str, Any]:
     _read_size(path)
     try:
         import pyarrow
@@ -155,12 +232,46 @@ def _read_parquet(path: Path) -> dict[str, Any]:
         ) from None
     try:
         file = pyarrow.parquet.ParquetFile(path)
-        if file.metadata.num_rows > MAX_ROWS:
-            raise InputError(f"{file.metadata.num_rows} rows, at most {MAX_ROWS} are read", where=str(path))
-        table = file.read()
     except (OSError, pyarrow.ArrowException) as error:
         raise InputError(f"not a readable parquet file: {error}", where=str(path)) from None
-    return {name: table.column(name).to_pylist() for name in table.column_names}
+    if file.metadata.num_rows > MAX_ROWS:
+        raise InputError(f"{file.metadata.num_rows} rows, at most {MAX_ROWS} are read", where=str(path))
+    return _ParquetTable(path, file)
+
+
+class _ParquetTable(Mapping[str, Any]):
+    """Columns of a parquet file, read when they are asked for: data sets carry pictures beside the numbers."""
+
+    def __init__(self, path: Path, file: Any) -> None:
+        self._path = path
+        self._file = file
+        self._names: list[str] = file.schema_arrow.names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._names:
+            raise KeyError(name)
+        # Runs of equal numbers are stored as one, so a small file may hold very many.
+        values = 0
+        for group in range(self._file.metadata.num_row_groups):
+            chunks = self._file.metadata.row_group(group)
+            for index in range(chunks.num_columns):
+                chunk = chunks.column(index)
+                if chunk.path_in_schema == name or chunk.path_in_schema.startswith(f"{name}."):
+                    values += chunk.num_values
+        if values > MAX_VALUES:
+            raise InputError(f"column {name} has {values} values, at most {MAX_VALUES} are read", where=str(self._path))
+        import pyarrow
+
+        try:
+            return self._file.read(columns=[name]).column(name).to_pylist()
+        except (OSError, ValueError, KeyError, pyarrow.ArrowException) as error:
+            raise InputError(f"column {name} cannot be read: {error}", where=str(self._path)) from None
 
 
 def _read_size(path: Path) -> None:

@@ -203,6 +203,86 @@ def test_chunk_not_normalised_at_all():
     assert "not normalised at all" in findings[0].message
 
 
+def half(rows):
+    return rows.astype(np.float16).astype(np.float64)
+
+
+def bfloat(rows):
+    bits = rows.astype(np.float32).view(np.uint32)
+    return ((bits + 0x8000) & 0xFFFF0000).astype(np.uint32).view(np.float32).astype(np.float64)
+
+
+@pytest.mark.parametrize("rounded", [half, bfloat, lambda rows: np.round(rows, 4)])
+@pytest.mark.parametrize("name", ["franka", "franka_robomind", "widowx250s", "ur5e", "umi"])
+def test_physical_numbers_in_coarse_steps_are_found_too(name, rounded):
+    """Servers answer in half precision, in which no rotation is orthonormal to 1e-5."""
+    robot = embodiment(name)
+    start = {link: np.eye(4) for link in robot.tool_links}
+    encoded = robot.encode(random_walk(robot, 16, 4, metres=0.003, radians=0.008))
+    for thorough in (True, False):
+        found = robot.decode_actions(rounded(encoded.physical), start, thorough=thorough).findings
+        assert "not normalised at all" in found[0].message
+        for rows, physical in ((encoded.actions, False), (encoded.physical, True)):
+            found = robot.decode_actions(rounded(rows), start, physical=physical, thorough=thorough).findings
+            assert "normalisation" not in [f.code for f in found]
+
+
+def test_a_robot_at_rest_raises_no_suspicion():
+    robot = embodiment(FRANKA)
+    rows = robot.encode(random_walk(robot, 16, 1, metres=0.0, radians=0.0)).actions
+    for noise in (0.0, 0.005, 0.02):
+        noisy = rows + np.random.default_rng(0).normal(0.0, noise, rows.shape)
+        assert "normalisation" not in [f.code for f in decode(noisy).findings]
+
+
+def test_normalised_numbers_given_as_physical():
+    robot = embodiment(FRANKA)
+    encoded = chunk_rows(radians=0.02, metres=0.005)
+    start = encoded.start_poses
+    with pytest.raises(DecodeError, match=r"looks normalised, not physical: .*give it as normalised"):
+        robot.decode_actions(encoded.unclamped, start, physical=True)
+    zero = encoded.physical.copy()
+    zero[:, 3:9] = 0.0
+    with pytest.raises(DecodeError) as error:
+        robot.decode_actions(zero, start, physical=True)
+    assert "looks" not in str(error.value)
+
+
+def test_chunk_normalised_and_clamped_twice():
+    robot = embodiment(FRANKA)
+    once = chunk_rows(radians=0.008, metres=0.003).actions
+    twice = robot.normaliser.clamp(robot.normaliser.normalise(once))[0]
+    messages = [f.message for f in decode(twice).findings]
+    assert any("looks normalised and clamped twice" in text for text in messages)
+
+
+@pytest.mark.parametrize("value", [85.0, 120.0, -90.0])
+def test_chunk_with_a_gripper_in_another_unit(value):
+    rows = chunk_rows().physical
+    rows[5, 9] = value
+    robot = embodiment(FRANKA)
+    start = {link: np.eye(4) for link in robot.tool_links}
+    with pytest.raises(DecodeError, match=rf"actions: step 5: gripper gripper is an opening of {value:g}, far outside"):
+        robot.decode_actions(rows, start, physical=True)
+
+
+def test_chunk_with_numbers_that_overflow():
+    rows = chunk_rows().physical
+    rows[3:, 1] = 1e308
+    robot = embodiment(FRANKA)
+    start = {link: np.eye(4) for link in robot.tool_links}
+    with pytest.raises(DecodeError, match=r"step 3, column 1 \(panda_link8\.y\) is 1e\+308, which no motion is"):
+        robot.decode_actions(rows, start, physical=True)
+
+
+def test_a_joint_recorded_twice():
+    robot = embodiment(FRANKA)
+    names = (*robot.joint_names, robot.joint_names[0])
+    states = RecordedStates(names, np.zeros((3, 8)), gripper_openings={"gripper": np.ones(3)})
+    with pytest.raises(InputError, match=r"joint_names: a name stands twice"):
+        robot.encode(states)
+
+
 def test_chunk_normalised_twice():
     robot = embodiment(FRANKA)
     with pytest.raises(DecodeError, match=r"looks normalised twice"):
