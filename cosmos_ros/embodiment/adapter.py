@@ -77,7 +77,9 @@ class Embodiment:
         self.layout = Layout.from_spec(loaded.spec)
         self.normaliser = Normaliser.from_spec(loaded.spec.action)
         where = str(loaded.path)
-        self.robot: RobotModel | None = load_robot(loaded.spec, urdf or loaded.urdf_path, where, ur_calibration)
+        self.robot: RobotModel | None = load_robot(
+            loaded.spec, urdf or loaded.urdf_path, where, ur_calibration or loaded.ur_calibration_path
+        )
         self.config_hash = loaded.hash_with(urdf, ur_calibration)
         self.limits: RobotLimits = robot_limits(loaded.spec, self.robot, where)
         self.gripper_joints: dict[str, GripperJoint] = {

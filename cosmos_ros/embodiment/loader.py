@@ -21,6 +21,8 @@ MAX_FILE_BYTES = 1 << 20
 MAX_URDF_BYTES = 8 << 20
 MAX_EXTENDS = 8
 MAX_DEPTH = 20
+# Fields of `robot` that name files, relative to the file they stand in.
+_FILES = ("urdf", "ur_calibration")
 
 
 @dataclass(frozen=True)
@@ -31,13 +33,15 @@ class LoadedSpec:
         spec: The resolved file.
         path: The file it was read from.
         urdf_path: The URDF beside it, or None.
-        config_hash: SHA-256 (hex) of the resolved specification and the URDF's bytes.
+        config_hash: SHA-256 (hex) of the resolved specification, the URDF's bytes and those of a calibration.
+        ur_calibration_path: The calibration beside it, or None.
     """
 
     spec: EmbodimentSpec
     path: Path
     urdf_path: Path | None
     config_hash: str
+    ur_calibration_path: Path | None = None
 
     def hash_with(self, urdf: str | Path | None, ur_calibration: str | Path | None = None) -> str:
         """Return ``config_hash``, or the one with another URDF (path or XML text) and a calibration file."""
@@ -45,8 +49,9 @@ class LoadedSpec:
             return self.config_hash
         text = str(urdf or self.urdf_path or "")
         data = text.encode() if text.lstrip("\ufeff \t\r\n").startswith("<") else _read_bounded(Path(text), "urdf")
-        if ur_calibration is not None:
-            data += b"\0" + _read_bounded(Path(ur_calibration), "ur_calibration")
+        calibration = ur_calibration or self.ur_calibration_path
+        if calibration is not None:
+            data += b"\0" + _read_bounded(Path(calibration), "ur_calibration")
         return _config_hash(self.spec, data)
 
 
@@ -94,13 +99,23 @@ def load_spec(name_or_path: str | Path) -> LoadedSpec:
         raise ConfigError("; ".join(_describe(e) for e in error.errors()[:5]), where=str(path)) from None
     if spec.name != path.stem:
         raise ConfigError(f"name: {spec.name!r} must be the file's name, {path.stem!r}", where=str(path))
-    urdf_path = None
-    if spec.robot is not None:
-        urdf_path = (origins.get("robot.urdf", path).parent / spec.robot.urdf).resolve()
-        if not urdf_path.is_file():
-            raise ConfigError(f"robot.urdf: no such file: {urdf_path}", where=str(path))
-    data_of_urdf = b"" if urdf_path is None else _read_bounded(urdf_path, f"{path}: robot.urdf")
-    return LoadedSpec(spec=spec, path=path, urdf_path=urdf_path, config_hash=_config_hash(spec, data_of_urdf))
+    files: dict[str, Path] = {}
+    data_of_files: list[bytes] = []
+    for field in _FILES:
+        name = getattr(spec.robot, field, None)
+        if name is None:
+            continue
+        files[field] = (origins.get(f"robot.{field}", path).parent / name).resolve()
+        if not files[field].is_file():
+            raise ConfigError(f"robot.{field}: no such file: {files[field]}", where=str(path))
+        data_of_files.append(_read_bounded(files[field], f"{path}: robot.{field}"))
+    return LoadedSpec(
+        spec=spec,
+        path=path,
+        urdf_path=files.get("urdf"),
+        config_hash=_config_hash(spec, b"\0".join(data_of_files)),
+        ur_calibration_path=files.get("ur_calibration"),
+    )
 
 
 def _read_bounded(path: Path, where: str) -> bytes:
@@ -119,20 +134,21 @@ def _config_hash(spec: EmbodimentSpec, urdf: bytes) -> str:
     """Return the SHA-256 (hex) of everything that decides what the embodiment does; file names do not."""
     resolved = spec.model_dump(mode="json")
     if resolved["robot"] is not None:
-        del resolved["robot"]["urdf"]
+        for field in _FILES:
+            del resolved["robot"][field]
     hasher = hashlib.sha256(json.dumps(resolved, sort_keys=True).encode())
     hasher.update(urdf)
     return hasher.hexdigest()
 
 
 def _resolve(path: Path, seen: list[Path]) -> tuple[dict[str, Any], dict[str, Path]]:
-    """Return the merged mapping and, for ``robot.urdf``, the file it stands in."""
+    """Return the merged mapping and, for the fields that name files, the file they stand in."""
     if path in seen or len(seen) >= MAX_EXTENDS:
         chain = " -> ".join(p.name for p in [*seen, path])
         raise ConfigError(f"extends: goes round in a circle or too deep: {chain}", where=str(path))
     data = read_yaml(path)
     robot = data.get("robot")
-    own = {"robot.urdf": path} if isinstance(robot, dict) and "urdf" in robot else {}
+    own = {f"robot.{field}": path for field in _FILES if isinstance(robot, dict) and field in robot}
     base_name = data.pop("extends", None)
     if base_name is None:
         return data, own

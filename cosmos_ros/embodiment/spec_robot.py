@@ -22,6 +22,12 @@ class Robot(Model):
     """The robot itself. Left out for embodiments that are tracked by tool poses alone."""
 
     urdf: str = Field(min_length=1, max_length=300, description="URDF file, relative to the embodiment file.")
+    ur_calibration: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=300,
+        description="Kinematics file of one particular UR arm, as its driver uses, relative to this file.",
+    )
     base_frame: Name = Field(description="Link that poses are given in: the URDF's root link or one below it.")
     joints: list[Name] = Field(
         min_length=1, max_length=64, description="Joints that the inverse kinematics moves, in the robot's order."

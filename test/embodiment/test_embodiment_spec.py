@@ -6,7 +6,6 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
@@ -14,8 +13,7 @@ from hypothesis import strategies as st
 from robots import NAMES, ROOT, embodiment
 
 from cosmos_ros.embodiment import list_embodiments, load_embodiment, load_spec, schema_text
-from cosmos_ros.errors import ConfigError, KinematicsError
-from cosmos_ros.kinematics import RobotModel
+from cosmos_ros.errors import ConfigError
 
 FOLDER = ROOT / "embodiments"
 
@@ -214,52 +212,6 @@ def test_values_that_yaml_cannot_make_are_named(tmp_path, field, words):
     path.write_text(f"extends: franka.yaml\nname: mine\n{field}\n")
     with pytest.raises(ConfigError, match=rf"mine\.yaml: a value cannot be read: .*{words}"):
         load_embodiment(path)
-
-
-def under_a_world(name: str, base: str, link: str) -> str:
-    """A shipped URDF as a cell's robot_description has it: turned and raised under another root, with a camera."""
-    text = (FOLDER / "urdf" / f"{name}.urdf").read_text()
-    return text.replace(
-        f'<link name="{base}"/>',
-        f'''<link name="{link}"/><link name="{base}"/><link name="cell_camera"/>
-        <joint name="mount" type="fixed"><parent link="{link}"/><child link="{base}"/>
-        <origin xyz="0.3 -0.2 0.8" rpy="0 0 1.5"/></joint>
-        <joint name="camera_mount" type="fixed"><parent link="{link}"/><child link="cell_camera"/></joint>''',
-        1,
-    )
-
-
-@pytest.mark.parametrize(
-    ("name", "urdf", "base", "root"),
-    [("ur5e", "ur5e", "base_link", "world"), ("franka_fr3", "fr3", "fr3_link0", "base")],
-)
-def test_a_robot_description_with_a_world_above_the_robot(name, urdf, base, root):
-    shipped = embodiment(name)
-    robot = load_embodiment(name, urdf=under_a_world(urdf, base, root))
-    assert robot.robot.root == base
-    assert robot.limits == shipped.limits
-    (link,) = robot.tool_links
-    for q in np.random.default_rng(3).uniform(-1.5, 1.5, (5, len(robot.joint_names))):
-        there = dict(zip(robot.joint_names, q, strict=True))
-        np.testing.assert_array_equal(robot.robot.fk(there, link), shipped.robot.fk(there, link))
-    target = {link: robot.robot.fk(robot.home, link)[None]}
-    assert robot.solver().solve(target, robot.home).converged.all()
-
-
-def test_a_base_frame_that_parts_a_joint_from_the_one_it_mimics():
-    text = (FOLDER / "urdf" / "panda.urdf").read_text()
-    model = embodiment("franka").robot.rooted_at("panda_link8")
-    assert (model.root, model.joint_names) == ("panda_link8", ("panda_finger_joint1",))
-    torn = RobotModel.from_urdf(text.replace('mimic joint="panda_finger_joint1"', 'mimic joint="panda_joint1"'))
-    with pytest.raises(KinematicsError, match=r"panda_finger_joint2: mimics 'panda_joint1', which is not below"):
-        torn.rooted_at("panda_link8")
-    with pytest.raises(KinematicsError, match="no link 'panda_link9'"):
-        torn.rooted_at("panda_link9")
-
-
-def test_a_urdf_for_what_has_no_robot():
-    with pytest.raises(ConfigError, match=r"urdf: umi has no robot"):
-        load_embodiment("umi", urdf=(FOLDER / "urdf" / "panda.urdf"))
 
 
 def test_unknown_names_list_the_shipped_ones():
