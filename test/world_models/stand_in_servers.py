@@ -90,7 +90,7 @@ class StandIn:
 
     async def misbehave(self, request: web.Request) -> web.StreamResponse | None:
         """Replies that any broken server or proxy may give to the main request."""
-        if self.odd in ("half", "drop"):
+        if self.odd in ("half", "drop", "status line", "token"):
             await request.read()
         if self.odd == "html":
             return web.Response(text="<html><body>502 Bad Gateway</body></html>", content_type="text/html")
