@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from cosmos_ros.bringup.graph import NodeSpec
+from cosmos_ros.bringup.shared_memory import remove_left, segments_of
 from cosmos_ros.resources import resource
 
 # Left behind by the ROS wheels' interpreter hook; a child must find its own libraries (its own hook sets them).
@@ -127,8 +128,10 @@ class ProcessGroup:
 
     def kill(self, name: str) -> None:
         """Kill one process at once (tests of what the others then do)."""
+        left = segments_of(self.pid(name))
         self._processes[name].kill()
         self._processes[name].wait()
+        remove_left(left)
 
     def wait_any(self, poll: float = 0.2) -> tuple[str, int]:
         """Block until a process ends; return its name and exit status."""
@@ -138,9 +141,12 @@ class ProcessGroup:
 
     def stop(self, grace: float = 5.0) -> dict[str, int]:
         """End all processes; return their exit statuses."""
+        left: list[str] = []
         for number, patience in ((signal.SIGINT, grace), (signal.SIGTERM, 2.0), (signal.SIGKILL, 5.0)):
             for process in self._processes.values():
                 if process.poll() is None:
+                    if number == signal.SIGKILL:
+                        left += segments_of(process.pid)
                     process.send_signal(number)
             deadline = time.monotonic() + patience
             for process in self._processes.values():
@@ -150,6 +156,7 @@ class ProcessGroup:
                     continue
             if all(p.poll() is not None for p in self._processes.values()):
                 break
+        remove_left(left)
         for reader in self._readers:
             reader.join(1.0)
         self._folder.cleanup()

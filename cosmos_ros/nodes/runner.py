@@ -24,7 +24,7 @@ def run(make_node: Callable[[], Any], args: Sequence[str] | None = None, *, exec
     # Without a short switch interval, a worker in pure Python delays callbacks by up to 5 ms a switch.
     sys.setswitchinterval(0.0005)
     rclpy.init(args=args)
-    node = None
+    node = turns = None
     try:
         node = make_node()
         turns = make_executor(executor)
@@ -49,7 +49,11 @@ def run(make_node: Callable[[], Any], args: Sequence[str] | None = None, *, exec
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
-    if node is None:
+    made, node, turns = node is not None, None, None
+    # Handles in reference cycles keep the participant, and with it its shared memory, beyond the end of the process.
+    gc.unfreeze()
+    gc.collect()
+    if not made:
         # Stopped while the node was made: a thread of its own may be in native code, and would crash the interpreter's
         # end. There is nothing to clean up.
         sys.stdout.flush()
