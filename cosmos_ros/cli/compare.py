@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -31,25 +30,29 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Compare and print."""
     from cosmos_ros.errors import ConfigError
-    from cosmos_ros.evaluation.compare import compare, read_side, table
+    from cosmos_ros.evaluation.compare import caveats, compare, read_side, table
     from cosmos_ros.evaluation.store import write_json
 
     if not 0.0 < arguments.level < 1.0 or arguments.resamples < 1:
         raise ConfigError("the level must lie between 0 and 1, and resamples be positive", where="--level, --resamples")
+    a, b = read_side(arguments.a), read_side(arguments.b)
     found = compare(
-        read_side(arguments.a),
-        read_side(arguments.b),
+        a,
+        b,
         predictor_a=arguments.predictor_a,
         predictor_b=arguments.predictor_b,
         resamples=arguments.resamples,
         level=arguments.level,
     )
+    notes = caveats(a, b)
     print(table(found))
+    for note in notes:
+        print(f"note: {note}")
     print(
         f"{100 * arguments.level:g} % intervals of the mean difference, bootstrap over chunks. Neighbouring chunks of "
         "one recording resemble each other, so the true intervals are somewhat wider."
     )
     if arguments.json is not None:
-        data = {"level": arguments.level, "resamples": arguments.resamples, "figures": [c.to_dict() for c in found]}
-        write_json(arguments.json, json.loads(json.dumps(data)))
+        data = {"level": arguments.level, "resamples": arguments.resamples, "notes": notes}
+        write_json(arguments.json, {**data, "figures": [c.to_dict() for c in found]})
     return 0

@@ -70,7 +70,10 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Evaluate and print the main figures; exit status 1 when a recording could not be read, 130 when interrupted."""
+    """Evaluate and print the main figures.
+
+    Exit status 1 when a recording could not be read or the model never answered, 130 when interrupted.
+    """
     from cosmos_ros.evaluation.evaluate import evaluate
     from cosmos_ros.evaluation.options import EvaluationOptions
     from cosmos_ros.evaluation.text import print_figures
@@ -108,10 +111,16 @@ def run(arguments: argparse.Namespace) -> int:
     if sys.stderr.isatty():
         print(file=sys.stderr)
     print_figures(outcome.metrics, outcome.timing)
+    for recording in outcome.annotated:
+        if recording.left_out:
+            print(f"{recording.path}: without {', '.join(recording.left_out)}, whose definitions are not recorded")
     print(f"results are in {options.out}")
     if outcome.interrupted:
         print("interrupted: --resume goes on", file=sys.stderr)
         return 130
+    if not outcome.metrics["predictors"]["model"]["answered"]:
+        print("the model answered none of the chunks", file=sys.stderr)
+        return 1
     return 0 if outcome.complete else 1
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import heapq
 import json
-import shutil
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,11 +13,8 @@ import cv2
 import numpy as np
 
 from cosmos_ros.embodiment import Embodiment
-from cosmos_ros.errors import CosmosRosError, InputError
-from cosmos_ros.evaluation.annotation_log import AnnotationLog, cut, log_of, read
+from cosmos_ros.evaluation.annotation_log import AnnotationLog, cut, log_of
 from cosmos_ros.evaluation.bag_types import MessageFactory, default_typestore
-from cosmos_ros.evaluation.bag_writer import BagWriter
-from cosmos_ros.evaluation.bags import BagMessage, BagReader
 from cosmos_ros.evaluation.frame_scores import fit
 from cosmos_ros.evaluation.jobs import ChunkJob, gapless, joints_and_poses
 from cosmos_ros.evaluation.scoring import MODEL, Scored
@@ -36,7 +30,7 @@ VERDICT = "/guard/verdict_json"
 FRAME = "/predictor/rollout/image/compressed"
 ACTUAL = "/evaluation/actual/compressed"
 MARKERS = "/predictor/rollout/markers"
-_TYPES = {
+TYPES = {
     CANDIDATE: "trajectory_msgs/msg/JointTrajectory",
     GUARDED: "trajectory_msgs/msg/JointTrajectory",
     VERDICT: "std_msgs/msg/String",
@@ -164,7 +158,7 @@ class AnnotationWriter:
         self._log.add(
             key,
             [
-                (time, topic, bytes(self._types.serialize_cdr(message, _TYPES[topic])))
+                (time, topic, bytes(self._types.serialize_cdr(message, TYPES[topic])))
                 for time, topic, message in sorted(events, key=lambda event: event[0])
             ],
         )
@@ -233,60 +227,3 @@ class AnnotationWriter:
 
 def _row(rows: FloatArray | None, index: int) -> FloatArray:
     return np.zeros(0) if rows is None else np.ascontiguousarray(rows[index], np.float64)
-
-
-def merge(folder: Path, bags: Sequence[Path]) -> list[Path]:
-    """Write, for each recording, one with everything in it and its annotations; return where they are.
-
-    One recording gives ``annotated/annotated.mcap``, several give ``annotated_<name>/``. One without annotations kept
-    since the last time is left as it is.
-
-    Raises:
-        InputError: A recording is damaged, or has topics of these names (it was annotated before).
-        CosmosRosError: They cannot be written.
-    """
-    written = []
-    for path in bags:
-        name = path.resolve().name
-        log = log_of(folder, name)
-        if log.exists():
-            out = folder / ("annotated" if len(bags) == 1 else f"annotated_{name}")
-            if out.exists():
-                shutil.rmtree(out)
-            _merge_one(path, log, out)
-            written.append(out)
-    return written
-
-
-def forget(folder: Path) -> None:
-    """Remove what was kept for merging: the evaluation is complete."""
-    shutil.rmtree(log_of(folder, "").parent, ignore_errors=True)
-
-
-def _merge_one(path: Path, log: Path, out: Path) -> None:
-    with ExitStack() as stack:
-        source = stack.enter_context(BagReader(path))
-        writer = stack.enter_context(BagWriter(out, compress=False))
-        prefix = "/evaluation" if any(topic in source.topics for topic in _TYPES) else ""
-        if any(f"{prefix}{topic}" in source.topics for topic in _TYPES):
-            raise InputError("it holds the topics of an annotated recording", where=str(path))
-        for topic, info in source.topics.items():
-            writer.add_topic(topic, info.type_name, qos=info.qos[:1], definition=source.definition(info.type_name))
-        for topic, type_name in _TYPES.items():
-            writer.add_topic(f"{prefix}{topic}", type_name)
-        kept = ((time, 1, f"{prefix}{topic}", data) for _, events in read(log) for time, topic, data in events)
-        for log_ns, _, topic, data in heapq.merge(_tolerant(source), kept, key=lambda entry: entry[:2]):
-            writer.write(topic, log_ns, data)
-
-
-def _tolerant(reader: BagReader) -> Iterator[tuple[int, int, str, bytes]]:
-    """Yield (time, stream, topic, data) up to the first damage, which the evaluation itself has reported."""
-    stream: Iterator[BagMessage] = reader.messages()
-    while True:
-        try:
-            message = next(stream, None)
-        except CosmosRosError:
-            return
-        if message is None:
-            return
-        yield message.log_ns, 0, message.topic, message.data

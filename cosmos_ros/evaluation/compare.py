@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,16 @@ from typing import Any
 import numpy as np
 
 from cosmos_ros.errors import ConfigError, InputError
-from cosmos_ros.evaluation.figures import Figure, Record, figures, with_boundaries
+from cosmos_ros.evaluation.figures import Figure, figures, with_boundaries
 from cosmos_ros.evaluation.frame_scores import tidy
 from cosmos_ros.evaluation.metrics_motion import resampled_means
 from cosmos_ros.evaluation.scoring import MODEL
-from cosmos_ros.evaluation.store import METRICS, Key, key_of, read_records
+from cosmos_ros.evaluation.store import CHUNKS, METRICS, Key, iterate_records, key_of
+from cosmos_ros.evaluation.summary import SCHEMA
 from cosmos_ros.types import NANOSECONDS, FloatArray
+
+# What decides the question that the models were asked.
+_TASK = ("embodiment", "config_hash", "instruction", "joint_states", "tool_poses", "timing", "commands", "lpips")
 
 
 @dataclass(frozen=True)
@@ -70,27 +75,89 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Side:
-    """One evaluation: its folder, ``metrics.json`` and chunk records with their boundaries."""
+    """One evaluation: its folder and ``metrics.json``. Its chunk records are read from disk one by one."""
 
     folder: Path
     metrics: Mapping[str, Any]
-    records: Mapping[Key, Record]
+
+    def recordings(self) -> dict[str, float]:
+        """Return name → seconds of the recordings."""
+        return {str(bag["name"]): float(bag["seconds"]) for bag in self.metrics["bags"]}
+
+    def values(self, predictor: str, known: Sequence[Figure]) -> tuple[list[Key], dict[str, FloatArray]]:
+        """Return the chunks, and figure → ``float64 [chunks]``, NaN where a chunk has none.
+
+        Raises:
+            InputError: A record is damaged; names the line.
+        """
+        stride_ns = round(self.metrics["stride"] * NANOSECONDS / self.metrics["fps"])
+        keys: list[Key] = []
+        columns: dict[str, array[float]] = {figure.name: array("d") for figure in known}
+        for record in with_boundaries(_whole(self.folder, predictor), stride_ns):
+            keys.append(key_of(record))
+            for figure in known:
+                value = figure.value(record["predictors"][predictor], record)
+                columns[figure.name].append(math.nan if value is None else value)
+        return keys, {name: np.array(column, dtype=np.float64) for name, column in columns.items()}
+
+
+def _whole(folder: Path, predictor: str) -> Iterator[dict[str, Any]]:
+    for number, record in enumerate(iterate_records(folder), start=1):
+        if not isinstance(record.get("predictors"), dict) or predictor not in record["predictors"]:
+            raise InputError(f"line {number} holds nothing of {predictor}", where=str(folder / CHUNKS))
+        yield record
 
 
 def read_side(folder: Path) -> Side:
     """Read an evaluation.
 
     Raises:
-        InputError: There is none in the folder, or it is damaged.
+        InputError: There is none in the folder, it is damaged, or of another schema.
     """
     path = folder / METRICS
     try:
         metrics = json.loads(path.read_text(encoding="utf-8"))
-        stride_ns = round(metrics["stride"] * NANOSECONDS / metrics["fps"])
+        schema = metrics["schema"]
+        if schema != SCHEMA:
+            raise InputError(f"schema {schema!r}, this compares {SCHEMA}", where=str(path), hint="Evaluate again.")
+        side = Side(folder, metrics)
+        rates = [metrics[key] for key in ("fps", "steps", "stride")]
+        whole = all(isinstance(value, int | float) and value > 0 for value in rates)
+        if not whole or not isinstance(metrics["predictors"], dict) or not isinstance(metrics["options"], dict):
+            raise ValueError("fps, steps, stride, predictors or options are wrong")
+        side.recordings()
+        list(metrics["views"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"is no evaluation's metrics: {error}", where=str(path)) from error
-    records = with_boundaries(read_records(folder), stride_ns)
-    return Side(folder, metrics, {key_of(record): record for record in records})
+        why = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise InputError(f"is no evaluation's metrics: {why}", where=str(path)) from error
+    return side
+
+
+def caveats(a: Side, b: Side) -> list[str]:
+    """Return what a reader of the comparison of two evaluations has to know: what besides the models differs."""
+    found = []
+    for side, letter in ((a, "A"), (b, "B")):
+        if not side.metrics.get("complete", True):
+            found.append(f"{letter} is not complete: it was interrupted, or a recording could not be read")
+    options = [side.metrics["options"] for side in (a, b)]
+    found += [
+        f"{key} differs: {options[0].get(key)!r} and {options[1].get(key)!r}"
+        for key in _TASK
+        if options[0].get(key) != options[1].get(key)
+    ]
+    if a.metrics["stride"] != b.metrics["stride"]:
+        found.append(f"stride differs: {a.metrics['stride']} and {b.metrics['stride']}; so do the chunks")
+    if list(a.metrics["views"]) != list(b.metrics["views"]):
+        found.append(
+            "the seen views differ: only the PSNR of views that both saw is compared, no other figure of frames"
+        )
+    first, second = a.recordings(), b.recordings()
+    same = sorted(name for name, seconds in first.items() if second.get(name) == seconds)
+    for name in sorted(set(first) & set(second) - set(same)):
+        found.append(f"{name} is not the same recording: it lasts {first[name]:.3f} s and {second[name]:.3f} s")
+    if not same:
+        found.append("they have no recording in common: what differs between the recordings is in every difference")
+    return found
 
 
 def compare(
@@ -127,35 +194,41 @@ def compare(
         if a.metrics[key] != b.metrics[key]:
             raise ConfigError(f"{key} {a.metrics[key]} and {b.metrics[key]} differ", where="compare")
     views = [view for view in a.metrics["views"] if view in b.metrics["views"]]
+    asked = figures(a.metrics["fps"], views)
+    if list(a.metrics["views"]) != list(b.metrics["views"]):
+        # Figures of the whole canvas would be of other pictures.
+        asked = tuple(f for f in asked if not _of_frames(f) or f.name.rpartition(".psnr.")[2] in views)
+    keys_a, columns_a = a.values(predictor_a, asked)
+    keys_b, columns_b = b.values(predictor_b, asked)
+    first, second = a.recordings(), b.recordings()
+    places = {key: i for i, key in enumerate(keys_b) if first.get(key[0]) == second.get(key[0])}
+    pairs = np.array([(i, places[key]) for i, key in enumerate(keys_a) if key in places], dtype=np.intp).reshape(-1, 2)
     found = []
-    for figure in figures(a.metrics["fps"], views):
-        values_a, values_b = _values(a, predictor_a, figure), _values(b, predictor_b, figure)
-        if values_a and values_b:
-            found.append(_compare(figure, values_a, values_b, resamples, level, seed))
+    for figure in asked:
+        values_a, values_b = columns_a[figure.name], columns_b[figure.name]
+        if np.isfinite(values_a).any() and np.isfinite(values_b).any():
+            found.append(_compare(figure, values_a, values_b, pairs, resamples, level, seed))
     return found
 
 
-def _values(side: Side, predictor: str, figure: Figure) -> dict[Key, float]:
-    found = {}
-    for key, record in side.records.items():
-        entry = record["predictors"].get(predictor)
-        value = None if entry is None else figure.value(entry, record)
-        if value is not None:
-            found[key] = value
-    return found
+def _of_frames(figure: Figure) -> bool:
+    return ".frames." in figure.name or ".gap." in figure.name
 
 
 def _compare(
-    figure: Figure, a: Mapping[Key, float], b: Mapping[Key, float], resamples: int, level: float, seed: int
+    figure: Figure, a: FloatArray, b: FloatArray, pairs: Any, resamples: int, level: float, seed: int
 ) -> Comparison:
-    shared = [key for key in a if key in b]
-    paired = 2 * len(shared) >= min(len(a), len(b))
+    """Compare ``float64 [N]`` with ``float64 [M]``, NaN for none; ``pairs`` are the places of the same chunks."""
+    first, second = a[pairs[:, 0]], b[pairs[:, 1]]
+    both = np.isfinite(first) & np.isfinite(second)
+    alone_a, alone_b = a[np.isfinite(a)], b[np.isfinite(b)]
+    paired = bool(2 * np.count_nonzero(both) >= min(len(alone_a), len(alone_b)))
     rng = np.random.default_rng(seed)
     if paired:
-        first, second = (np.array([side[key] for key in shared]) for side in (a, b))
-        means = resampled_means(second - first, resamples, rng) if len(shared) > 1 else None
+        first, second = first[both], second[both]
+        means = resampled_means(second - first, resamples, rng) if len(first) > 1 else None
     else:
-        first, second = np.array(list(a.values())), np.array(list(b.values()))
+        first, second = alone_a, alone_b
         enough = min(len(first), len(second)) > 1
         means = resampled_means(second, resamples, rng) - resampled_means(first, resamples, rng) if enough else None
     low, high = _interval(means, level)

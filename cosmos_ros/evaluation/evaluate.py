@@ -16,7 +16,8 @@ import cv2
 
 import cosmos_ros
 from cosmos_ros.errors import InputError
-from cosmos_ros.evaluation.annotations import Annotation, AnnotationWriter, forget, make_annotation, merge
+from cosmos_ros.evaluation.annotation_merge import Merged, forget, merge
+from cosmos_ros.evaluation.annotations import Annotation, AnnotationWriter, make_annotation
 from cosmos_ros.evaluation.jobs import ChunkJob
 from cosmos_ros.evaluation.keepsakes import Keepsakes, Strip, make_strip
 from cosmos_ros.evaluation.options import EvaluationOptions
@@ -66,12 +67,14 @@ class Outcome:
         timing: As in ``timing.json``.
         complete: False when it was interrupted or a recording could not be read.
         interrupted: It was told to stop.
+        annotated: The annotated recordings that were written.
     """
 
     metrics: dict[str, Any]
     timing: dict[str, Any]
     complete: bool
     interrupted: bool
+    annotated: tuple[Merged, ...] = ()
 
 
 def evaluate(options: EvaluationOptions, progress: Progress = lambda _: None) -> Outcome:
@@ -266,18 +269,21 @@ class _Run:
         timing["evaluation_s"] = round(time.perf_counter() - self._began, 3)
         write_json(options.out / METRICS, metrics)
         write_json(options.out / TIMING, timing)
-        self._tell(keepsakes, metrics, timing)
-        return Outcome(metrics, timing, complete, interrupted)
+        annotated = self._tell(keepsakes, metrics, timing)
+        return Outcome(metrics, timing, complete, interrupted, tuple(annotated))
 
-    def _tell(self, keepsakes: Keepsakes, metrics: dict[str, Any], timing: dict[str, Any]) -> None:
+    def _tell(self, keepsakes: Keepsakes, metrics: dict[str, Any], timing: dict[str, Any]) -> list[Merged]:
         from cosmos_ros.evaluation.report import write_report
 
         out = self._options.out
         write_report(out / REPORT, metrics, timing, keepsakes.chosen(iterate_records(out)))
-        if self._options.annotate and not metrics["interrupted"]:
-            merge(self._options.out, self._options.bags)
-            if metrics["complete"]:
-                forget(self._options.out)
+        if not self._options.annotate or metrics["interrupted"]:
+            return []
+        reference = next(iter(self._options.cameras.values()))
+        annotated = merge(out, self._options.bags, reference)
+        if metrics["complete"]:
+            forget(out)
+        return annotated
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from cosmos_ros.errors import CosmosRosError
 from cosmos_ros.evaluation.figures import Record, mean
 from cosmos_ros.evaluation.frame_scores import Region, fit
 from cosmos_ros.evaluation.jobs import ChunkJob
@@ -77,15 +78,22 @@ class Keepsakes:
                     path.unlink()  # the last run was killed while it wrote this
 
     def add(self, record: Record, strip: Strip | None) -> None:
-        """Keep a chunk's strip, if it has one and a score."""
+        """Keep a chunk's strip, if it has one and a score.
+
+        Raises:
+            CosmosRosError: The disk is full.
+        """
         score = score_of(record)
         if strip is None or score is None:
             return
-        self._folder.mkdir(exist_ok=True)
         name = name_of(record)
-        (self._folder / f"{name}.jpg").write_bytes(strip.jpeg)
         side = {"score": score[0], "panels": list(strip.panels), "steps": strip.steps}
-        (self._folder / f"{name}.json").write_text(json.dumps(side), encoding="utf-8")
+        try:
+            self._folder.mkdir(exist_ok=True)
+            (self._folder / f"{name}.jpg").write_bytes(strip.jpeg)
+            (self._folder / f"{name}.json").write_text(json.dumps(side), encoding="utf-8")
+        except OSError as error:
+            raise CosmosRosError(f"cannot be written: {error.strerror}", where=str(self._folder)) from error
         self._scores[name] = score[0]
         if len(self._scores) > MOST:
             self._thin()

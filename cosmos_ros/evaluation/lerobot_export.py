@@ -77,6 +77,7 @@ def export_bags(
         InputError: The folder exists; a recording lacks images or joints, has another rate or other views and sizes
             than the first, or is damaged.
         ConfigError: pyarrow or PyAV is not installed.
+        CosmosRosError: The dataset cannot be written; nothing of it stays.
     """
     topics = topics or ExportTopics()
     rate = embodiment.fps if fps is None else fps
@@ -89,9 +90,10 @@ def export_bags(
     try:
         report = _export(bags, partial, embodiment, rate, topics, instruction)
         partial.rename(out)
-    except BaseException:
+    except OSError as error:
+        raise CosmosRosError(f"cannot be written: {error.strerror or error}", where=str(out)) from error
+    finally:
         shutil.rmtree(partial, ignore_errors=True)
-        raise
     return report
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from cosmos_ros.evaluation.lerobot_map import (
     gripper_column,
     joint_columns,
 )
+from cosmos_ros.evaluation.store import write_json
 from cosmos_ros.evaluation.video import frames_at
 from cosmos_ros.messages.image_messages import compress
 from cosmos_ros.se3 import (
@@ -88,6 +89,7 @@ def import_episode(
         InputError: The columns are unknown, or nothing in them can be used.
         KinematicsError: A recorded pose cannot be reached by this robot.
         ConfigError: The embodiment or the map does not fit.
+        CosmosRosError: The recording cannot be written; nothing of it stays.
     """
     grippers = embodiment.gripper_joints
     if len(grippers) > 1:
@@ -107,13 +109,19 @@ def import_episode(
         velocities[:, -1] = differentiate(episode.times_ns, gripper, monotone=True)
     text = episode.task if instruction is None else instruction
 
-    counts = _write(
-        episode, out, embodiment, mapping, motion, names, table, velocities, text, start_ns, jpeg_quality, progress
-    )
-    report = _report(episode, embodiment, mapping, motion, gripper_facts, counts, text, start_ns)
-    if velocities is not None and motion.joints is not None:
-        report["joints"] |= _limit_facts(embodiment, names, table, velocities)
-    (out / "import_report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    if out.exists():
+        raise InputError("exists already", where=str(out), hint="Choose another folder, or remove it.")
+    try:
+        counts = _write(
+            episode, out, embodiment, mapping, motion, names, table, velocities, text, start_ns, jpeg_quality, progress
+        )
+        report = _report(episode, embodiment, mapping, motion, gripper_facts, counts, text, start_ns)
+        if velocities is not None and motion.joints is not None:
+            report["joints"] |= _limit_facts(embodiment, names, table, velocities)
+        write_json(out / "import_report.json", report)
+    except BaseException:
+        shutil.rmtree(out, ignore_errors=True)  # half an episode would look like a whole one
+        raise
     return report
 
 

@@ -95,6 +95,9 @@ class EvaluationOptions:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ConfigError(f"two recordings are called {', '.join(twice)}", where="bags", hint="Rename one.")
+        inside = [str(p) for p in self.bags if self.out.resolve() in (p.resolve(), p.resolve().parent)]
+        if inside:
+            raise ConfigError(f"{inside[0]} lies in it", where="out", hint="Give another folder for the results.")
         for name in ("stride", "chunk_size", "deadline", "workers", "ray_workers", "max_chunks"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{getattr(self, name)} is negative", where=name)

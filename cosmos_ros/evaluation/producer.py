@@ -14,12 +14,13 @@ from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.errors import ConfigError, CosmosRosError, InputError
 from cosmos_ros.evaluation.bags import BagReader
 from cosmos_ros.evaluation.commands import CommandTrack
+from cosmos_ros.evaluation.gaps import Gaps
 from cosmos_ros.evaluation.jobs import ChunkJob, Motion, recorded_motion, step_times
 from cosmos_ros.evaluation.truth import TruthTap, TruthWindow, image_stamps
 from cosmos_ros.observation import Snapshot, Synchroniser, WalkReport, WalkTopics, find_view_topic, walk
 from cosmos_ros.observation.setup import Timing, synchroniser_for
 from cosmos_ros.pipeline import with_blank_views
-from cosmos_ros.types import NANOSECONDS, FloatArray, JointState, Observation
+from cosmos_ros.types import NANOSECONDS, FloatArray, JointState, Observation, UInt8Array
 
 # Recorded joint states further apart are a gap, seconds.
 JOINT_GAP = 0.25
@@ -69,6 +70,9 @@ class SourceReport:
         skipped_references: Images that were due but late, as in the live node.
         went_back: Times that the recording time went back.
         undecodable_frames: Recorded frames that could not be decoded for comparison.
+        resized: Chunks in which the images changed their size; what follows the change is not compared.
+        gaps: Stream → how often, and for how long, it held nothing.
+        repeated: Stream → messages that were left out because another had their stamp.
         unreadable: Observations that could not be decoded, with the first reason.
         problems: What the streams lacked at the end.
         commands: Topics of commands that were compared with.
@@ -80,6 +84,9 @@ class SourceReport:
     skipped_references: int = 0
     went_back: int = 0
     undecodable_frames: int = 0
+    resized: int = 0
+    gaps: dict[str, dict[str, Any]] = field(default_factory=dict)
+    repeated: dict[str, int] = field(default_factory=dict)
     unreadable: int = 0
     unreadable_reason: str = ""
     problems: tuple[str, ...] = ()
@@ -99,6 +106,9 @@ class SourceReport:
             "first_refusals": self.walk.errors[:5],
             "clock_resets": self.walk.resets,
             "recording_time_went_back": self.went_back,
+            "gaps": self.gaps,
+            "repeated_stamps": self.repeated,
+            "chunks_with_other_image_size": self.resized,
             "undecodable_frames": self.undecodable_frames,
             "undecodable_observations": self.unreadable,
             "first_undecodable": self.unreadable_reason,
@@ -151,7 +161,9 @@ def chunk_jobs(
         commands = CommandTrack.of(path, reader, embodiment, source.commands)
         report.commands = commands.topics
         assembler = _Assembler(name, embodiment, source, report, commands, pool)
-        tap = TruthTap(live, every, assembler)
+        # At a low control rate the images themselves may lie further apart than joint states may.
+        gaps = Gaps(round(max(JOINT_GAP, 2.5 / embodiment.fps) * NANOSECONDS))
+        tap = TruthTap(live, every, assembler, gaps)
         with commands:
             # The tap answers to everything that a walk asks of a synchroniser.
             for snapshot in walk(reader, topics, cast("Synchroniser", tap), report=report.walk):
@@ -159,6 +171,9 @@ def chunk_jobs(
                 yield from assembler.ready()
             assembler.flush()
             yield from assembler.ready()
+        gaps.close()
+        report.gaps = gaps.to_dict()
+        report.repeated = {s.name.split(" (")[0]: s.duplicates for s in live.health(0) if s.duplicates}
         report.skipped_references = live.skipped
         report.went_back = reader.went_back
         report.problems = live.problems(live.health(0)[0].newest_stamp_ns or 0) if not report.walk.references else ()
@@ -191,6 +206,13 @@ def _missing_joints(path: Path, embodiment: Embodiment, topic: str) -> str:
     if not missing:
         return ""
     return f"; {topic} lacks {', '.join(missing)}: it names {', '.join(sorted(named)[:12]) or 'no joint'}"
+
+
+def _of_one_size(canvases: tuple[UInt8Array | None, ...]) -> tuple[tuple[UInt8Array | None, ...], bool]:
+    """Return the canvases as large as the first, None in place of others; and whether there were others."""
+    shape = next((canvas.shape for canvas in canvases if canvas is not None), None)
+    kept = tuple(canvas if canvas is not None and canvas.shape == shape else None for canvas in canvases)
+    return kept, any(a is not b for a, b in zip(kept, canvases, strict=True))
 
 
 class _Assembler(TruthWindow):
@@ -276,6 +298,8 @@ class _Assembler(TruthWindow):
         undecodable = self.undecodable
         canvases = self.canvases_at(times, self._half_step_ns)
         self._report.undecodable_frames += self.undecodable - undecodable
+        canvases, resized = _of_one_size(canvases)
+        self._report.resized += resized
         joints = tuple(self.state_at(time) for time in times)
         motion, trouble = self._motion(joints)
         other = next((rows for end, rows in reversed(self._earlier) if end <= snapshot.stamp_ns), None)

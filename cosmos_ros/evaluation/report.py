@@ -17,6 +17,7 @@ from cosmos_ros.evaluation.keepsakes import Keepsake
 from cosmos_ros.evaluation.report_plots import COLOURS, line_plot
 from cosmos_ros.evaluation.report_style import CSS
 from cosmos_ros.evaluation.scoring import MODEL
+from cosmos_ros.evaluation.text import told
 from cosmos_ros.visualization.contact_sheet import contact_sheet, frame_choice
 
 _GROUPS = (
@@ -101,6 +102,13 @@ def _head(metrics: Mapping[str, Any], timing: Mapping[str, Any]) -> str:
             f"No camera for {', '.join(metrics['blank_views'])}: black for the model. Scored: "
             f"{', '.join(metrics['views'])}."
         )
+    for name, entry in metrics["predictors"].items():
+        if entry["answered"] < metrics["chunks"]:
+            shown = options["world_model"] if name == MODEL else name
+            warnings.append(
+                f"{shown} answered {entry['answered']} of {metrics['chunks']} chunks; its figures are of these, see "
+                "the failures."
+            )
     warnings += [f"{name} could not be read: {text}" for name, text in metrics["unreadable"].items()]
     warnings += [f"{bag['name']} is damaged: {bag['damaged']}" for bag in metrics["bags"] if bag["damaged"]]
     if not options.get("lpips"):
@@ -148,20 +156,20 @@ def _plots(metrics: Mapping[str, Any], labels: Mapping[str, str]) -> str:
     colours = {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(labels.values())}
     parts = []
     for key, title, unit in _STEP_PLOTS:
-        rows = {labels[n]: e["by_step"][key]["mean"] for n, e in metrics["predictors"].items() if key in e["by_step"]}
-        if rows:
-            steps = max(map(len, rows.values()))
-            parts.append(line_plot(title, unit, [(k + 1) / metrics["fps"] for k in range(steps)], rows, colours))
+        found = {labels[n]: e["by_step"][key] for n, e in metrics["predictors"].items() if key in e["by_step"]}
+        parts.append(_plot(title, unit, metrics["fps"], found, colours))
     forward = metrics["predictors"][MODEL]["by_step"]
-    rows = {
-        text: forward[key]["mean"]
-        for key, text in (("forward_dynamics.psnr", "recorded"), ("forward_dynamics_shuffled.psnr", "other actions"))
-        if key in forward
-    }
-    if rows:
-        xs = [(k + 1) / metrics["fps"] for k in range(max(map(len, rows.values())))]
-        parts.append(line_plot("forward dynamics, PSNR", "dB", xs, rows, dict(zip(rows, COLOURS, strict=False))))
-    return f"<h2>By time after the observation</h2><div class=plots>{''.join(parts)}</div>" if parts else ""
+    names = {"forward_dynamics.psnr": "recorded", "forward_dynamics_shuffled.psnr": "other actions"}
+    found = {text: forward[key] for key, text in names.items() if key in forward}
+    parts.append(_plot("forward dynamics, PSNR", "dB", metrics["fps"], found, dict(zip(found, COLOURS, strict=False))))
+    plots = "".join(parts)
+    return f"<h2>By time after the observation</h2><div class=plots>{plots}</div>" if plots else ""
+
+
+def _plot(title: str, unit: str, fps: float, found: Mapping[str, Mapping[str, Any]], colours: Mapping[str, str]) -> str:
+    rows = {name: entry["mean"] for name, entry in found.items()}
+    xs = [(k + 1) / fps for k in range(max(map(len, rows.values()), default=0))]
+    return line_plot(title, unit, xs, rows, colours, {name: entry["n"] for name, entry in found.items()})
 
 
 def _pictures(keepsakes: Sequence[Keepsake], fps: float, labels: Mapping[str, str]) -> str:
@@ -276,8 +284,8 @@ def _bags(metrics: Mapping[str, Any]) -> str:
     for bag in metrics["bags"]:
         for key, value in bag.items():
             if value not in ("", [], {}, 0) and key != "name":
-                rows.append((bag["name"], key.replace("_", " "), str(value)))
-    rows += [("all", key.replace("_", " "), str(value)) for key, value in metrics["incomplete"].items() if value]
+                rows.append((bag["name"], key.replace("_", " "), told(value)))
+    rows += [("all", key.replace("_", " "), told(value)) for key, value in metrics["incomplete"].items() if value]
     lines = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
     return f"<h2>Recordings, and what was skipped in them</h2><table><tbody>{lines}</tbody></table>"
 

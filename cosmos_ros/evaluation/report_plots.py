@@ -12,7 +12,12 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 30, 62
 
 
 def line_plot(
-    title: str, unit: str, xs: Sequence[float], series: Mapping[str, Sequence[float | None]], colours: Mapping[str, str]
+    title: str,
+    unit: str,
+    xs: Sequence[float],
+    series: Mapping[str, Sequence[float | None]],
+    colours: Mapping[str, str],
+    counts: Mapping[str, Sequence[int]] | None = None,
 ) -> str:
     """Return an SVG of several series over time.
 
@@ -22,6 +27,7 @@ def line_plot(
         xs: Seconds after the observation.
         series: Name → values; None leaves a gap.
         colours: Name → CSS colour.
+        counts: Name → chunks behind each value; the legend tells them.
     """
     values = [v for row in series.values() for v in row if v is not None]
     if not values or not xs:
@@ -60,9 +66,18 @@ def line_plot(
                 parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
         y = _HEIGHT - 16
         parts.append(f'<rect x="{legend_x:.0f}" y="{y - 9}" width="10" height="10" rx="2" fill="{colour}"/>')
-        parts.append(f'<text x="{legend_x + 14:.0f}" y="{y}" class="a">{escape(name)}</text>')
-        legend_x += 26 + 6.4 * len(name)
+        legend = f"{name}{_n((counts or {}).get(name, ()))}"
+        parts.append(f'<text x="{legend_x + 14:.0f}" y="{y}" class="a">{escape(legend)}</text>')
+        legend_x += 26 + 5.6 * len(legend)
     return "".join([*parts, "</svg>"])
+
+
+def _n(counts: Sequence[int]) -> str:
+    """Return how many chunks stand behind a line, as the end of its name."""
+    if not counts:
+        return ""
+    low, high = min(counts), max(counts)
+    return f", n {high}" if low == high else f", n {low}–{high}"
 
 
 def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:

@@ -19,6 +19,7 @@ from cosmos_ros.types import FloatArray
 
 SCHEMA = 1
 RESAMPLES = 2000
+FAILURES_TOLD = 20
 BY_STEP = (
     ("policy", "psnr"),
     ("policy", "dynamic_psnr"),
@@ -91,8 +92,10 @@ class _Predictor:
         self._guard = _GuardSummary()
         self._shadow = _ShadowSummary()
         self._failures: Counter[str] = Counter()
+        self._answered = 0
 
     def add(self, entry: Record, record: Record) -> None:
+        self._answered += "error" not in entry
         for figure in self._known:
             value = figure.value(entry, record)
             if value is not None:
@@ -136,7 +139,8 @@ class _Predictor:
             },
             "guard": self._guard.result(),
             "shadow": self._shadow.result(),
-            "failures": dict(sorted(self._failures.items(), key=lambda item: (-item[1], item[0]))[:20]),
+            "answered": self._answered,
+            "failures": _most(self._failures),
         }
 
 
@@ -214,6 +218,13 @@ class _ShadowSummary:
             "by_joint_rad": [tidy(v) for v in np.mean(self._joints, axis=0)],
             "tool_cm": {link: tidy(mean(values) or 0.0) for link, values in sorted(self._tools.items())},
         }
+
+
+def _most(failures: Counter[str]) -> dict[str, int]:
+    """Return the most frequent failures, and how many others there were."""
+    ranked = sorted(failures.items(), key=lambda item: (-item[1], item[0]))
+    others = sum(count for _, count in ranked[FAILURES_TOLD:])
+    return {**dict(ranked[:FAILURES_TOLD]), **({"of other kinds": others} if others else {})}
 
 
 def _failures(entry: Record) -> list[str]:

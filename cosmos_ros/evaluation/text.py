@@ -8,6 +8,15 @@ from typing import Any
 from cosmos_ros.evaluation.figures import figures
 
 
+def told(value: Any) -> str:
+    """Return a counter of a recording's report as plain text."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {told(entry)}" for key, entry in value.items())
+    if isinstance(value, list):
+        return str(value[0]) if len(value) == 1 else f"({len(value)}) {'; '.join(map(str, value[:2]))}"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
 def print_figures(metrics: Mapping[str, Any], timing: Mapping[str, Any]) -> None:
     """Print a table of every figure, a column a predictor, with n."""
     names = list(metrics["predictors"])
@@ -31,10 +40,10 @@ def print_figures(metrics: Mapping[str, Any], timing: Mapping[str, Any]) -> None
         for text, count in metrics["predictors"][name]["failures"].items():
             print(f"{head}: {count} times {text}")
     for bag in metrics["bags"]:
-        counted = {k: v for k, v in bag.items() if v and k not in ("name", "seconds", "messages", "observations")}
-        print(
-            f"{bag['name']}: {bag['seconds']:.1f} s, {bag['observations']} observations; {counted or 'nothing skipped'}"
-        )
+        hidden = ("name", "seconds", "messages", "observations")
+        found = [f"{k.replace('_', ' ')} {told(v)}" for k, v in bag.items() if v and k not in hidden]
+        skipped = "; ".join(found) or "nothing skipped"
+        print(f"{bag['name']}: {bag['seconds']:.1f} s, {bag['observations']} observations; {skipped}")
     for name, text in metrics["unreadable"].items():
         print(f"{name}: not evaluated: {text}")
     total = timing["predictors"].get("model", {}).get("observation_to_guarded_ms")

@@ -15,7 +15,9 @@ from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.errors import InputError
 from cosmos_ros.evaluation.bracket import bracket
 from cosmos_ros.evaluation.frame_scores import CanvasRegions, Region
+from cosmos_ros.evaluation.gaps import Gaps
 from cosmos_ros.evaluation.tracked import Tracked, between
+from cosmos_ros.messages.stamps import ns_from_stamp
 from cosmos_ros.observation import Snapshot, Synchroniser
 from cosmos_ros.observation.snapshot import decode_item
 from cosmos_ros.types import JointState, Observation, UInt8Array
@@ -193,12 +195,14 @@ class TruthTap:
         live: Decides which images are predicted from.
         every: The same streams with ``period_ns`` 0.
         window: Filled while walking.
+        gaps: Is told every message that was held.
     """
 
-    def __init__(self, live: Synchroniser, every: Synchroniser, window: TruthWindow) -> None:
+    def __init__(self, live: Synchroniser, every: Synchroniser, window: TruthWindow, gaps: Gaps) -> None:
         self.live = live
         self._every = every
         self._window = window
+        self._gaps = gaps
         self._epoch = 0
         self._next_joints_ns = 0
         self._next_look_ns = 0
@@ -212,7 +216,8 @@ class TruthTap:
     def add_image(self, view: str, image: Any, *, received_ns: int, stamp_ns: int | None = None) -> bool:
         """As Synchroniser."""
         self._every.add_image(view, image, received_ns=received_ns, stamp_ns=stamp_ns)
-        return self.live.add_image(view, image, received_ns=received_ns, stamp_ns=stamp_ns)
+        held = self.live.add_image(view, image, received_ns=received_ns, stamp_ns=stamp_ns)
+        return held and self._noted(f"camera {view}", image)
 
     def add_joint_state(self, message: Any, *, received_ns: int) -> bool:
         """As Synchroniser; of an embodiment without joints, the names are grippers' and the positions their widths."""
@@ -220,6 +225,8 @@ class TruthTap:
             return self._tracked.add_widths(message, received_ns=received_ns)
         self._every.add_joint_state(message, received_ns=received_ns)
         held = self.live.add_joint_state(message, received_ns=received_ns)
+        if held:
+            self._noted("joint_states", message)
         if held and (received_ns >= self._next_joints_ns or self._every.epoch != self._epoch):
             state = self._every.newest_joint_state()
             if state is not None and (
@@ -237,6 +244,8 @@ class TruthTap:
         self._note_epoch()
         held = self.live.add_tool_pose(link, pose, received_ns=received_ns, stamp_ns=stamp_ns)
         state = self._tracked.add_pose(link, pose) if held else None
+        if held:
+            self._noted(f"tool pose {link}", pose)
         if state is not None and state.stamp_ns > self._window.newest_state_ns:
             self._window.add_tracked(state)
         return held
@@ -256,6 +265,11 @@ class TruthTap:
             self._look(now_ns, ended=ended)
             self._next_look_ns = now_ns + _LOOK_PERIOD_NS
         return self.live.take(now_ns, ended=ended)
+
+    def _noted(self, stream: str, message: Any) -> bool:
+        stamp_ns = ns_from_stamp(message.header.stamp, where="header.stamp")
+        self._gaps.note(stream, stamp_ns, self._every.epoch)
+        return True
 
     def _look(self, now_ns: int, *, ended: bool) -> None:
         while (snapshot := self._every.take(now_ns, ended=ended)) is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -97,9 +98,13 @@ class VideoWriter:
     ) -> None:
         """Finish the file."""
         container, self._container = self._container, None
-        if self._stream is not None:
-            container.mux(self._stream.encode())
-        container.close()
+        try:
+            if self._stream is not None and kind is None:
+                container.mux(self._stream.encode())
+        finally:
+            # What went wrong before says more than that the file cannot be finished either.
+            with nullcontext() if kind is None else suppress(OSError):
+                container.close()
 
     def write(self, frame: UInt8Array) -> None:
         """Append one frame.

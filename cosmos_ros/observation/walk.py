@@ -99,7 +99,8 @@ def find_view_topic(recording: Recording, topic: str) -> str:
         if candidate in recording.topics and recording.topics[candidate].count:
             recording.require(candidate, *_IMAGE_TYPES)
             return candidate
-    recording.require(topic, *_IMAGE_TYPES)
+    empty = next((name for name in (topic, f"{topic}/compressed") if name in recording.topics), topic)
+    recording.require(empty, *_IMAGE_TYPES)
     return topic
 
 

@@ -51,12 +51,18 @@ def write(
     command: float | None = None,
     repeat_offset_ns: int | None = None,
     joint_topic: str = "/joint_states",
+    log_offset_ns: int = 0,
+    shown: Callable[[int], int] = lambda number: number,
+    look: Callable[[np.ndarray, int], np.ndarray] = lambda picture, number: picture,
 ) -> Path:
     """Write a recording: one camera at 15 Hz, joints at 60 Hz.
 
     Args:
         command: Another driver commands joint 1 to stand this much beside where it is.
         repeat_offset_ns: A second run follows in the same recording, its clock moved by this.
+        log_offset_ns: The recorder's clock stands this much beside that of the stamps.
+        shown: Number of a picture → number that its stamp is of.
+        look: What is made of a picture before it is recorded.
     """
     with BagWriter(path) as bag:
         bag.add_topic("/instruction", "std_msgs/msg/String", qos=[qos(latched=True, depth=1)])
@@ -66,7 +72,7 @@ def write(
             bag.add_topic("/joint_trajectory", "trajectory_msgs/msg/JointTrajectory", qos=[qos()])
             _command(bag, START + offset_ns, command)
         bag.write_message("/instruction", START + offset_ns, bag.factory.string("turn the wrist"))
-        _fill(bag, steps, offset_ns, 0, set(skip_frames), skip_joints, names, joint_topic)
+        _fill(bag, steps, offset_ns, log_offset_ns, set(skip_frames), skip_joints, names, joint_topic, shown, look)
         if repeat_offset_ns is not None:
             log_ns = round(steps / FPS * 1e9) + 10**9
             _fill(
@@ -78,11 +84,13 @@ def write(
                 lambda _: False,
                 names,
                 joint_topic,
+                shown,
+                look,
             )
     return path
 
 
-def _fill(bag, steps, offset_ns, log_offset_ns, skip_frames, skip_joints, names, joint_topic) -> None:
+def _fill(bag, steps, offset_ns, log_offset_ns, skip_frames, skip_joints, names, joint_topic, shown, look) -> None:
     embodiment = load_embodiment("franka")
     events = [(START + round(k * 1e9 / FPS) + offset_ns, "image", k) for k in range(steps) if k not in skip_frames]
     for k in range(4 * steps):
@@ -92,7 +100,8 @@ def _fill(bag, steps, offset_ns, log_offset_ns, skip_frames, skip_joints, names,
     for stamp, kind, k in sorted(events):
         log_ns = stamp + log_offset_ns + 2_000_000
         if kind == "image":
-            payload = compress(picture(k), image_format="png")
+            payload = compress(look(picture(k), k), image_format="png")
+            stamp = START + round(shown(k) * 1e9 / FPS) + offset_ns
             message = bag.factory.compressed_image(payload, stamp_ns=stamp, frame_id=VIEW, image_format="png")
             bag.write_message(f"{TOPIC}/compressed", log_ns, message)
         else:

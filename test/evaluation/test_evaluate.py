@@ -18,7 +18,7 @@ from cosmos_ros.cli.main import main
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.errors import ConfigError, InputError
 from cosmos_ros.evaluation.bags import BagReader
-from cosmos_ros.evaluation.compare import compare, read_side, table
+from cosmos_ros.evaluation.compare import caveats, compare, read_side, table
 from cosmos_ros.evaluation.evaluate import complete_chunk, evaluate
 from cosmos_ros.evaluation.options import EvaluationOptions
 from cosmos_ros.evaluation.producer import SourceReport, chunk_jobs
@@ -314,9 +314,11 @@ def test_compare(evaluated, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     same = compare(side, side)
     assert all(c.difference == 0.0 and c.verdict == "no difference shown" for c in same)
     assert "no difference shown" in table(same)
-    # Without shared chunks the sides are two samples.
-    moved = replace(side, records={(f"{k[0]}2", *k[1:]): r for k, r in side.records.items()})
+    # Another recording of the same name and stamps shares no chunk: the sides are two samples.
+    moved = replace(side, metrics={**side.metrics, "bags": [{"name": "turning", "seconds": 2.0}]})
     assert not compare(side, moved)[0].paired
+    assert [note for note in caveats(side, moved) if "turning is not the same recording" in note]
+    assert caveats(side, side) == []
     with pytest.raises(ConfigError, match="there is no flow"):
         compare(side, side, predictor_a="flow")
     assert main(["compare", str(evaluated[0]), str(evaluated[0]), "--json", str(tmp_path / "c.json")]) == 0

@@ -187,8 +187,8 @@ def test_wrong_options_are_refused(wrong: dict) -> None:
 def test_plots_and_escaping() -> None:
     assert nice_ticks(0.0, 1.0) == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
     assert nice_ticks(3.0, 3.0)[0] < 3.0 < nice_ticks(3.0, 3.0)[-1]
-    plot = line_plot("a<b", "cm", [1.0, 2.0, 3.0], {"x": [1.0, None, 3.0]}, {"x": "red"})
-    assert "a&lt;b" in plot and plot.count("<circle") == 2 and "<polyline" not in plot
+    plot = line_plot("a<b", "cm", [1.0, 2.0, 3.0], {"x": [1.0, None, 3.0]}, {"x": "red"}, {"x": [4, 0, 3]})
+    assert "a&lt;b" in plot and ">x, n 0–4<" in plot and plot.count("<circle") == 2 and "<polyline" not in plot
     assert line_plot("t", "", [1.0], {"x": [None]}, {"x": "red"}) == ""
     hostile = "<script>alert(1)</script>"
     metrics = {
@@ -196,7 +196,8 @@ def test_plots_and_escaping() -> None:
         "steps": 16, "stride": 16, "fps": 15.0, "views": [], "blank_views": [], "interrupted": False, "scripted": True,
         "unreadable": {hostile: hostile}, "incomplete": {},
         "predictors": {
-            "model": {"figures": {}, "by_step": {}, "by_dimension": {}, "guard": None, "failures": {hostile: 1}}
+            "model": {"figures": {}, "by_step": {}, "by_dimension": {}, "guard": None, "answered": 0,
+                "failures": {hostile: 1}}
         },
     }  # fmt: skip
     timing = {"evaluation_s": 1.0, "models_s": 0.5, "deadline_s": 1.0, "predictors": {}}

@@ -14,11 +14,13 @@ pytest.importorskip("av", reason="PyAV is not installed")
 from cosmos_ros.cli.import_lerobot import parse_episodes
 from cosmos_ros.cli.main import main
 from cosmos_ros.embodiment import load_embodiment
-from cosmos_ros.errors import ConfigError, InputError, KinematicsError
+from cosmos_ros.errors import ConfigError, CosmosRosError, InputError, KinematicsError
+from cosmos_ros.evaluation import lerobot_import
 from cosmos_ros.evaluation.bag_writer import BagWriter
 from cosmos_ros.evaluation.bags import BagReader
 from cosmos_ros.evaluation.lerobot import Episode, LeRobotDataset
 from cosmos_ros.evaluation.lerobot_export import ExportTopics, export_bags
+from cosmos_ros.evaluation.lerobot_files import DatasetFiles
 from cosmos_ros.evaluation.lerobot_import import DEFAULT_START_NS, differentiate, import_episode
 from cosmos_ros.evaluation.lerobot_map import ColumnMap, DatasetMap, find_map, gripper_column, load_map
 from cosmos_ros.evaluation.video import VideoWriter, frames_at
@@ -440,3 +442,25 @@ def test_frames_of_the_droid_sample_follow_the_rows(droid: Path) -> None:
     times = episode.times_ns[:40] / 1e9
     frames = list(frames_at(episode.videos[0].path, times, 0.5 / episode.fps))
     assert all(frame is not None and frame.shape == (360, 640, 3) for frame in frames)
+
+
+def test_what_cannot_be_finished_leaves_nothing(tmp_path: Path, franka, monkeypatch) -> None:
+    def damaged(times: int):
+        yield from [np.zeros((48, 64, 3), np.uint8)] * times
+        raise InputError("the video cannot be decoded", where="video")
+
+    source = flat_dataset(tmp_path / "source", franka)
+    with monkeypatch.context() as patch:
+        patch.setattr(lerobot_import, "_frames", lambda *_: damaged(3))
+        with pytest.raises(InputError, match="cannot be decoded"):
+            import_episode(LeRobotDataset(source).episode(0), tmp_path / "bag", franka)
+    assert not (tmp_path / "bag").exists(), "half an episode would look like a whole one"
+    import_episode(LeRobotDataset(source).episode(0), tmp_path / "bag", franka)
+
+    def full(*_) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(DatasetFiles, "finish", full)
+    with pytest.raises(CosmosRosError, match="dataset: cannot be written: No space left"):
+        export_bags([tmp_path / "bag"], tmp_path / "dataset", franka)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bag", "source"]
