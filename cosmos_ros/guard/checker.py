@@ -11,7 +11,7 @@ from cosmos_ros.guard.checks.base import Case
 from cosmos_ros.guard.checks.effort import Effort, InverseDynamics
 from cosmos_ros.guard.checks.singularity import Singularity
 from cosmos_ros.guard.checks.start import commanded_at
-from cosmos_ros.guard.config import GuardConfig
+from cosmos_ros.guard.config import CURED_BY_STOPPING, CURED_BY_TIME, GuardConfig
 from cosmos_ros.guard.context import GuardContext, in_order
 from cosmos_ros.guard.motion import Knot, Motion, make_motion
 from cosmos_ros.guard.setup import joint_checks, model_checks
@@ -128,6 +128,16 @@ class Checker:
         motion = make_motion(trajectory, self.table(trajectory.joint_names), None)
         case = Case(motion, context, self.config, self.sampler)
         return motion.finite and not any(check(case) for check in self.checks)
+
+    def keeps_limits(self, trajectory: JointTrajectory, context: GuardContext) -> bool:
+        """Whether a motion from its own first point breaks no limit of where it is and how fast; see ``legal``.
+
+        How it begins, ends and how sure it is do not count: a stop must be found also where the robot does not follow.
+        """
+        motion = make_motion(trajectory, self.table(trajectory.joint_names), None)
+        case = Case(motion, context, self.config, self.sampler)
+        kinds = CURED_BY_TIME | CURED_BY_STOPPING
+        return motion.finite and not any(check(case) for check in self.checks if check.name in kinds)
 
     def keeps_joint_limits(self, trajectory: JointTrajectory, context: GuardContext) -> bool:
         """Whether a motion from its own first point keeps position, velocity, acceleration and jerk bounds."""

@@ -10,11 +10,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from cosmos_ros.guard import retime
+from cosmos_ros.guard import retime, stops
 from cosmos_ros.guard.checker import Checker, Findings
 from cosmos_ros.guard.config import CURED_BY_STOPPING, CURED_BY_TIME
 from cosmos_ros.guard.context import GuardContext
 from cosmos_ros.guard.motion import Motion, make_motion
+from cosmos_ros.guard.stops import stopping_time
+from cosmos_ros.guard.table import LimitTable
 from cosmos_ros.guard.uniform import uniform_scale
 from cosmos_ros.trajectory import splice
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointTrajectory
@@ -149,18 +151,21 @@ class Planner:
     def brake(self, context: GuardContext) -> JointTrajectory | None:
         """Return the quickest legal stop from what is being executed, along its path.
 
-        None when nothing moves, or when the executed trajectory, which ends at rest, is itself the quickest stop.
-        Without a trajectory in execution the joints decelerate together, evenly, from the measured velocities.
+        What stands still now, and would move later, is held. None when nothing moves or will, or when the executed
+        trajectory, which ends at rest, is itself the quickest stop. Without a trajectory in execution the joints
+        decelerate together, evenly, from the measured velocities.
         """
         executing, end = context.executing, context.moving_until_ns()
         if executing is None or end is None or context.now_ns >= end:
             return self._straight_stop(context)
         at = splice.motion_at(executing, context.now_ns)
-        if executing.velocities is None:
-            return self._hold(at, context)
+        shortest = self.config.minimum_step
         if _still(at.velocities, 1e-6):
-            return None
-        motion = make_motion(executing, self.checker.table(executing.joint_names), None)
+            return stops.hold(at.joint_names, at.positions, context.now_ns, shortest=shortest)
+        table = self.checker.table(executing.joint_names)
+        if executing.velocities is None:
+            return self._stop_of_lines(executing, table, context)
+        motion = make_motion(executing, table, None)
         begin = (context.now_ns - executing.stamp_ns) / NANOSECONDS
         # With all of the bound the executed run itself is admissible, so that some stop always is.
         for keep in (self.config.reaction_time, 0.0):
@@ -169,13 +174,19 @@ class Planner:
                 stop = retime.brake(path, context.now_ns)
                 if stop is not None and self.checker.keeps_joint_limits(stop, context):
                     return stop
+            for stop in retime.smooth_stops(path, context.now_ns):  # where jerk is bounded tightly
+                if self.checker.keeps_joint_limits(stop, context):
+                    return stop
         return None
 
-    def _hold(self, at: splice.Motion, context: GuardContext) -> JointTrajectory:
-        """Return a standstill where lines are now: their motion has no speed that could fall evenly."""
-        soon = round(max(self.config.minimum_step, 0.01) * NANOSECONDS)
-        times = np.array([0, soon], dtype=np.int64)
-        return JointTrajectory(at.joint_names, context.now_ns, times, np.stack((at.positions, at.positions)))
+    def _stop_of_lines(self, executing: JointTrajectory, table: LimitTable, context: GuardContext) -> JointTrajectory:
+        keep, shortest = self.config.reaction_time, self.config.minimum_step
+        for stop in stops.stops_of_lines(
+            executing, table, context.now_ns, scale=self.config.brake_scale, keep=keep, shortest=shortest
+        ):
+            if self.checker.keeps_limits(stop, context):
+                return stop
+        return stops.end_of_lines(executing, context.now_ns, keep=keep, shortest=shortest)
 
     def _straight_stop(self, context: GuardContext) -> JointTrajectory | None:
         measured, end = context.measured, context.moving_until_ns()
@@ -187,16 +198,9 @@ class Planner:
         positions, speed = measured.positions[known], measured.velocities[known]
         if not np.isfinite(positions).all() or not np.isfinite(speed).all() or _still(speed, _STILL):
             return None
-        names = tuple(measured.names[i] for i in known)
-        bound = self.checker.table(names).acceleration * self.config.brake_scale
-        stop_ns = round(max(stopping_time(speed, bound), self.config.minimum_step) * NANOSECONDS)
-        goal = positions + 0.5 * (stop_ns / NANOSECONDS) * speed
-        return JointTrajectory(
-            names,
-            context.now_ns,
-            np.array([0, stop_ns], dtype=np.int64),
-            np.stack((positions, goal)),
-            np.stack((speed, np.zeros_like(speed))),
+        table = self.checker.table(tuple(measured.names[i] for i in known))
+        return stops.even_stop(
+            table, positions, speed, context.now_ns, scale=self.config.brake_scale, shortest=self.config.minimum_step
         )
 
     def path(
@@ -239,15 +243,6 @@ def held(trajectory: JointTrajectory, until_ns: int, shortest_ns: int) -> JointT
         repeated(trajectory.velocities),
         repeated(trajectory.accelerations),
     )
-
-
-def stopping_time(speed: FloatArray, acceleration: FloatArray) -> float:
-    """Return the shortest time in which all joints can decelerate together, evenly, to rest.
-
-    Joints without a known acceleration bound are given 1 rad/s² (m/s²).
-    """
-    bound = np.where(np.isfinite(acceleration), acceleration, 1.0)
-    return float(np.max(np.abs(speed) / bound, initial=0.0))
 
 
 def duration_of(trajectory: JointTrajectory) -> float:

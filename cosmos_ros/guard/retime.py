@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +23,8 @@ GRID_STEP = 0.01
 AIM = 0.995
 # Edges of the polygon that stands for a circle of accelerations, from straight ahead to sideways.
 _EDGES = np.deg2rad(np.array([11.25, 33.75, 56.25, 78.75]))
+# How many lengths of a smooth stop are tried.
+_SMOOTH = 12
 _APOTHEM = float(np.cos(np.deg2rad(11.25)))
 
 
@@ -272,3 +275,25 @@ def brake(path: Path, stamp_ns: int) -> JointTrajectory | None:
     part = path.until(high)
     profile = _fastest(part, 0.0)
     return None if profile is None else run(part, profile, stamp_ns)
+
+
+def smooth_stops(path: Path, stamp_ns: int) -> Iterator[JointTrajectory]:
+    """Yield stops along the path whose speed falls as ``1 - 3τ² + 2τ³`` of its time, ever longer ones.
+
+    Their jerk falls with the square of the time they take; see ``brake`` for the shortest stop without regard to it.
+    """
+    grid, kept = path.limits.grid, path.kept
+    reaches = np.unique(np.round(np.geomspace(2, max(len(grid) - 1 - kept, 2), _SMOOTH)).astype(int))
+    for reach in reaches[reaches < len(grid) - kept]:
+        part = path.until(kept + int(reach) + 1)
+        way = grid[kept : kept + int(reach) + 1] - grid[kept]
+        # The way covered by τ is 2·way[-1]·(τ - τ³ + τ⁴/2), which rises from 0 to way[-1]; turned around by halving.
+        low, high = np.zeros(len(way)), np.ones(len(way))
+        for _ in range(50):
+            tau = 0.5 * (low + high)
+            short = 2.0 * way[-1] * (tau - tau**3 + 0.5 * tau**4) < way
+            low, high = np.where(short, tau, low), np.where(short, high, tau)
+        tau = 0.5 * (low + high)
+        tau[0], tau[-1] = 0.0, 1.0
+        speed = 1.0 - 3.0 * tau**2 + 2.0 * tau**3
+        yield run(part, Profile(speed**2, 2.0 * way[-1] * tau), stamp_ns)

@@ -24,7 +24,7 @@ COPIED = ("cosmos_ros", "embodiments", "config", "test", "pyproject.toml")
 TESTS = (
     "test_guard_checks.py", "test_guard_supervisor.py", "test_guard_responses.py", "test_guard_extrema.py",
     "test_guard_conformance.py", "test_guard_model.py", "test_guard_singularity.py", "test_guard_whole.py", "test_guard_cases.py", "test_guard_recordings.py",
-    "test_guard_properties.py", "test_guard_cameras.py", "test_guard_corners.py",
+    "test_guard_properties.py", "test_guard_cameras.py", "test_guard_corners.py", "test_guard_stops.py",
 )  # fmt: skip
 GUARD = "cosmos_ros/guard"
 
@@ -89,7 +89,15 @@ LINES: tuple[tuple[str, str, str], ...] = (
     ("planner.py", "if duration_of(proposal) > longest:", "if False:"),
     ("planner.py", "if stop <= after:", "if False:"),
     ("planner.py", "for keep in (self.config.reaction_time, 0.0):\n            for scale", "for keep in (0.0,):\n            for scale"),
-    ("planner.py", "bound = np.where(np.isfinite(acceleration), acceleration, 1.0)", "bound = acceleration"),
+    ("planner.py", "return stops.hold(at.joint_names, at.positions, context.now_ns, shortest=shortest)", "return None"),
+    ("planner.py", "for stop in retime.smooth_stops(path, context.now_ns):", "for stop in ():"),
+    ("planner.py", "if self.checker.keeps_limits(stop, context):", "if True:"),
+    ("stops.py", "speed = np.sign(speed) * np.minimum(np.abs(speed), 2.0 * room / seconds)", "pass"),
+    ("stops.py", "min(stopping_time(speed, table.acceleration * scale), within)", "stopping_time(speed, table.acceleration * scale)"),
+    ("stops.py", "for lead in (keep, 0.0):", "for lead in (0.0,):"),
+    ("stops.py", "keep = max(keep, shortest)", "keep = shortest"),
+    ("checks/velocity.py", "return abs(shrunk.bound) < abs(constant.bound) - 1e-9", "return False"),
+    ("stops.py", "bound = np.where(np.isfinite(acceleration), acceleration, 1.0)", "bound = acceleration"),
     ("profile.py", "result[-1] = min(path.ceiling[-1], end)", "result[-1] = path.ceiling[-1]"),
     ("profile.py", "ceiling = np.minimum(path.ceiling[:-1], lines.ceiling)", "ceiling = lines.ceiling"),
     ("profile.py", "if start is not None and reachable[0] < start - 1e-9:", "if False:"),

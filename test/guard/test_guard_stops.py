@@ -1,0 +1,143 @@
+"""Stops: what moves, or will, comes to rest inside its limits; a controller that is a little late never goes back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from guard_support import (
+    HOME,
+    JOINT_CHECKS,
+    NOW,
+    PANDA,
+    broken_limits,
+    context,
+    dense,
+    joint_guard,
+    panda_limits,
+    reach,
+    state,
+    times_of,
+)
+
+from cosmos_ros.guard import Guard, GuardConfig, GuardContext
+from cosmos_ros.guard.context import rest_from
+from cosmos_ros.guard.states import SupervisorConfig
+from cosmos_ros.guard.supervisor import Supervisor
+from cosmos_ros.trajectory.splice import motion_at
+from cosmos_ros.types import NANOSECONDS, JointState, JointTrajectory
+
+LIMITS = panda_limits()
+LOWER, UPPER, SPEED = (np.array([getattr(LIMITS.joints[n], f) for n in PANDA]) for f in ("lower", "upper", "velocity"))
+
+
+def executed(trajectory: JointTrajectory, now: int) -> GuardContext:
+    at = motion_at(trajectory, now)
+    return GuardContext(now, JointState(now, PANDA, at.positions, at.velocities), trajectory)
+
+
+def paused() -> JointTrajectory:
+    """Moves, stands still from 0.5 s to 1.5 s, moves on."""
+    q = np.array([0.0, 0.1, 0.1, 0.2])[:, None] + HOME
+    return JointTrajectory(PANDA, NOW, times_of([0.0, 0.5, 1.5, 2.0]), q, np.zeros((4, 7)))
+
+
+@pytest.mark.parametrize("moving", [reach(0.2), reach(0.2, stamp_ns=NOW + 900_000_000), paused()])
+def test_what_stands_still_and_would_move_later_is_held(moving: JointTrajectory) -> None:
+    now = NOW + 900_000_000 if moving.times_ns[-1] > 1.5e9 else NOW
+    stop = joint_guard().brake(executed(moving, now))
+    assert stop is not None and not broken_limits(stop, LIMITS)
+    assert np.array_equal(stop.positions, np.tile(motion_at(moving, now).positions, (len(stop.times_ns), 1)))
+
+
+@pytest.mark.parametrize("what", ["e-stop", "disarm", "silence"])
+def test_nothing_starts_after_a_stop_in_the_wait_before_a_motion(what: str) -> None:
+    supervisor = Supervisor(joint_guard(), SupervisorConfig(require_controllers=False, silence_timeout=0.2))
+    supervisor.on_graph({}, {"joint_trajectory": 1}, NOW)
+    supervisor.on_joint_state(state(age=0.0), NOW)
+    assert supervisor.arm(NOW)[0]
+    candidate = reach(0.3, stamp_ns=NOW + 800_000_000)
+    assert supervisor.on_candidate(candidate, NOW, stamp_ns=candidate.stamp_ns).send is not None
+    now = NOW + 300_000_000
+    supervisor.on_joint_state(JointState(now, PANDA, HOME, np.zeros(7)), now)
+    output = {
+        "e-stop": lambda: supervisor.on_e_stop(True, now),
+        "disarm": lambda: supervisor.disarm(now),
+        "silence": lambda: supervisor.tick(now),
+    }[what]()
+    assert output.send is not None and np.array_equal(output.send.positions[-1], HOME)
+    assert not supervisor.moving(now + NANOSECONDS)
+
+
+@pytest.mark.parametrize("jerk", [50.0, 20.0])
+@pytest.mark.parametrize("kind", ["cubic", "quintic"])
+def test_a_tight_bound_on_jerk_leaves_a_stop(jerk: float, kind: str) -> None:
+    """Not the run to the end of the executed motion, seconds away."""
+    limits = replace(LIMITS, joints={n: replace(j, jerk=jerk) for n, j in LIMITS.joints.items()})
+    guard = Guard(limits, GuardConfig(checks=JOINT_CHECKS))
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        sent = guard.judge(reach(rng.normal(0.0, 0.3, 7), duration=3.0, points=46, kind=kind), context()).trajectory
+        assert sent is not None
+        now = NOW + int(rng.uniform(0.1, 0.8) * rest_from(sent))
+        stop = guard.brake(executed(sent, now))
+        assert stop is not None and not broken_limits(stop, limits)
+        assert rest_from(stop) / NANOSECONDS < 0.7
+        path = dense(sent, 2000.0).positions
+        assert max(np.sqrt(((path - q) ** 2).sum(axis=1)).min() for q in dense(stop, 50.0).positions) < 1e-3
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_an_arm_that_another_moves_is_stopped_inside_its_limits(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    positions = LOWER + rng.uniform(0.0, 1.0, 7) ** rng.choice([0.1, 1.0, 10.0]) * (UPPER - LOWER)
+    if seed % 3 == 0:
+        positions[seed % 7] = UPPER[seed % 7] - rng.choice([1e-3, 0.0])
+    stop = joint_guard().brake(context(positions, rng.normal(0.0, 0.6, 7) * SPEED))
+    assert stop is not None and not broken_limits(stop, LIMITS)
+    assert not stop.velocities[-1].any() and np.array_equal(stop.positions[0], positions)
+
+
+def test_a_stop_near_a_bound_is_as_hard_as_it_must_be() -> None:
+    """Harder than the configured share of the deceleration, up to all of it, for all joints alike."""
+    positions, speed = HOME.copy(), np.zeros(7)
+    speed[0], speed[4] = 1.5, 0.3
+    positions[0] = UPPER[0] - 1.5**2 / (2.0 * 15.0) - 1e-3
+    stop = joint_guard(brake_scale=0.5).brake(context(positions, speed))
+    assert not broken_limits(stop, LIMITS) and np.allclose(stop.velocities[0], speed)
+    assert stop.positions[-1][0] == pytest.approx(UPPER[0], abs=1e-3)
+
+
+def lines(count: int = 12, step: float = 0.1, size: float = 0.05) -> JointTrajectory:
+    """Equal steps from rest, at once at full speed as lines are."""
+    q = HOME + np.outer(np.arange(count), np.full(7, size))
+    return JointTrajectory(PANDA, NOW, times_of(np.arange(count) * step), q)
+
+
+def test_lines_stop_evenly_ahead() -> None:
+    now = NOW + 510_000_000
+    executing = lines(size=0.1)
+    stop = joint_guard().brake(executed(executing, now))
+    assert stop is not None and stop.velocities is not None and not broken_limits(stop, LIMITS)
+    for late in (0, 5_000_000, 19_000_000):  # a controller that gets it then does not jump
+        was, is_ = motion_at(executing, now + late), motion_at(stop, now + late)
+        assert np.abs(was.positions - is_.positions).max() < 1e-9
+        assert np.abs(was.velocities - is_.velocities).max() < 1e-9
+    assert rest_from(stop) < 250_000_000
+
+
+def test_lines_that_cannot_stop_ahead_end_where_the_controller_will_be() -> None:
+    """Up against a bound there is no room for an even stop: on to where they are soon, never back."""
+    executing = lines(size=0.1)
+    shift = np.zeros(7)
+    shift[0] = UPPER[0] - executing.positions[-1, 0]
+    executing = replace(executing, positions=executing.positions + shift)
+    now = NOW + 1_070_000_000
+    stop = joint_guard().brake(executed(executing, now))
+    assert stop is not None
+    assert ((stop.positions >= LOWER) & (stop.positions <= UPPER)).all()
+    for late in (0, 10_000_000, 19_000_000):
+        was, is_ = motion_at(executing, now + late), motion_at(stop, now + late)
+        assert np.abs(was.positions - is_.positions).max() < 1e-6
+    assert np.array_equal(stop.positions[-1], stop.positions[-2])
