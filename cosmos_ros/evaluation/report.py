@@ -196,10 +196,10 @@ def _pictures(keepsakes: Sequence[Keepsake], fps: float, labels: Mapping[str, st
             f"<p class=note>{escape(chunk['bag'])}, chunk {chunk['index']}, stamp {chunk['stamp_ns']} ns</p>"
             # Every step is a row of one picture, shown one after another: no video codec is needed.
             f"<style>@keyframes c{number}{{to{{background-position-y:-{kept.steps * height}px}}}}</style>"
-            f'<div class=captions style="grid-template-columns:repeat({len(names)},{tile}px)">{captions}</div>'
+            f'<div class=scroll><div class=captions style="grid-template-columns:repeat({len(names)},{tile}px)">{captions}</div>'
             f'<div class=clip style="width:{width}px;height:{height}px;'
             f"background-image:url(data:image/jpeg;base64,{image});"
-            f'animation:c{number} {seconds:.2f}s steps({kept.steps}) infinite"></div>'
+            f'animation:c{number} {seconds:.2f}s steps({kept.steps}) infinite"></div></div>'
             f'<figure><img alt="contact sheet" src="data:image/jpeg;base64,{picture}"></figure>'
         )
     return f"<h2>Best, median and worst chunk</h2>{''.join(parts)}" if parts else ""

@@ -13,12 +13,12 @@ table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;disp
 th,td{padding:.3rem .7rem;border-bottom:1px solid var(--line);text-align:right;vertical-align:top}
 th:first-child,td:first-child{text-align:left}thead th{color:var(--faint);font-weight:600}
 td.best{color:var(--accent);font-weight:600}
-.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(400px,1fr));gap:1rem}
+.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(400px,100%),1fr));gap:1rem}
 svg{width:100%;background:var(--soft);border-radius:8px}
 svg text{fill:var(--fg);font:13px system-ui,sans-serif}svg .a{fill:var(--faint);font-size:11px}
 svg .g{stroke:var(--line)}
 .warn{background:#fef3c7;color:#78350f;padding:.6rem .9rem;border-radius:8px;margin:.6rem 0}
-.clip{background-repeat:no-repeat;border-radius:6px;max-width:100%}.clip:hover{animation-play-state:paused}
+.clip{background-repeat:no-repeat;border-radius:6px}.scroll{overflow-x:auto}.clip:hover{animation-play-state:paused}
 figure{margin:.8rem 0}figcaption{color:var(--faint);font-size:.85rem}img{max-width:100%;border-radius:6px}
 .captions{display:grid;color:var(--faint);font-size:.85rem}
 """
