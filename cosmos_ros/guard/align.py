@@ -107,13 +107,16 @@ def _lead_in(
         count = max(1, round((begin - now) / LEAD_IN_STEP_NS))
         moments = now + np.arange(count, dtype=np.int64) * ((begin - now) // count)
         spline = piecewise(context.executing)
-        order = [context.executing.joint_names.index(name) for name in names]
+        known = [k for k, name in enumerate(names) if name in context.executing.joint_names]
+        order = [context.executing.joint_names.index(names[k]) for k in known]
         at = (moments - context.executing.stamp_ns) / NANOSECONDS
         first = float(context.executing.times_ns[0]) / NANOSECONDS
         moving = (at >= first)[:, None]
-        positions = spline(at)[:, order]
-        velocities = np.where(moving, spline.derivative()(at)[:, order], 0.0)
-        accelerations = np.where(moving, spline.derivative(2)(at)[:, order], 0.0)
+        positions = np.tile(executed[0], (count, 1))  # what the executed motion lacks stays where it is
+        velocities, accelerations = np.zeros_like(positions), np.zeros_like(positions)
+        positions[:, known] = spline(at)[:, order]
+        velocities[:, known] = np.where(moving, spline.derivative()(at)[:, order], 0.0)
+        accelerations[:, known] = np.where(moving, spline.derivative(2)(at)[:, order], 0.0)
         what = "continues the executed motion"
     joined = np.concatenate((moments, times))
     return _with(

@@ -79,7 +79,7 @@ LINES: tuple[tuple[str, str, str], ...] = (
     ("checker.py", "if not motion.finite:", "if False:"),
     ("checker.py", "turns = np.round((trajectory.positions[0] - positions) / (2.0 * np.pi))", "turns = 0.0 * positions"),
     ("align.py", "if begin < now:", "if False:"),
-    ("align.py", "positions = spline(at)[:, order]", "positions = spline(at * 0.0)[:, order]"),
+    ("align.py", "positions[:, known] = spline(at)[:, order]", "positions[:, known] = spline(at * 0.0)[:, order]"),
     ("guard.py", "sent = None if verdict.trajectory is None else self._held(verdict.trajectory, context)", "sent = verdict.trajectory"),
     ("guard.py", "velocities[-1] = 0.0", "pass"),
     ("guard.py", "if self.config.allow_slow_down:", "if True:"),

@@ -21,10 +21,11 @@ from guard_support import (
     times_of,
 )
 
-from cosmos_ros.guard import Guard, GuardConfig, GuardContext
+from cosmos_ros.guard import Guard, GuardConfig, GuardContext, Response
 from cosmos_ros.guard.context import rest_from
 from cosmos_ros.guard.states import SupervisorConfig
 from cosmos_ros.guard.supervisor import Supervisor
+from cosmos_ros.limits import JointLimit
 from cosmos_ros.trajectory.splice import motion_at
 from cosmos_ros.types import NANOSECONDS, JointState, JointTrajectory
 
@@ -141,3 +142,27 @@ def test_lines_that_cannot_stop_ahead_end_where_the_controller_will_be() -> None
         was, is_ = motion_at(executing, now + late), motion_at(stop, now + late)
         assert np.abs(was.positions - is_.positions).max() < 1e-6
     assert np.array_equal(stop.positions[-1], stop.positions[-2])
+
+
+@pytest.mark.parametrize("lead", [0, 40_000_000])
+def test_a_trajectory_that_adds_a_joint_must_lie_on_the_executed_motion_too(lead: int) -> None:
+    """An arm is on its way; a candidate that names the gripper as well starts where an old joint state saw the arm."""
+    limits = replace(LIMITS, joints={**LIMITS.joints, "finger": JointLimit(0.0, 0.04, 0.2, 5.0)})
+    guard = Guard(limits, GuardConfig(checks=JOINT_CHECKS))
+    names = (*PANDA, "finger")
+    arm = reach(0.5, duration=1.5)
+    now = NOW + 700_000_000
+    seen, there = motion_at(arm, now - 150_000_000), motion_at(arm, now + lead)
+    measured = JointState(now - 150_000_000, names, np.append(seen.positions, 0.01), np.append(seen.velocities, 0.0))
+
+    def candidate(q: np.ndarray, v: np.ndarray) -> JointTrajectory:
+        start, end = np.append(q, 0.01), np.append(q + 0.5 * v, 0.02)
+        speeds = np.stack([np.append(v, 0.0), np.zeros(8)])
+        return JointTrajectory(names, now + lead, times_of([0.0, 1.0]), np.stack([start, end]), speeds)
+
+    context_now = GuardContext(now, measured, arm)
+    jump = guard.judge(candidate(seen.positions, seen.velocities), context_now)
+    assert jump.response is Response.REJECT and jump.violations[0].time <= 0.0
+    joined = guard.judge(candidate(there.positions, there.velocities), context_now)
+    assert joined.response is Response.ACCEPT, joined.summary
+    assert np.allclose(joined.trajectory.positions[0], np.append(motion_at(arm, now).positions, 0.01))

@@ -116,11 +116,22 @@ def start_ns(case: Case) -> int:
 
 
 def commanded_at(context: GuardContext, names: tuple[str, ...], time_ns: int) -> tuple[FloatArray, FloatArray] | None:
-    """Return commanded positions and velocities while a trajectory with all these joints is executed, else None."""
-    executing = context.executing
-    end = context.moving_until_ns()
-    if executing is None or end is None or time_ns >= end or not set(names) <= set(executing.joint_names):
+    """Return commanded positions and velocities while a trajectory with any of these joints is executed, else None.
+
+    Joints that it lacks (a gripper with a controller of its own) are where they were measured, at rest.
+    """
+    executing, end = context.executing, context.moving_until_ns()
+    if executing is None or end is None or time_ns >= end:
         return None
     at = motion_at(executing, time_ns)
-    order = [at.joint_names.index(name) for name in names]
-    return at.positions[order], at.velocities[order]
+    if set(names) <= set(at.joint_names):
+        order = [at.joint_names.index(name) for name in names]
+        return at.positions[order], at.velocities[order]
+    known = [k for k, name in enumerate(names) if name in at.joint_names]
+    if not known or context.measured is None:
+        return None
+    positions = in_order(context.measured, names)[0].copy()
+    velocities = np.zeros_like(positions)
+    order = [at.joint_names.index(names[k]) for k in known]
+    positions[known], velocities[known] = at.positions[order], at.velocities[order]
+    return positions, velocities
