@@ -196,7 +196,8 @@ def _pictures(keepsakes: Sequence[Keepsake], fps: float, labels: Mapping[str, st
             f"<p class=note>{escape(chunk['bag'])}, chunk {chunk['index']}, stamp {chunk['stamp_ns']} ns</p>"
             # Every step is a row of one picture, shown one after another: no video codec is needed.
             f"<style>@keyframes c{number}{{to{{background-position-y:-{kept.steps * height}px}}}}</style>"
-            f'<div class=scroll><div class=captions style="grid-template-columns:repeat({len(names)},{tile}px)">{captions}</div>'
+            "<div class=scroll><div class=captions "
+            f'style="grid-template-columns:repeat({len(names)},{tile}px)">{captions}</div>'
             f'<div class=clip style="width:{width}px;height:{height}px;'
             f"background-image:url(data:image/jpeg;base64,{image});"
             f'animation:c{number} {seconds:.2f}s steps({kept.steps}) infinite"></div></div>'
