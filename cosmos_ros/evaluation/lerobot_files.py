@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from cosmos_ros.evaluation.lerobot import read_parquet_module
+from cosmos_ros.evaluation.lerobot_map import POSE_COLUMN, POSE_NAMES
 from cosmos_ros.evaluation.video import VideoWriter
 from cosmos_ros.types import UInt8Array
 
 VERSION = "v3.0"
 _FILE = Path("chunk-000") / "file-000"
-_POSE_NAMES = ["x", "y", "z", "roll", "pitch", "yaw"]
 _CHUNK_SIZE = 1000
 _SAMPLE_EVERY = 30
 
@@ -98,7 +98,7 @@ class DatasetFiles:
             columns["observation.state"] = states.astype(np.float32)
             columns["action"] = np.concatenate([states[1:], states[-1:]]).astype(np.float32)
         if self._poses:
-            columns["observation.state.cartesian_position"] = np.array(rows.poses)
+            columns[POSE_COLUMN] = np.array(rows.poses)
         for name, values in columns.items():
             self._columns.setdefault(name, []).append(values)
         entry: dict[str, Any] = {
@@ -170,8 +170,8 @@ class DatasetFiles:
         names: list[str] | None = None
         if name in ("observation.state", "action"):
             names = list(self.joints)
-        elif name == "observation.state.cartesian_position":
-            names = _POSE_NAMES
+        elif name == POSE_COLUMN:
+            names = list(POSE_NAMES)
         shape = list(values.shape[1:]) or [1]
         return {"dtype": values.dtype.name, "shape": shape, "names": names}
 

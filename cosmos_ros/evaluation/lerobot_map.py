@@ -18,6 +18,9 @@ from cosmos_ros.types import FloatArray
 
 _PREFIX = "lerobot_"
 _MAX_BYTES = 1024 * 1024
+# As this package exports the pose of the first tool link.
+POSE_COLUMN = "observation.state.cartesian_position"
+POSE_NAMES = ("x", "y", "z", "roll", "pitch", "yaw")
 ROTATIONS = {"euler_xyz_extrinsic": 3, "quaternion_xyzw": 4, "rotation_6d": 6}
 
 
@@ -123,6 +126,7 @@ def find_map(episode: Episode, joints: tuple[str, ...], gripper_joint: str | Non
         return DatasetMap(
             name="names of observation.state",
             joints=ColumnMap("observation.state", tuple(names.index(name) for name in joints)),
+            pose=ColumnMap(POSE_COLUMN) if tuple(episode.names.get(POSE_COLUMN, ())) == POSE_NAMES else None,
             gripper=() if gripper is None else (ColumnMap("observation.state", gripper),),
             gripper_is_joint=gripper is not None,
         )

@@ -227,6 +227,11 @@ def test_export_and_import_again_give_the_same_motion(tmp_path: Path, franka) ->
     states = np.array([message.position for _, message in read(tmp_path / "again", "/joint_states")])
     np.testing.assert_allclose(states[:, :7], motion(franka, 40), atol=1e-6)
     np.testing.assert_allclose(states[:, 7], 0.04 * (np.arange(40) % 2), atol=1e-8)
+    poses = np.stack(
+        [matrix_from_message(message.pose, where="pose") for _, message in read(tmp_path / "again", "/tool_pose")]
+    )
+    metres, radians = pose_error(poses, flange(franka, motion(franka, 40)))
+    assert metres.max() < 1e-9 and radians.max() < 1e-7
     images = read(tmp_path / "again", "/wrist/image_raw/compressed")
     assert len(images) == 40
     for k, (_, message) in enumerate(images):
