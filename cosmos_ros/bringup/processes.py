@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from cosmos_ros.bringup.graph import NodeSpec
-from cosmos_ros.bringup.shared_memory import remove_left, segments_of
+from cosmos_ros.messages.shared_memory import remove_left, segments_of
 from cosmos_ros.resources import resource
 
 # Left behind by the ROS wheels' interpreter hook; a child must find its own libraries (its own hook sets them).

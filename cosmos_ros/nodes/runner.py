@@ -13,6 +13,7 @@ import rclpy
 from rclpy.executors import ExternalShutdownException
 
 from cosmos_ros.errors import CosmosRosError
+from cosmos_ros.messages.shared_memory import remove_own
 from cosmos_ros.nodes.executor import make_executor, spin
 
 
@@ -55,7 +56,8 @@ def run(make_node: Callable[[], Any], args: Sequence[str] | None = None, *, exec
     gc.collect()
     if not made:
         # Stopped while the node was made: a thread of its own may be in native code, and would crash the interpreter's
-        # end. There is nothing to clean up.
+        # end. There is nothing else to clean up.
+        remove_own()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)

@@ -9,13 +9,13 @@ import pytest
 from live import processes
 
 from cosmos_ros.bringup.graph import predict_arguments, predict_nodes, resolve
-from cosmos_ros.bringup.shared_memory import existing, remove_left, segments_of
+from cosmos_ros.messages.shared_memory import existing, remove_left, segments_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 
 def test_no_segment_outlives_its_node():
-    with processes() as (watcher, group, environment, _):
+    with processes() as (watcher, group, environment, lines):
         group.start_nodes(predict_nodes(resolve(predict_arguments(), {})), {}, environment)
         watcher.wait_diagnostic("predictor: state", "active")
         watcher.wait_diagnostic("guard: state", "disarmed")
@@ -27,4 +27,5 @@ def test_no_segment_outlives_its_node():
         os.kill(group.pid("predictor"), signal.SIGINT)
         watcher.wait(lambda: "predictor" in group.ended(), "the predictor's end")
         group.kill("guard")
-        assert [existing(names) for names in segments.values()] == [[], []]
+        assert group.ended()["predictor"] == 0, lines
+        assert [existing(names) for names in segments.values()] == [[], []], lines

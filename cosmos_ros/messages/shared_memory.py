@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -40,5 +41,16 @@ def remove_left(names: Iterable[str]) -> None:
         lock = _SHARED / f"{name}_el"
         with contextlib.suppress(OSError), lock.open("r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            (_SHARED / name).unlink(missing_ok=True)
-            lock.unlink(missing_ok=True)
+            _unlink(name)
+
+
+def remove_own() -> None:
+    """Remove this process's segments, right before an end without clean-up; who has them mapped keeps them."""
+    for name in segments_of(os.getpid()):
+        with contextlib.suppress(OSError):
+            _unlink(name)
+
+
+def _unlink(name: str) -> None:
+    (_SHARED / name).unlink(missing_ok=True)
+    (_SHARED / f"{name}_el").unlink(missing_ok=True)
