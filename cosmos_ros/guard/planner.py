@@ -70,11 +70,12 @@ class Planner:
         if motion is None or motion.degree == 1 or not _plannable(motion) or not kinds <= curable or not fatal:
             return None
         last = min(v.last_safe_point for v in fatal)
+        laid: dict[tuple[float, float], retime.Path] = {}
         for point in range(last, 0, -1):
             stop = float(motion.times[point])
             if stop <= after:
                 break
-            sent = self._first_legal(self._runs(motion, aligned.stamp_ns, context, stop), aligned, context)
+            sent = self._first_legal(self._runs(motion, aligned.stamp_ns, context, stop, laid), aligned, context)
             if sent is not None:
                 return sent, stop
         return None
@@ -92,14 +93,26 @@ class Planner:
         return None
 
     def _runs(
-        self, motion: Motion, stamp_ns: int, context: GuardContext, stop: float | None
+        self,
+        motion: Motion,
+        stamp_ns: int,
+        context: GuardContext,
+        stop: float | None,
+        laid: dict[tuple[float, float], retime.Path] | None = None,
     ) -> Iterator[JointTrajectory]:
-        """Yield runs through the path, the fastest first, then ones with less jerk."""
+        """Yield runs through the path, the fastest first, then ones with less jerk.
+
+        ``laid`` keeps the paths from one stop to the next: where to stop changes the run, not the path, and laying
+        it costs more than the rest.
+        """
+        laid = {} if laid is None else laid
         keep = self.config.reaction_time
         while True:
             scale = 1.0
             for _ in range(_ATTEMPTS):
-                path = self.path(motion, context, scale=scale, keep=keep)
+                if (scale, keep) not in laid:
+                    laid[scale, keep] = self.path(motion, context, scale=scale, keep=keep)
+                path = laid[scale, keep]
                 fastest = retime.slow_down(path, stamp_ns) if stop is None else retime.stop_by(path, stamp_ns, stop)
                 if fastest is None:
                     break
