@@ -2,9 +2,9 @@
 
 Weights are random, written as a real checkpoint first; what is measured is whether the nodes keep up: from an
 observation to its guarded trajectory, predictions a second, what the guard made of them, the rates of the streams
-beside the model. Whether the arm does anything sensible is not: random weights return the sampler's noise. The check
-that decoded rotations are rotations would refuse such chunks, so the embodiment used here has that gate widened; the
-guard is as shipped.
+beside the model. Whether the arm does anything sensible is not: random weights return the sampler's noise. With DROID's
+statistics noise is refused (decoded rotations are none, poses jump out of reach), so the embodiment used here makes it
+a motion a tenth as large; all checks are as shipped.
 
     python benchmarks/bench_live_cosmos3.py --size full --steps 4 30 --out out/live     one GPU of 40 GB or more
     python benchmarks/bench_live_cosmos3.py --size tiny --steps 1 --out out/live        CPU, to see that it runs
@@ -23,16 +23,24 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
+import yaml
 from bench_cosmos3 import write_checkpoint
 
 from cosmos_ros.bench.machine import machine
+from cosmos_ros.embodiment import load_embodiment
 
-EMBODIMENT = """\
-extends: franka.yaml
-name: franka_noise
-action:
-  orthonormality: {warn: 0.5, reject: 0.5}
-"""
+# One row of no motion: no translation, the first two columns of no rotation, the gripper half open.
+NEUTRAL = np.array([0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.5])
+
+
+def write_embodiment(path: Path) -> None:
+    """Write a Franka whose normalised actions are a tenth of DROID's motion."""
+    normaliser = load_embodiment("franka").spec.action.normaliser.model_dump(mode="json")
+    for key in ("q01", "q99"):
+        normaliser[key] = (NEUTRAL + 0.1 * (np.array(normaliser[key]) - NEUTRAL)).tolist()
+    spec = {"extends": "franka.yaml", "name": "franka_noise", "action": {"normaliser": normaliser}}
+    path.write_text(yaml.safe_dump(spec))
 
 
 def gpu_memory_mib() -> int | None:
@@ -54,7 +62,7 @@ def run_demo(checkpoint: Path, out: Path, *, steps: int, chunk: int, frames: boo
         f"    num_inference_steps: {steps}\n    chunk_size: {chunk}\n    prediction_rate: 10.0\n"
     )
     embodiment = out / "franka_noise.yaml"
-    embodiment.write_text(EMBODIMENT)
+    write_embodiment(embodiment)
     chosen = ",".join(filter(None, (extra, "" if frames else "frames=false")))
     command = [
         sys.executable, "-m", "cosmos_ros.cli.main", "demo", "--world-model", "cosmos3", "--duration", str(seconds),
