@@ -1,7 +1,7 @@
 """The live chain with Cosmos3 at full size: simulator, predictor and guard as processes over DDS, the model on the GPU.
 
 Weights are random, written as a real checkpoint first; what is measured is whether the nodes keep up: from an
-observation to its guarded trajectory, predictions a second, what the guard made of them, the rates of the streams
+observation to its guarded trajectory, what the guard made of them, the rates of the streams
 beside the model. Whether the arm does anything sensible is not: random weights return the sampler's noise. With DROID's
 statistics noise is refused (decoded rotations are none, poses jump out of reach), so the embodiment used here makes it
 a motion a tenth as large; all checks are as shipped.
@@ -98,14 +98,14 @@ def quantiles(figures: dict, stage: str) -> str:
 def markdown(rows: list[dict]) -> str:
     """Return the table."""
     lines = [
-        "| steps | rows a chunk | frames | predictions/s | model | observation to guarded trajectory | guard's part | "
+        "| steps | rows a chunk | frames | model | observation to guarded trajectory | guard's part | "
         "verdicts | joint states, cameras | limits broken | GPU |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
         if row.get("failed"):
             lines.append(
-                f"| {row['steps']} | {row['chunk']} | {'yes' if row['frames'] else 'no'} | did not come up |" + " |" * 7
+                f"| {row['steps']} | {row['chunk']} | {'yes' if row['frames'] else 'no'} | did not come up |" + " |" * 6
             )
             continue
         rates = row["rates_hz"]
@@ -114,7 +114,6 @@ def markdown(rows: list[dict]) -> str:
             row["steps"],
             row["chunk"],
             "yes" if row["frames"] else "no",
-            f"{rates['predictions']:.2f}",
             f"{quantiles(row, 'model')} ms",
             f"{quantiles(row, 'observation to guarded trajectory')} ms",
             f"{quantiles(row, 'guard')} ms",
