@@ -51,6 +51,10 @@ class DemoObserver:
         while (left := end - time.monotonic()) > 0.0:
             self._executor.spin_once(timeout_sec=left)
 
+    def recorded(self) -> bool:
+        """Return whether the recorder has found the predictor, too: discovery may take seconds longer there."""
+        return bool(self._node.count_subscribers("predictor/provenance") > 1)
+
     def arm(self, timeout: float = 5.0) -> tuple[bool, str]:
         """Ask the guard to arm; return whether it did, and its reason."""
         return self._call(self._arm, timeout)

@@ -87,7 +87,7 @@ def _drive(console: Console, observer: object, group: ProcessGroup, options: Dem
                 console.print(f"[red]{', '.join(ended)} ended during start-up[/]")
                 return 1
             if observer.predictions:
-                armed, reason = observer.arm()
+                armed, reason = observer.arm() if observer.recorded() else (False, "not recorded yet")
                 if armed:
                     break
             if time.monotonic() - begin > 60.0:
