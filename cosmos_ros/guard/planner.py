@@ -71,7 +71,7 @@ class Planner:
             return None
         last = min(v.last_safe_point for v in fatal)
         laid: dict[tuple[float, float], retime.Path] = {}
-        for point in range(last, 0, -1):
+        for point in _points_to_try(last):
             stop = float(motion.times[point])
             if stop <= after:
                 break
@@ -227,6 +227,15 @@ class Planner:
         return retime.make_path(
             motion, self.config, begin=begin, keep=keep, scale=scale, tools=tools, singularities=near, samples=samples
         )
+
+
+def _points_to_try(last: int) -> list[int]:
+    """Return the last four points, then ever earlier ones, down to the first.
+
+    Not all of them: a judgement must end soon, for joint states and the emergency stop wait while it lasts.
+    """
+    back = (0, 1, 2, 3, 6, 12, 24, 48, 96)
+    return sorted({*(last - step for step in back if step < last), 1}, reverse=True) if last > 0 else []
 
 
 def held(trajectory: JointTrajectory, until_ns: int, shortest_ns: int) -> JointTrajectory:
