@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cosmos_ros.embodiment import Embodiment, RecordedStates, list_embodiments, load_embodiment
+from cosmos_ros.embodiment import Columns, Embodiment, RecordedStates, list_embodiments, load_embodiment
 from cosmos_ros.types import JointState, Observation
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,6 +28,17 @@ def sample(variable: str, relative: str) -> Path:
     if not path.exists():
         pytest.skip(f"sample data not found at {path}; set {variable}")
     return path
+
+
+def droid_episode() -> tuple[Path, Columns]:
+    """Return the DROID episode and the columns in which it says where the tool and the gripper were; may skip."""
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    columns = Columns(
+        poses="observation.state.cartesian_position",
+        pose_format="xyz_euler",
+        grippers={"gripper": "action.gripper_position"},
+    )
+    return sample("COSMOS_ROS_DROID", "droid") / "episode.parquet", columns
 
 
 def random_walk(

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 import slow_reference as slow
-from robots import embodiment, sample
+from robots import droid_episode, embodiment
 
-from cosmos_ros.embodiment import Columns, read_states
+from cosmos_ros.embodiment import read_states
 from cosmos_ros.se3 import pose_error
 
 CHUNK = 16
@@ -17,13 +17,7 @@ CHUNK = 16
 
 @pytest.fixture(scope="module")
 def episode():
-    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-    path = sample("COSMOS_ROS_DROID", "droid") / "episode.parquet"
-    columns = Columns(
-        poses="observation.state.cartesian_position",
-        pose_format="xyz_euler",
-        grippers={"gripper": "action.gripper_position"},
-    )
+    path, columns = droid_episode()
     robot = embodiment("franka")
     states = read_states(robot, path, columns)
     return robot, path, states, robot.encode(states)

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from robots import embodiment, random_walk, sample
+from robots import droid_episode, embodiment, random_walk
 
 from cosmos_ros.cli.main import main
 from cosmos_ros.embodiment import Columns, read_action_file, read_actions, read_states
@@ -196,13 +196,7 @@ def test_predict_takes_no_physical_actions(capsys, tmp_path, encoded_file):
 
 
 def test_recordings_at_another_rate_carry_a_warning(tmp_path):
-    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-    episode = sample("COSMOS_ROS_DROID", "droid") / "episode.parquet"
-    columns = Columns(
-        poses="observation.state.cartesian_position",
-        pose_format="xyz_euler",
-        grippers={"gripper": "action.gripper_position"},
-    )
+    episode, columns = droid_episode()
     assert read_states(embodiment("franka"), episode, columns).findings == ()
     robot = embodiment("franka_robomind")
     found = robot.encode(read_states(robot, episode, columns)).findings[0]
