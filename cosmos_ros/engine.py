@@ -70,8 +70,10 @@ class Engine(Generic[Job, Result]):
         return 0.0 if since is None else time.monotonic() - since
 
     def submit(self, job: Job) -> None:
-        """Hand over a job; the oldest waiting one goes when the mailbox is full."""
+        """Hand over a job; the oldest waiting one goes when the mailbox is full. Nothing happens after ``stop``."""
         with self._condition:
+            if self._stopping:
+                return
             self.replaced += len(self._pending) == self._pending.maxlen
             self._pending.append(job)
             self._condition.notify()
@@ -88,13 +90,18 @@ class Engine(Generic[Job, Result]):
         with self._condition:
             self._pending.clear()
 
-    def stop(self, timeout: float = 5.0) -> bool:
-        """Stop after the running job; return False when it did not end in time (the thread is a daemon)."""
+    def stop(self, timeout: float = 5.0, *, finish: bool = False) -> bool:
+        """Stop after the running job; return False when it did not end in time (the thread is a daemon).
+
+        With ``finish``, the jobs that wait are done first, as far as the time allows.
+        """
         with self._condition:
             self._stopping = True
-            self._pending.clear()
+            if not finish:
+                self._pending.clear()
             self._condition.notify()
         self._thread.join(timeout)
+        self.cancel_pending()
         return not self._thread.is_alive()
 
     def _run(self) -> None:
@@ -102,7 +109,7 @@ class Engine(Generic[Job, Result]):
             with self._condition:
                 while not self._pending and not self._stopping:
                     self._condition.wait()
-                if self._stopping:
+                if not self._pending:
                     return
                 job = self._pending.popleft()
                 self._busy_since = time.monotonic()

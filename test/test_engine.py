@@ -111,3 +111,20 @@ def test_a_larger_mailbox_keeps_order_and_loses_the_oldest():
         assert bench.wait().result == expected
     assert bench.engine.replaced == 1
     assert bench.engine.stop()
+
+
+def test_stopping_can_finish_what_waits():
+    done = []
+    release = threading.Event()
+
+    def work(job: int) -> None:
+        assert release.wait(10)
+        done.append(job)
+
+    engine = Engine(work, mailbox=4)
+    for job in (1, 2, 3):
+        engine.submit(job)
+    threading.Timer(0.05, release.set).start()
+    assert engine.stop(10.0, finish=True)
+    engine.submit(4)
+    assert done == [1, 2, 3]

@@ -99,10 +99,7 @@ class Teller:
 
     def close(self) -> None:
         """Finish what is being told and drop the publishers."""
-        deadline = time.monotonic() + _LONGEST_CLOSE_S
-        while not self._engine.idle and time.monotonic() < deadline:
-            time.sleep(0.01)
-        self._engine.stop()
+        self._engine.stop(_LONGEST_CLOSE_S, finish=True)
         for publisher in (self._provenance, self._poses, *self._rollout.publishers):
             self._node.destroy_publisher(publisher)
         if self._log is not None:
