@@ -36,10 +36,10 @@ from diffusers.pipelines.cosmos.pipeline_cosmos3_omni import CosmosActionConditi
 from PIL import Image  # noqa: E402
 
 from cosmos_ros.embodiment import load_embodiment  # noqa: E402
+from cosmos_ros.prediction.scenes import from_pictures  # noqa: E402
 from cosmos_ros.types import Mode, Request  # noqa: E402
-from cosmos_ros.world_models.cosmos3 import Cosmos3  # noqa: E402
-from cosmos_ros.world_models.scenes import from_pictures  # noqa: E402
-from cosmos_ros.world_models.settings import default_sampler  # noqa: E402
+from cosmos_ros.world_models.cosmos3.model import Cosmos3  # noqa: E402
+from cosmos_ros.world_models.sampler_settings import default_sampler  # noqa: E402
 
 GIB = 1 << 30
 

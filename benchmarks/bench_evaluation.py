@@ -33,14 +33,14 @@ import numpy as np
 from browser_timing import opened
 
 from cosmos_ros.embodiment import load_embodiment
-from cosmos_ros.evaluation.bag_types import qos
-from cosmos_ros.evaluation.bag_writer import BagWriter
+from cosmos_ros.evaluation.chunks import SourceReport, chunk_jobs
+from cosmos_ros.evaluation.components import prepare
 from cosmos_ros.evaluation.evaluate import complete_chunk, evaluate
-from cosmos_ros.evaluation.options import EvaluationOptions
-from cosmos_ros.evaluation.producer import SourceReport, chunk_jobs
+from cosmos_ros.evaluation.evaluation_options import EvaluationOptions
 from cosmos_ros.evaluation.ray_engine import scored_by_ray
-from cosmos_ros.evaluation.setup import prepare
 from cosmos_ros.messages import compress
+from cosmos_ros.recordings.message_types import qos
+from cosmos_ros.recordings.writer import BagWriter
 from cosmos_ros.types import Mode
 
 START = 1_700_000_000 * 10**9

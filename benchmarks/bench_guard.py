@@ -32,18 +32,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np  # noqa: E402
 
 from cosmos_ros.embodiment import load_embodiment  # noqa: E402
-from cosmos_ros.guard import (  # noqa: E402
-    Box,
-    Guard,
-    GuardConfig,
-    GuardContext,
-    Response,
-    retime,
-)
+from cosmos_ros.guard import Box, Guard, GuardConfig, GuardContext, Response  # noqa: E402
 from cosmos_ros.guard.context import rest_from  # noqa: E402
-from cosmos_ros.guard.motion import make_motion  # noqa: E402
-from cosmos_ros.guard.profile import fastest  # noqa: E402
-from cosmos_ros.guard.setup import surroundings_of  # noqa: E402
+from cosmos_ros.guard.motion.joint_motion import make_motion  # noqa: E402
+from cosmos_ros.guard.response import retime  # noqa: E402
+from cosmos_ros.guard.response.speed_profile import fastest  # noqa: E402
+from cosmos_ros.guard.robot_checks import surroundings_of  # noqa: E402
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointState, JointTrajectory  # noqa: E402
 
 NOW = 1_700_000_000 * NANOSECONDS

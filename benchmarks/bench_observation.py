@@ -23,16 +23,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from cosmos_ros.evaluation.bag_writer import BagWriter
-from cosmos_ros.evaluation.bags import BagReader
 from cosmos_ros.messages import compress, decode_compressed, decode_image
-from cosmos_ros.observation import (
-    Synchroniser,
-    SynchroniserSettings,
-    WalkReport,
-    WalkTopics,
-    walk,
-)
+from cosmos_ros.observation import Synchroniser, SynchroniserSettings
+from cosmos_ros.recordings.reader import BagReader
+from cosmos_ros.recordings.replay import WalkReport, WalkTopics, walk
+from cosmos_ros.recordings.writer import BagWriter
 from cosmos_ros.types import JointState
 
 MS = 1_000_000

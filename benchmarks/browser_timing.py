@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "test" / "visualization"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "test" / "viewing"))
 from devtools import find_chromium, opened_page
 
 _SCRIPT = """(() => {

@@ -1,6 +1,6 @@
 """Simulated robot, predictor and guard."""
 
-from cosmos_ros.bringup.description import generate
+from cosmos_ros.bringup.launch_description import generate
 
 
 def generate_launch_description():

@@ -18,8 +18,8 @@ from std_msgs.msg import String
 from cosmos_ros.embodiment import Embodiment, load_embodiment
 from cosmos_ros.messages import compressed_image_message, image_message, stamp_message
 from cosmos_ros.nodes import qos
+from cosmos_ros.nodes.node_process import run
 from cosmos_ros.nodes.parameters import Parameter, declare
-from cosmos_ros.nodes.runner import run
 
 PARAMETERS = [
     Parameter("embodiment", "franka", "Embodiment whose views and joints are published.", read_only=True),

@@ -186,7 +186,7 @@ def viewer_nodes(values: Mapping[str, str], shared: Mapping[str, Any]) -> list[N
             NodeSpec("visualizer", "cosmos_ros.nodes.visualizer", "visualizer", "visualizer.yaml", shared, outputs)
         )
     if values["viewer"] == "rerun":
-        from cosmos_ros.viewer.rerun import require_rerun
+        from cosmos_ros.viewing.rerun_writer import require_rerun
 
         require_rerun()
         rollout = [

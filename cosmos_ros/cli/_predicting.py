@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from cosmos_ros.embodiment import Embodiment
+    from cosmos_ros.prediction.state_api import StateModel, StateRollout
     from cosmos_ros.types import Mode, Observation, UInt8Array
     from cosmos_ros.world_models import WorldModel
-    from cosmos_ros.world_models.state_api import StateModel, StateRollout
 
 
 def add_model_arguments(parser: argparse.ArgumentParser, default: str = "flow") -> None:
@@ -86,7 +86,7 @@ class Asking:
     @contextmanager
     def loaded(self) -> Iterator[StateModel]:
         """Load the model for the time of the block."""
-        from cosmos_ros.world_models.state_api import StateModel
+        from cosmos_ros.prediction.state_api import StateModel
 
         states = StateModel(
             self.model,
@@ -166,7 +166,7 @@ def scene_of(arguments: argparse.Namespace, embodiment: Embodiment) -> tuple[Obs
     Raises:
         InputError: A file, view, topic or number is wrong.
     """
-    from cosmos_ros.world_models import scenes
+    from cosmos_ros.prediction import scenes
 
     assumed: list[str] = []
     if arguments.bag is not None:
@@ -245,10 +245,10 @@ def read_picture(path: Path) -> UInt8Array:
 def write_result(asking: Asking, result: StateRollout, start: Observation, assumed: Sequence[str]) -> int:
     """Write frames.mp4, prediction.json and the prediction log; print what was written. Return the exit status."""
     from cosmos_ros.errors import InputError
-    from cosmos_ros.world_models.facts import state_records
-    from cosmos_ros.world_models.provenance import PredictionLog
-    from cosmos_ros.world_models.results import result_to_dict
-    from cosmos_ros.world_models.video import encode_video
+    from cosmos_ros.prediction.prediction_log import PredictionLog
+    from cosmos_ros.prediction.provenance import state_records
+    from cosmos_ros.prediction.result_json import result_to_dict
+    from cosmos_ros.world_models.mp4 import encode_video
 
     embodiment = asking.embodiment
     folder: Path = asking.arguments.out

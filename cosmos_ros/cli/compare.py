@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Compare and print."""
     from cosmos_ros.errors import ConfigError
     from cosmos_ros.evaluation.compare import caveats, compare, read_side, table
-    from cosmos_ros.evaluation.store import write_json
+    from cosmos_ros.evaluation.results_folder import write_json
 
     if not 0.0 < arguments.level < 1.0 or arguments.resamples < 1:
         raise ConfigError("the level must lie between 0 and 1, and resamples be positive", where="--level, --resamples")

@@ -28,8 +28,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo."""
     from cosmos_ros.cli.up import parse_pairs
-    from cosmos_ros.demo.options import DemoOptions
-    from cosmos_ros.demo.runner import run_demo
+    from cosmos_ros.demo.demo_options import DemoOptions
+    from cosmos_ros.demo.run import run_demo
 
     return run_demo(
         DemoOptions(

@@ -75,8 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
     Exit status 1 when a recording could not be read or the model never answered, 130 when interrupted.
     """
     from cosmos_ros.evaluation.evaluate import evaluate
-    from cosmos_ros.evaluation.options import EvaluationOptions
-    from cosmos_ros.evaluation.text import print_figures
+    from cosmos_ros.evaluation.evaluation_options import EvaluationOptions
+    from cosmos_ros.evaluation.text_summary import print_figures
 
     options = EvaluationOptions(
         bags=tuple(arguments.bags),

@@ -31,7 +31,7 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Export; one line an episode."""
     from cosmos_ros.embodiment import load_embodiment
-    from cosmos_ros.evaluation.lerobot_export import ExportTopics, export_bags
+    from cosmos_ros.lerobot.exporting import ExportTopics, export_bags
 
     report = export_bags(
         arguments.bags,

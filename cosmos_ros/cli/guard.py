@@ -29,8 +29,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run_check(arguments: argparse.Namespace) -> int:
     """Check every case; exit status 1 when any answer differs from what its case expects."""
-    from cosmos_ros.guard.case_format import load_cases
-    from cosmos_ros.guard.examine import examine
+    from cosmos_ros.conformance.case_format import load_cases
+    from cosmos_ros.conformance.examine import examine
 
     file = load_cases(arguments.file)
     results = []
@@ -63,9 +63,9 @@ def _write(path: Path, data: Any) -> None:
 def run_recording(arguments: argparse.Namespace) -> int:
     """Judge every candidate trajectory of a recording."""
     from cosmos_ros.embodiment import load_embodiment
+    from cosmos_ros.evaluation.judged_recordings import judge_recording
     from cosmos_ros.guard import GuardConfig, Response
-    from cosmos_ros.guard.recordings import judge_recording
-    from cosmos_ros.guard.setup import surroundings_of
+    from cosmos_ros.guard.robot_checks import surroundings_of
 
     embodiment = load_embodiment(arguments.embodiment)
     config = GuardConfig(

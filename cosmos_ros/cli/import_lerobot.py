@@ -34,9 +34,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Import the episodes; one line each."""
     from cosmos_ros.embodiment import load_embodiment
     from cosmos_ros.errors import ConfigError
-    from cosmos_ros.evaluation.lerobot import LeRobotDataset
-    from cosmos_ros.evaluation.lerobot_import import DEFAULT_START_NS, import_episode
-    from cosmos_ros.evaluation.lerobot_map import load_map
+    from cosmos_ros.lerobot.columns import load_map
+    from cosmos_ros.lerobot.dataset import LeRobotDataset
+    from cosmos_ros.lerobot.importing import DEFAULT_START_NS, import_episode
 
     if arguments.start is not None and not 0 < arguments.start < 2**31:
         raise ConfigError(f"{arguments.start} is not between 0 and 2147483648 s", where="--start")

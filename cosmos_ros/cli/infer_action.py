@@ -56,8 +56,8 @@ def _frames(arguments: argparse.Namespace, embodiment: Embodiment) -> tuple[UInt
     import numpy as np
 
     from cosmos_ros.errors import InputError
-    from cosmos_ros.world_models import scenes
-    from cosmos_ros.world_models.state_api import MAX_HORIZON
+    from cosmos_ros.prediction import scenes
+    from cosmos_ros.prediction.state_api import MAX_HORIZON
 
     if arguments.steps is not None and not 1 <= arguments.steps <= MAX_HORIZON:
         raise InputError(f"{arguments.steps} must be 1 to {MAX_HORIZON}", where="--steps")
@@ -99,7 +99,7 @@ def _frames(arguments: argparse.Namespace, embodiment: Embodiment) -> tuple[UInt
 def _read(path: Path, fps: float, steps: int | None) -> UInt8Array:
     """Return a video's frames at ``fps``, as many as ``steps`` need."""
     from cosmos_ros.errors import InputError
-    from cosmos_ros.world_models.video import sample_video
+    from cosmos_ros.world_models.mp4 import sample_video
 
     if not path.is_file():
         raise InputError("there is no such file", where=str(path))

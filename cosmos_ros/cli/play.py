@@ -40,9 +40,9 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Play until the end, or until told to stop."""
-    from cosmos_ros.evaluation.bags import BagReader
-    from cosmos_ros.evaluation.player import BagPlayer, PlayOptions
-    from cosmos_ros.evaluation.ros_session import RosSession
+    from cosmos_ros.recordings.command_line_node import RosSession
+    from cosmos_ros.recordings.player import BagPlayer, PlayOptions
+    from cosmos_ros.recordings.reader import BagReader
 
     options = PlayOptions(
         rate=arguments.rate,

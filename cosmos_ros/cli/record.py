@@ -31,8 +31,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Record until told to stop; one line a topic at the end."""
-    from cosmos_ros.evaluation.recorder import BagRecorder
-    from cosmos_ros.evaluation.ros_session import RosSession
+    from cosmos_ros.recordings.command_line_node import RosSession
+    from cosmos_ros.recordings.recorder import BagRecorder
 
     def announce(line: str) -> None:
         print(line, flush=True)

@@ -33,8 +33,8 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Ask again and print what came out as JSON."""
     from cosmos_ros.errors import ConfigError, InputError
+    from cosmos_ros.prediction.prediction_log import picture_folder, read_line, replay
     from cosmos_ros.world_models import create_world_model, parse_options
-    from cosmos_ros.world_models.provenance import picture_folder, read_line, replay
 
     record, path = read_line(arguments.line, arguments.number)
     folder = arguments.pictures or (picture_folder(path) if path is not None else None)

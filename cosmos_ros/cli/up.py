@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     values = resolve(declared, parse_pairs(arguments.arguments))
     specs = bringup.nodes(values)
     if values["rviz"] == "true":
-        from cosmos_ros.bringup.rviz import rviz_command
+        from cosmos_ros.bringup.rviz_process import rviz_command
 
         rviz = rviz_command(values)
     with ProcessGroup() as group:
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         if values["rviz"] == "true":
             group.start("rviz", rviz)
         if arguments.bringup == "replay":
-            from cosmos_ros.bringup.replay import player_command
+            from cosmos_ros.bringup.player_process import player_command
 
             group.start("player", player_command(values))
         name, status = group.wait_any()

@@ -27,8 +27,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def run(arguments: argparse.Namespace) -> int:
     """Write the file and say what it holds."""
     from cosmos_ros.embodiment import load_embodiment
-    from cosmos_ros.observation.cameras import parse_cameras
-    from cosmos_ros.viewer.recording import write_rrd
+    from cosmos_ros.observation.camera_topics import parse_cameras
+    from cosmos_ros.viewing.rerun_recording import write_rrd
 
     embodiment = load_embodiment(arguments.embodiment)
     cameras = parse_cameras(arguments.cameras, embodiment.views)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from cosmos_ros.embodiment.adapter import Embodiment, load_embodiment
 from cosmos_ros.embodiment.canvas import TierSize, fit_to_tier, tier_size
-from cosmos_ros.embodiment.encoder import EncodedActions, RecordedStates
-from cosmos_ros.embodiment.exchange import (
+from cosmos_ros.embodiment.chunk_files import ActionFile, read_action_file, read_actions
+from cosmos_ros.embodiment.chunk_json import (
     Columns,
     chunk_to_dict,
     encoded_to_dict,
@@ -13,7 +13,7 @@ from cosmos_ros.embodiment.exchange import (
     read_states,
     recorded_openings,
 )
-from cosmos_ros.embodiment.files import ActionFile, read_action_file, read_actions
+from cosmos_ros.embodiment.encoder import EncodedActions, RecordedStates
 from cosmos_ros.embodiment.loader import list_embodiments, load_spec
 from cosmos_ros.embodiment.normaliser import Normaliser
 from cosmos_ros.embodiment.prompt import build_prompt

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cosmos_ros.embodiment import canvas as canvas_module
+from cosmos_ros.embodiment.action_layout import Layout
 from cosmos_ros.embodiment.decoder import decode_rows
 from cosmos_ros.embodiment.encoder import EncodedActions, RecordedStates, encode_states
-from cosmos_ros.embodiment.layout import Layout
 from cosmos_ros.embodiment.loader import LoadedSpec, load_spec
 from cosmos_ros.embodiment.normaliser import Normaliser
-from cosmos_ros.embodiment.observed import gripper_openings, tool_poses
-from cosmos_ros.embodiment.request import RequestBuilder
+from cosmos_ros.embodiment.observed_state import gripper_openings, tool_poses
+from cosmos_ros.embodiment.request_builder import RequestBuilder
 from cosmos_ros.embodiment.robot import gripper_joints, load_robot, read_joints, robot_limits, tool_links
 from cosmos_ros.embodiment.spec import EmbodimentSpec
 from cosmos_ros.errors import ConfigError, DecodeError, InputError

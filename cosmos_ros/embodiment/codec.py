@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cosmos_ros.embodiment.layout import Layout
+from cosmos_ros.embodiment.action_layout import Layout
 from cosmos_ros.errors import DecodeError, InputError
 from cosmos_ros.se3 import (
     conjugate,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cosmos_ros.embodiment.checks import check_decoded
+from cosmos_ros.embodiment.chunk_sanity import check_decoded
 from cosmos_ros.embodiment.codec import check_rows, decode_motion
 from cosmos_ros.embodiment.loader import list_embodiments, load_spec
 from cosmos_ros.embodiment.normaliser import Normaliser

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from cosmos_ros.embodiment.checks import check_encoded
+from cosmos_ros.embodiment.chunk_sanity import check_encoded
 from cosmos_ros.embodiment.codec import Motion, encode_motion
-from cosmos_ros.embodiment.observed import OPENING_SLACK, gripper_openings
+from cosmos_ros.embodiment.observed_state import OPENING_SLACK, gripper_openings
 from cosmos_ros.embodiment.robot import check_position, read_joints
 from cosmos_ros.errors import InputError
 from cosmos_ros.se3 import check_poses

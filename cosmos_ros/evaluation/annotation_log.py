@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from cosmos_ros.errors import CosmosRosError
-from cosmos_ros.evaluation.store import Key
+from cosmos_ros.evaluation.results_folder import Key
 
 FOLDER = "annotations"
 # (time, topic, serialised message)

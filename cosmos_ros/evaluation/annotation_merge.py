@@ -15,10 +15,10 @@ from pathlib import Path
 from cosmos_ros.errors import CosmosRosError, InputError
 from cosmos_ros.evaluation.annotation_log import Event, log_of, read
 from cosmos_ros.evaluation.annotations import TYPES
-from cosmos_ros.evaluation.bag_writer import BagWriter
-from cosmos_ros.evaluation.bags import BagMessage, BagReader
-from cosmos_ros.evaluation.store import Key
-from cosmos_ros.observation import find_view_topic
+from cosmos_ros.evaluation.results_folder import Key
+from cosmos_ros.recordings.reader import BagMessage, BagReader
+from cosmos_ros.recordings.replay import find_view_topic
+from cosmos_ros.recordings.writer import BagWriter
 from cosmos_ros.types import NANOSECONDS
 
 # Chunks come in the order of their stamps, images in that of their arrival; so far apart they may be in that.

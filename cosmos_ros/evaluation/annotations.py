@@ -14,13 +14,13 @@ import numpy as np
 
 from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.evaluation.annotation_log import AnnotationLog, cut, log_of
-from cosmos_ros.evaluation.bag_types import MessageFactory, default_typestore
+from cosmos_ros.evaluation.chunk_jobs import ChunkJob, gapless, joints_and_poses
 from cosmos_ros.evaluation.frame_scores import fit
-from cosmos_ros.evaluation.jobs import ChunkJob, gapless, joints_and_poses
+from cosmos_ros.evaluation.results_folder import Key
 from cosmos_ros.evaluation.scoring import MODEL, Scored
-from cosmos_ros.evaluation.store import Key
 from cosmos_ros.messages import compress
 from cosmos_ros.messages.stamps import split_ns
+from cosmos_ros.recordings.message_types import MessageFactory, default_typestore
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointTrajectory, UInt8Array
 
 # As the live nodes name them, so that the shipped layouts show them.

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from cosmos_ros.types import Mode, Request, Rollout
 from cosmos_ros.world_models import create_world_model
-from cosmos_ros.world_models.base import Capabilities, WorldModel
 from cosmos_ros.world_models.flow import Flow
+from cosmos_ros.world_models.protocol import Capabilities, WorldModel
 
 CONSTANT_VELOCITY = "constant_velocity"
 DEFAULT_BASELINES = ("persistence", "flow", CONSTANT_VELOCITY)

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from cosmos_ros.errors import ConfigError, InputError
-from cosmos_ros.evaluation.figures import Figure, figures, with_boundaries
+from cosmos_ros.evaluation.figure_definitions import Figure, figures, with_boundaries
 from cosmos_ros.evaluation.frame_scores import tidy
-from cosmos_ros.evaluation.metrics_motion import resampled_means
+from cosmos_ros.evaluation.motion_metrics import resampled_means
+from cosmos_ros.evaluation.results_folder import CHUNKS, METRICS, Key, iterate_records, key_of
 from cosmos_ros.evaluation.scoring import MODEL
-from cosmos_ros.evaluation.store import CHUNKS, METRICS, Key, iterate_records, key_of
 from cosmos_ros.evaluation.summary import SCHEMA
 from cosmos_ros.types import NANOSECONDS, FloatArray
 

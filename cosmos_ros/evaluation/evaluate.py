@@ -18,14 +18,14 @@ import cosmos_ros
 from cosmos_ros.errors import InputError
 from cosmos_ros.evaluation.annotation_merge import Merged, forget, merge
 from cosmos_ros.evaluation.annotations import Annotation, AnnotationWriter, make_annotation
-from cosmos_ros.evaluation.jobs import ChunkJob
-from cosmos_ros.evaluation.keepsakes import Keepsakes, Strip, make_strip
-from cosmos_ros.evaluation.options import EvaluationOptions
-from cosmos_ros.evaluation.producer import SourceReport, chunk_jobs
+from cosmos_ros.evaluation.chunk_jobs import ChunkJob
+from cosmos_ros.evaluation.chunks import SourceReport, chunk_jobs
+from cosmos_ros.evaluation.components import Setup, prepare
+from cosmos_ros.evaluation.evaluation_options import EvaluationOptions
+from cosmos_ros.evaluation.results_folder import METRICS, REPORT, TIMING, ResultStore, iterate_records, write_json
 from cosmos_ros.evaluation.scoring import Scored, Scorer
-from cosmos_ros.evaluation.setup import Setup, prepare
-from cosmos_ros.evaluation.store import METRICS, REPORT, TIMING, ResultStore, iterate_records, write_json
 from cosmos_ros.evaluation.summary import SCHEMA, stale_inputs, summarise, summarise_timing
+from cosmos_ros.evaluation.thumbnails import Keepsakes, Strip, make_strip
 
 Item = TypeVar("Item")
 _WAITING = 3

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from cosmos_ros.embodiment import Embodiment
+from cosmos_ros.evaluation.frame_metrics import WINDOW, SsimReference, mean_squared_error, moving_pixels, psnr_of
 from cosmos_ros.evaluation.lpips import Lpips
-from cosmos_ros.evaluation.metrics import WINDOW, SsimReference, mean_squared_error, moving_pixels, psnr_of
 from cosmos_ros.types import UInt8Array
 
 # Equal frames have an infinite PSNR, which no mean survives; this is beyond what 8 bits can tell apart.

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 
 from cosmos_ros.errors import ConfigError, ModelError
-from cosmos_ros.evaluation.jobs import ChunkJob
-from cosmos_ros.evaluation.options import EvaluationOptions
-from cosmos_ros.evaluation.setup import Setup, prepare
+from cosmos_ros.evaluation.chunk_jobs import ChunkJob
+from cosmos_ros.evaluation.components import Setup, prepare
+from cosmos_ros.evaluation.evaluation_options import EvaluationOptions
 
 Complete = Callable[[Setup, ChunkJob], Any]
 

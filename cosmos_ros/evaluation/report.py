@@ -12,13 +12,13 @@ import cv2
 import numpy as np
 
 from cosmos_ros.errors import CosmosRosError
-from cosmos_ros.evaluation.figures import Figure, figures
-from cosmos_ros.evaluation.keepsakes import Keepsake
+from cosmos_ros.evaluation.figure_definitions import Figure, figures
 from cosmos_ros.evaluation.report_plots import COLOURS, line_plot
 from cosmos_ros.evaluation.report_style import CSS
 from cosmos_ros.evaluation.scoring import MODEL
-from cosmos_ros.evaluation.text import told
-from cosmos_ros.visualization.contact_sheet import contact_sheet, frame_choice
+from cosmos_ros.evaluation.text_summary import told
+from cosmos_ros.evaluation.thumbnails import Keepsake
+from cosmos_ros.viewing.contact_sheet import contact_sheet, frame_choice
 
 _GROUPS = (
     ("Frames", ("policy.frames.",)),

@@ -10,10 +10,10 @@ import numpy as np
 
 from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.errors import CosmosRosError
+from cosmos_ros.evaluation.chunk_jobs import ChunkJob, Motion, gapless
 from cosmos_ros.evaluation.frame_scores import CanvasRegions, score_frames, tidy
-from cosmos_ros.evaluation.jobs import ChunkJob, Motion, gapless
 from cosmos_ros.evaluation.lpips import Lpips
-from cosmos_ros.evaluation.metrics_motion import (
+from cosmos_ros.evaluation.motion_metrics import (
     action_errors,
     gripper_agreement,
     jerk_rms,
@@ -21,7 +21,7 @@ from cosmos_ros.evaluation.metrics_motion import (
     shuffled_rows,
 )
 from cosmos_ros.guard import Guard, GuardContext, Response, Verdict
-from cosmos_ros.pipeline import Pipeline, PipelineSettings, Prediction
+from cosmos_ros.prediction.pipeline import Pipeline, PipelineSettings, Prediction
 from cosmos_ros.trajectory.joiner import Joiner, JoinSettings
 from cosmos_ros.trajectory.piecewise import piecewise
 from cosmos_ros.types import (
@@ -35,7 +35,7 @@ from cosmos_ros.types import (
     Rollout,
     UInt8Array,
 )
-from cosmos_ros.world_models.base import check_request, check_rollout
+from cosmos_ros.world_models.protocol import check_request, check_rollout
 
 MODEL = "model"
 POLICY, FORWARD, INVERSE = (mode.value for mode in (Mode.POLICY, Mode.FORWARD_DYNAMICS, Mode.INVERSE_DYNAMICS))

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from cosmos_ros.evaluation.figures import Figure, Record, figures, mean, steps_of, with_boundaries
+from cosmos_ros.evaluation.chunks import SourceReport
+from cosmos_ros.evaluation.figure_definitions import Figure, Record, figures, mean, steps_of, with_boundaries
+from cosmos_ros.evaluation.frame_metrics import quantiles
 from cosmos_ros.evaluation.frame_scores import tidy
-from cosmos_ros.evaluation.metrics import quantiles
-from cosmos_ros.evaluation.metrics_motion import bootstrap_interval
-from cosmos_ros.evaluation.producer import SourceReport
+from cosmos_ros.evaluation.motion_metrics import bootstrap_interval
 from cosmos_ros.types import FloatArray
 
 SCHEMA = 1

@@ -11,11 +11,11 @@ from cosmos_ros.guard.checks.base import Case
 from cosmos_ros.guard.checks.effort import Effort, InverseDynamics
 from cosmos_ros.guard.checks.singularity import Singularity
 from cosmos_ros.guard.checks.start import commanded_at
-from cosmos_ros.guard.config import CURED_BY_STOPPING, CURED_BY_TIME, GuardConfig
 from cosmos_ros.guard.context import GuardContext, in_order
-from cosmos_ros.guard.motion import Knot, Motion, make_motion
-from cosmos_ros.guard.setup import joint_checks, model_checks
-from cosmos_ros.guard.table import LimitTable, limit_table
+from cosmos_ros.guard.guard_settings import CURED_BY_STOPPING, CURED_BY_TIME, GuardConfig
+from cosmos_ros.guard.motion.joint_motion import Knot, Motion, make_motion
+from cosmos_ros.guard.motion.limit_table import LimitTable, limit_table
+from cosmos_ros.guard.robot_checks import joint_checks, model_checks
 from cosmos_ros.guard.verdict import Violation, by_time
 from cosmos_ros.kinematics import RobotModel
 from cosmos_ros.limits import RobotLimits

@@ -8,12 +8,12 @@ from time import perf_counter
 
 import numpy as np
 
-from cosmos_ros.guard.align import align
 from cosmos_ros.guard.checker import Checker
 from cosmos_ros.guard.checks.effort import InverseDynamics
-from cosmos_ros.guard.config import GuardConfig
 from cosmos_ros.guard.context import GuardContext
-from cosmos_ros.guard.planner import Planner, duration_of, held
+from cosmos_ros.guard.guard_settings import GuardConfig
+from cosmos_ros.guard.motion.align import align
+from cosmos_ros.guard.response.planner import Planner, duration_of, held
 from cosmos_ros.guard.verdict import Response, Verdict, Violation, by_time
 from cosmos_ros.kinematics import RobotModel
 from cosmos_ros.limits import RobotLimits

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from cosmos_ros.guard.config import Box, GuardConfig
+from cosmos_ros.guard.guard_settings import Box, GuardConfig
 from cosmos_ros.guard.verdict import Violation, by_time
 from cosmos_ros.limits import CartesianLimits
 from cosmos_ros.se3 import pose_error

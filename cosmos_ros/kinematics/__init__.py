@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from cosmos_ros.kinematics.chunk_trajectory import chunk_to_trajectory
 from cosmos_ros.kinematics.ik import InverseKinematics
-from cosmos_ros.kinematics.model import RobotModel
 from cosmos_ros.kinematics.records import GripperJoint, IkOptions, IkSolution, ResidualGate
-from cosmos_ros.kinematics.trajectory import chunk_to_trajectory
+from cosmos_ros.kinematics.robot_model import RobotModel
 
 __all__ = [
     "GripperJoint",

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg.lapack import dposv
 
-from cosmos_ros.kinematics.model import RobotModel
 from cosmos_ros.kinematics.records import IkOptions
+from cosmos_ros.kinematics.robot_model import RobotModel
 from cosmos_ros.limits import JointLimit
 from cosmos_ros.types import FloatArray
 

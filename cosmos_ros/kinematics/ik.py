@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from cosmos_ros.errors import InputError, KinematicsError
 from cosmos_ros.kinematics.follower import Follower
-from cosmos_ros.kinematics.model import RobotModel
 from cosmos_ros.kinematics.records import IkOptions, IkSolution
+from cosmos_ros.kinematics.robot_model import RobotModel
 from cosmos_ros.kinematics.search import follow_with_search
 from cosmos_ros.limits import JointLimit
 from cosmos_ros.se3 import check_poses, pose_error

@@ -9,8 +9,8 @@ from __future__ import annotations
 from cosmos_ros.messages.compressed import check_compressed, decode_compressed, decode_compressed_depth
 from cosmos_ros.messages.image_messages import compress, compressed_image_message, image_message
 from cosmos_ros.messages.images import check_image, decode_depth, decode_depth_raw, decode_image
-from cosmos_ros.messages.joints import joint_state_from_message, joint_state_message
-from cosmos_ros.messages.poses import (
+from cosmos_ros.messages.joint_messages import joint_state_from_message, joint_state_message
+from cosmos_ros.messages.pose_messages import (
     matrix_from_message,
     pose_message,
     pose_stamped_message,

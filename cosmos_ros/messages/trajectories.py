@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from cosmos_ros.errors import InputError
-from cosmos_ros.messages.joints import check_names, doubles
-from cosmos_ros.messages.poses import matrix_from_message, transform_message
+from cosmos_ros.messages.joint_messages import check_names, doubles
+from cosmos_ros.messages.pose_messages import matrix_from_message, transform_message
 from cosmos_ros.messages.stamps import duration_message, ns_from_duration, ns_from_stamp, stamp_message
 from cosmos_ros.types import ActionChunk, FloatArray, Int64Array, JointTrajectory
 

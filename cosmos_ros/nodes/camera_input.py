@@ -13,7 +13,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from cosmos_ros.errors import InputError
 from cosmos_ros.messages import ns_from_stamp
 from cosmos_ros.nodes import qos
-from cosmos_ros.observation.cameras import camera_info_topic
+from cosmos_ros.observation.camera_topics import camera_info_topic
 from cosmos_ros.observation.lost_images import SEGMENT_BYTES, LostImageDetector
 
 TRANSPORTS = ("auto", "raw", "compressed")

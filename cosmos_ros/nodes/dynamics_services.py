@@ -32,12 +32,12 @@ from cosmos_ros.messages import (
 )
 from cosmos_ros.nodes import qos
 from cosmos_ros.observation.snapshot import Snapshot, decode_payload
-from cosmos_ros.pipeline import Pipeline
+from cosmos_ros.prediction.pipeline import Pipeline
+from cosmos_ros.prediction.provenance import digest
+from cosmos_ros.prediction.state_api import StateModel, StateRollout
 from cosmos_ros.trajectory.piecewise import piecewise
 from cosmos_ros.types import NANOSECONDS, JointState, Mode, Observation, UInt8Array
 from cosmos_ros.types import JointTrajectory as TrajectoryRecord
-from cosmos_ros.world_models.facts import digest
-from cosmos_ros.world_models.state_api import StateModel, StateRollout
 
 _MOST_HELD = 4096
 _TURN_S = 0.001

@@ -25,17 +25,17 @@ from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.errors import ConfigError, InputError
 from cosmos_ros.guard import Guard, Response, Verdict
 from cosmos_ros.guard.checks.effort import PinocchioDynamics
-from cosmos_ros.guard.reading import read_message
-from cosmos_ros.guard.setup import surroundings_of
-from cosmos_ros.guard.states import Output, State
-from cosmos_ros.guard.supervisor import Supervisor
+from cosmos_ros.guard.robot_checks import surroundings_of
+from cosmos_ros.guard.supervision.supervisor import Supervisor
+from cosmos_ros.guard.supervision.supervisor_states import Output, State
+from cosmos_ros.guard.supervision.trajectory_intake import read_message
 from cosmos_ros.messages import joint_state_from_message, joint_trajectory_message, ns_from_stamp
 from cosmos_ros.nodes import qos
 from cosmos_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics
 from cosmos_ros.nodes.guard_parameters import guard_config, parameters, supervisor_config
+from cosmos_ros.nodes.node_process import run
 from cosmos_ros.nodes.parameters import declare
-from cosmos_ros.nodes.runner import run
-from cosmos_ros.observation.cameras import camera_info_topic, parse_cameras
+from cosmos_ros.observation.camera_topics import camera_info_topic, parse_cameras
 from cosmos_ros.types import NANOSECONDS
 from cosmos_ros.types import JointTrajectory as Trajectory
 

@@ -8,8 +8,8 @@ from math import inf
 from typing import Any
 
 from cosmos_ros.guard import GuardConfig, Surroundings
-from cosmos_ros.guard.config import OPTIONAL_CHECKS
-from cosmos_ros.guard.states import SupervisorConfig
+from cosmos_ros.guard.guard_settings import OPTIONAL_CHECKS
+from cosmos_ros.guard.supervision.supervisor_states import SupervisorConfig
 from cosmos_ros.nodes.parameters import Parameter
 
 _SCALE = "Part of the robot's {} bound that may be used, 0 to 1."

@@ -10,7 +10,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.nodes import qos
-from cosmos_ros.visualization.motion_reader import MotionReader
+from cosmos_ros.viewing.motion_trace_reader import MotionReader
 
 
 def listen(node: Any, embodiment: Embodiment, reader: MotionReader) -> None:

@@ -25,7 +25,6 @@ from trajectory_msgs.msg import JointTrajectory
 from visualization_msgs.msg import MarkerArray
 
 from cosmos_ros.embodiment import Embodiment, load_embodiment
-from cosmos_ros.engine import Engine
 from cosmos_ros.errors import InputError
 from cosmos_ros.messages import joint_trajectory_from_message, joint_trajectory_message
 from cosmos_ros.nodes import qos
@@ -35,7 +34,9 @@ from cosmos_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics
 from cosmos_ros.nodes.dynamics_services import DynamicsServices, Question
 from cosmos_ros.nodes.executor import call_soon
 from cosmos_ros.nodes.input_report import report_inputs
+from cosmos_ros.nodes.node_process import run
 from cosmos_ros.nodes.parameters import declare
+from cosmos_ros.nodes.prediction_publisher import Teller
 from cosmos_ros.nodes.predictor_parameters import (
     join_settings,
     parameters,
@@ -43,17 +44,16 @@ from cosmos_ros.nodes.predictor_parameters import (
     sampler_settings,
     world_model_options,
 )
-from cosmos_ros.nodes.runner import run
-from cosmos_ros.nodes.teller import Teller
 from cosmos_ros.observation import Snapshot, Synchroniser
-from cosmos_ros.observation.setup import Timing, synchroniser_for
+from cosmos_ros.observation.for_embodiment import Timing, synchroniser_for
 from cosmos_ros.observation.snapshot import decode_ahead
-from cosmos_ros.pipeline import Pipeline, PipelineSettings, Prediction
+from cosmos_ros.prediction.pipeline import Pipeline, PipelineSettings, Prediction
+from cosmos_ros.prediction.state_api import StateRollout
 from cosmos_ros.trajectory.joiner import Joined, Joiner
 from cosmos_ros.types import NANOSECONDS
 from cosmos_ros.types import JointTrajectory as TrajectoryRecord
+from cosmos_ros.worker import Worker
 from cosmos_ros.world_models import create_world_model
-from cosmos_ros.world_models.state_api import StateRollout
 
 # A prediction that takes no longer is not to be held up by looking at the graph.
 _BRIEF_S = 0.05
@@ -74,7 +74,7 @@ class Predictor(LifecycleNode):
         self._diagnostics.set("state", WARN, "unconfigured")
         self._embodiment: Embodiment | None = None
         self._pipeline: Pipeline | None = None
-        self._engine: Engine[Snapshot | Question, Prediction | StateRollout] | None = None
+        self._engine: Worker[Snapshot | Question, Prediction | StateRollout] | None = None
         self._teller: Teller | None = None
         self._decoders = ThreadPoolExecutor(max_workers=2, thread_name_prefix="decode")
         self._synchroniser: Synchroniser | None = None
@@ -138,7 +138,7 @@ class Predictor(LifecycleNode):
         """Subscribe and start the worker."""
         assert self._embodiment is not None
         assert self._pipeline is not None
-        self._engine = Engine(self._work, lambda: call_soon(self, self._on_done), name="world_model")
+        self._engine = Worker(self._work, lambda: call_soon(self, self._on_done), name="world_model")
         assert self._teller is not None
         self._dynamics = DynamicsServices(
             self, self._pipeline, self._topics, lambda: self._newest, self._commanded, self._teller.tell_states

@@ -8,7 +8,7 @@ from typing import Any
 
 from cosmos_ros.nodes.camera_input import TRANSPORTS
 from cosmos_ros.nodes.parameters import Parameter
-from cosmos_ros.observation.cameras import parse_cameras as parse_cameras
+from cosmos_ros.observation.camera_topics import parse_cameras as parse_cameras
 from cosmos_ros.trajectory.joiner import JoinSettings
 from cosmos_ros.types import NANOSECONDS
 from cosmos_ros.world_models import world_model_names

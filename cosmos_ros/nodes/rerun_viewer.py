@@ -21,12 +21,12 @@ from cosmos_ros.nodes import qos
 from cosmos_ros.nodes.camera_input import TRANSPORTS, CameraInput
 from cosmos_ros.nodes.diagnostics import OK, WARN, Diagnostics
 from cosmos_ros.nodes.motion_input import listen
+from cosmos_ros.nodes.node_process import run
 from cosmos_ros.nodes.parameters import Parameter, declare
-from cosmos_ros.nodes.runner import run
-from cosmos_ros.observation.cameras import parse_cameras
-from cosmos_ros.viewer.feed import Feed, MotionFeed
-from cosmos_ros.viewer.rerun import RerunLog
-from cosmos_ros.visualization.motion import MotionStory
+from cosmos_ros.observation.camera_topics import parse_cameras
+from cosmos_ros.viewing.motion_trace import MotionStory
+from cosmos_ros.viewing.rerun_feed import Feed, MotionFeed
+from cosmos_ros.viewing.rerun_writer import RerunLog
 
 OUTPUTS = ("window", "web", "connect", "file")
 

@@ -15,11 +15,11 @@ from visualization_msgs.msg import MarkerArray
 from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.messages import compressed_image_message, image_message, joint_state_message
 from cosmos_ros.nodes import qos
-from cosmos_ros.nodes.marker_messages import predicted_path
-from cosmos_ros.pipeline import Prediction
+from cosmos_ros.prediction.pipeline import Prediction
 from cosmos_ros.types import NANOSECONDS, UInt8Array
 from cosmos_ros.types import JointState as JointStateRecord
-from cosmos_ros.visualization.contact_sheet import rollout_sheet
+from cosmos_ros.viewing.contact_sheet import rollout_sheet
+from cosmos_ros.viewing.marker_messages import predicted_path
 
 FRAME_ID = "prediction"
 

@@ -27,8 +27,8 @@ from cosmos_ros.errors import ConfigError, CosmosRosError, InputError
 from cosmos_ros.messages import joint_state_message, joint_trajectory_from_message, stamp_message
 from cosmos_ros.nodes import qos
 from cosmos_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics
+from cosmos_ros.nodes.node_process import run
 from cosmos_ros.nodes.parameters import Parameter, declare
-from cosmos_ros.nodes.runner import run
 from cosmos_ros.nodes.sim_cameras import SimCameras
 from cosmos_ros.nodes.sim_scene import scene_message
 from cosmos_ros.sim.runtime import Due, Rates, SimRuntime

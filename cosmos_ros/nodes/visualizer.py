@@ -17,14 +17,14 @@ from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.errors import ConfigError, CosmosRosError
 from cosmos_ros.nodes import qos
 from cosmos_ros.nodes.diagnostics import OK, WARN, Diagnostics
-from cosmos_ros.nodes.marker_messages import GHOST, ROBOT, Markers, guard_markers, recent_path, robot_markers
 from cosmos_ros.nodes.motion_input import listen
+from cosmos_ros.nodes.node_process import run
 from cosmos_ros.nodes.parameters import Parameter, declare
-from cosmos_ros.nodes.runner import run
 from cosmos_ros.types import NANOSECONDS
-from cosmos_ros.visualization.motion import MotionStory
-from cosmos_ros.visualization.motion_reader import MotionReader
-from cosmos_ros.visualization.robot_shape import RobotShape
+from cosmos_ros.viewing.marker_messages import GHOST, ROBOT, Markers, guard_markers, recent_path, robot_markers
+from cosmos_ros.viewing.motion_trace import MotionStory
+from cosmos_ros.viewing.motion_trace_reader import MotionReader
+from cosmos_ros.viewing.robot_shape import RobotShape
 
 PARAMETERS = [
     Parameter("embodiment", "franka", "Shipped embodiment or path of its YAML file.", read_only=True),

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from cosmos_ros.observation.health import StreamHealth
-from cosmos_ros.observation.settings import SynchroniserSettings
 from cosmos_ros.observation.snapshot import Snapshot
+from cosmos_ros.observation.sync_settings import SynchroniserSettings
 from cosmos_ros.observation.synchroniser import Synchroniser
-from cosmos_ros.observation.walk import WalkReport, WalkTopics, find_view_topic, walk
 
 __all__ = [
     "Snapshot",
     "StreamHealth",
     "Synchroniser",
     "SynchroniserSettings",
-    "WalkReport",
-    "WalkTopics",
-    "find_view_topic",
-    "walk",
 ]

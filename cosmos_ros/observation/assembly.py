@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from cosmos_ros.observation.buffers import JOINTS, SCENE, Buffers, image_key, pose_key, width_key
 from cosmos_ros.observation.health import StreamCounter
-from cosmos_ros.observation.inputs import duration_text
+from cosmos_ros.observation.input_checks import duration_text
 from cosmos_ros.observation.rings import Item, Ring, as_of
-from cosmos_ros.observation.settings import SynchroniserSettings
 from cosmos_ros.observation.snapshot import Snapshot
+from cosmos_ros.observation.sync_settings import SynchroniserSettings
 from cosmos_ros.types import FloatArray
 
 

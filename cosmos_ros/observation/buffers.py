@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from cosmos_ros.observation.joints import JointBuffer
+from cosmos_ros.observation.joint_history import JointBuffer
 from cosmos_ros.observation.rings import Ring
 
 JOINTS = "joints"

@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from cosmos_ros.errors import ConfigError, InputError, StaleInputError
-from cosmos_ros.messages.poses import scene_from_markers
+from cosmos_ros.messages.pose_messages import scene_from_markers
 from cosmos_ros.observation.assembly import Assembler, Streams
 from cosmos_ros.observation.buffers import JOINTS, SCENE, Buffers, image_key, pose_key, width_key
 from cosmos_ros.observation.health import StreamCounter, StreamHealth
-from cosmos_ros.observation.inputs import (
+from cosmos_ros.observation.input_checks import (
     REFUSALS,
     check_image_payload,
     duration_text,
@@ -22,8 +22,8 @@ from cosmos_ros.observation.inputs import (
     stamp_of,
 )
 from cosmos_ros.observation.rings import Arrival, Item
-from cosmos_ros.observation.settings import SynchroniserSettings
 from cosmos_ros.observation.snapshot import Snapshot
+from cosmos_ros.observation.sync_settings import SynchroniserSettings
 from cosmos_ros.types import JointState
 
 MAX_INSTRUCTION_CHARACTERS = 10_000

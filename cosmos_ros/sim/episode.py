@@ -13,7 +13,7 @@ import numpy as np
 
 from cosmos_ros.embodiment import Embodiment, RecordedStates
 from cosmos_ros.guard import Guard, GuardContext, Verdict
-from cosmos_ros.pipeline import Pipeline, PipelineSettings
+from cosmos_ros.prediction.pipeline import Pipeline, PipelineSettings
 from cosmos_ros.sim.imagination import select_joints, world_of
 from cosmos_ros.sim.runtime import Due, Rates, SimRuntime
 from cosmos_ros.sim.tabletop import Tabletop
@@ -22,7 +22,7 @@ from cosmos_ros.sim.world import WorldRenderer
 from cosmos_ros.trajectory.executing import ExecutingMotion
 from cosmos_ros.trajectory.splice import splice
 from cosmos_ros.types import NANOSECONDS, Float32Array, FloatArray, JointTrajectory, Observation, UInt8Array
-from cosmos_ros.world_models.base import WorldModel
+from cosmos_ros.world_models.protocol import WorldModel
 
 _START_NS = NANOSECONDS
 _UNSEEN = (18, 32, 3)  # what a view shows when nothing is rendered: the pipeline needs some picture

@@ -20,7 +20,7 @@ from cosmos_ros.sim.rendering import CAN_RENDER, INSTALL_HINT, mujoco
 from cosmos_ros.sim.tabletop import Tabletop
 from cosmos_ros.sim.task import PutOn, parse_instruction
 from cosmos_ros.types import FloatArray, Mode, Observation, Request, Rollout, UInt8Array
-from cosmos_ros.world_models.base import Capabilities, check_request, take_settings
+from cosmos_ros.world_models.protocol import Capabilities, check_request, take_settings
 
 # Share of what the action normaliser can express that a plan may use.
 _HEADROOM = 0.97

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from cosmos_ros.errors import ConfigError
-from cosmos_ros.sim.controller import JointTrajectoryController
 from cosmos_ros.sim.task import PutOn, parse_instruction
+from cosmos_ros.sim.trajectory_controller import JointTrajectoryController
 from cosmos_ros.sim.world import SimWorld
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointTrajectory
 

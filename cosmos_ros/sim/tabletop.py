@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from cosmos_ros.errors import ConfigError
-from cosmos_ros.sim.description import MountedCamera
+from cosmos_ros.sim.mujoco_robot import ROBOT_BIT, WORLD_BIT, add_camera
 from cosmos_ros.sim.rendering import mujoco
-from cosmos_ros.sim.robot import ROBOT_BIT, WORLD_BIT, add_camera
+from cosmos_ros.sim.sim_description import MountedCamera
 from cosmos_ros.types import FloatArray, UInt8Array
 
 Vector = tuple[float, float, float]

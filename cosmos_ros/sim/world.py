@@ -12,10 +12,10 @@ import numpy as np
 
 from cosmos_ros.errors import ConfigError, InputError
 from cosmos_ros.limits import RobotLimits
-from cosmos_ros.sim.description import RobotDescription
-from cosmos_ros.sim.monitor import LimitMonitor
+from cosmos_ros.sim.limit_monitor import LimitMonitor
+from cosmos_ros.sim.mujoco_robot import ROBOT_BIT, load_robot
 from cosmos_ros.sim.rendering import Camera, CameraRenderer, mujoco
-from cosmos_ros.sim.robot import ROBOT_BIT, load_robot
+from cosmos_ros.sim.sim_description import RobotDescription
 from cosmos_ros.sim.tabletop import Tabletop, add_tabletop
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointState, UInt8Array
 

@@ -6,7 +6,7 @@ use them. Other packages add their own through the entry-point group ``cosmos_ro
 
 from __future__ import annotations
 
-from cosmos_ros.world_models.base import Capabilities, WorldModel, check_request, check_rollout
+from cosmos_ros.world_models.protocol import Capabilities, WorldModel, check_request, check_rollout
 from cosmos_ros.world_models.registry import create_world_model, parse_options, world_model_class, world_model_names
 
 __all__ = [

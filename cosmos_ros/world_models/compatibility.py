@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from cosmos_ros.errors import CapabilityError, ConfigError
 from cosmos_ros.types import ActionSpace, Mode
-from cosmos_ros.world_models.base import WorldModel
 from cosmos_ros.world_models.domains import DOMAINS
-from cosmos_ros.world_models.settings import SETTINGS, Value, check_settings
+from cosmos_ros.world_models.protocol import WorldModel
+from cosmos_ros.world_models.sampler_settings import SETTINGS, Value, check_settings
 
 if TYPE_CHECKING:
     from cosmos_ros.embodiment import Embodiment

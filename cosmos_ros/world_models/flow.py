@@ -14,8 +14,8 @@ import numpy as np
 
 from cosmos_ros.errors import CapabilityError
 from cosmos_ros.types import ActionLayout, Float32Array, FloatArray, Int64Array, Mode, Request, Rollout, UInt8Array
-from cosmos_ros.world_models.base import Capabilities, check_request, take_settings
 from cosmos_ros.world_models.persistence import hold_action
+from cosmos_ros.world_models.protocol import Capabilities, check_request, take_settings
 from cosmos_ros.world_models.screw import screw_exp, screw_log
 
 _GRID = 4  # displacements are splatted on a grid this much coarser than the image

@@ -8,7 +8,7 @@ import numpy as np
 from cosmos_ros.embodiment.canvas import TierSize, tier_size
 from cosmos_ros.errors import CapabilityError
 from cosmos_ros.types import Mode, Request, UInt8Array
-from cosmos_ros.world_models.video import encode_video
+from cosmos_ros.world_models.mp4 import encode_video
 
 
 def picture_of(where: str, request: Request) -> UInt8Array:

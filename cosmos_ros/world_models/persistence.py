@@ -8,7 +8,7 @@ import numpy as np
 
 from cosmos_ros.errors import CapabilityError
 from cosmos_ros.types import Float32Array, Mode, Request, Rollout
-from cosmos_ros.world_models.base import Capabilities, check_request, take_settings
+from cosmos_ros.world_models.protocol import Capabilities, check_request, take_settings
 
 
 class Persistence:

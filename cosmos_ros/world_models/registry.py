@@ -9,7 +9,7 @@ from importlib import metadata
 from typing import Any
 
 from cosmos_ros.errors import ConfigError
-from cosmos_ros.world_models.base import WorldModel
+from cosmos_ros.world_models.protocol import WorldModel
 
 ENTRY_POINT_GROUP = "cosmos_ros.world_models"
 
@@ -18,10 +18,10 @@ _SHIPPED: dict[str, tuple[str, str]] = {
     "persistence": ("cosmos_ros.world_models.persistence:Persistence", ""),
     "flow": ("cosmos_ros.world_models.flow:Flow", ""),
     "expert": ("cosmos_ros.sim.expert:Expert", "sim"),
-    "cosmos3": ("cosmos_ros.world_models.cosmos3:Cosmos3", "cosmos3"),
-    "vllm_omni": ("cosmos_ros.world_models.vllm_omni:VllmOmni", "network"),
-    "nim": ("cosmos_ros.world_models.nim:Nim", "network"),
-    "openpi": ("cosmos_ros.world_models.openpi:OpenPi", "network"),
+    "cosmos3": ("cosmos_ros.world_models.cosmos3.model:Cosmos3", "cosmos3"),
+    "vllm_omni": ("cosmos_ros.world_models.remote.vllm_omni:VllmOmni", "network"),
+    "nim": ("cosmos_ros.world_models.remote.nim:Nim", "network"),
+    "openpi": ("cosmos_ros.world_models.remote.openpi:OpenPi", "network"),
 }
 
 

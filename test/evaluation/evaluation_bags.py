@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from cosmos_ros.embodiment import load_embodiment
-from cosmos_ros.evaluation.bag_types import qos
-from cosmos_ros.evaluation.bag_writer import BagWriter
 from cosmos_ros.messages import compress
+from cosmos_ros.recordings.message_types import qos
+from cosmos_ros.recordings.writer import BagWriter
 
 START = 1_700_000_000 * 10**9
 FPS = 15

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cosmos_ros.evaluation.bag_types import qos
-from cosmos_ros.evaluation.bag_writer import BagWriter
 from cosmos_ros.messages import compress
+from cosmos_ros.recordings.message_types import qos
+from cosmos_ros.recordings.writer import BagWriter
 
 START = 1_600_000_000 * 10**9
 MS = 1_000_000

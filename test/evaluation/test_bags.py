@@ -9,10 +9,10 @@ import recordings
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from cosmos_ros.errors import CosmosRosError, InputError
-from cosmos_ros.evaluation.bag_types import default_typestore, qos
-from cosmos_ros.evaluation.bag_writer import BagWriter
-from cosmos_ros.evaluation.bags import BagReader
 from cosmos_ros.messages import decode_compressed, decode_image, joint_state_from_message
+from cosmos_ros.recordings.message_types import default_typestore, qos
+from cosmos_ros.recordings.reader import BagReader
+from cosmos_ros.recordings.writer import BagWriter
 
 
 def copy_as(source: Path, target: Path, plugin: StoragePlugin, mode: CompressionMode) -> Path:
@@ -198,7 +198,7 @@ def test_types_of_ones_own_come_with_their_definition(tmp_path: Path) -> None:
         + "=" * 80
         + ("\nMSG: geometry_msgs/Point\nfloat64 x\nfloat64 y\nfloat64 z\n")
     )
-    from cosmos_ros.evaluation.bag_types import typestore_of
+    from cosmos_ros.recordings.message_types import typestore_of
 
     store = typestore_of(definition, "my_msgs/msg/Own")
     point = store.types["geometry_msgs/msg/Point"](x=1.0, y=2.0, z=3.0)

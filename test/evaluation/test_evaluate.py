@@ -17,18 +17,18 @@ import pytest
 from cosmos_ros.cli.main import main
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.errors import ConfigError, InputError
-from cosmos_ros.evaluation.bags import BagReader
+from cosmos_ros.evaluation.chunks import SourceReport, chunk_jobs
 from cosmos_ros.evaluation.compare import caveats, compare, read_side, table
+from cosmos_ros.evaluation.components import prepare
 from cosmos_ros.evaluation.evaluate import complete_chunk, evaluate
-from cosmos_ros.evaluation.options import EvaluationOptions
-from cosmos_ros.evaluation.producer import SourceReport, chunk_jobs
+from cosmos_ros.evaluation.evaluation_options import EvaluationOptions
 from cosmos_ros.evaluation.ray_engine import scored_by_ray
+from cosmos_ros.evaluation.results_folder import read_records
 from cosmos_ros.evaluation.scoring import Scorer
-from cosmos_ros.evaluation.setup import prepare
-from cosmos_ros.evaluation.store import read_records
-from cosmos_ros.pipeline import Pipeline
+from cosmos_ros.prediction.pipeline import Pipeline
+from cosmos_ros.recordings.reader import BagReader
 from cosmos_ros.types import Mode, Rollout
-from cosmos_ros.world_models.base import Capabilities
+from cosmos_ros.world_models.protocol import Capabilities
 
 
 def options(bag: Path, out: Path, **keywords) -> EvaluationOptions:

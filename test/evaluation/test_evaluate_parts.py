@@ -10,15 +10,15 @@ import pytest
 
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.errors import ConfigError, InputError
-from cosmos_ros.evaluation.figures import with_boundaries
+from cosmos_ros.evaluation.chunk_jobs import recorded_motion
+from cosmos_ros.evaluation.evaluation_options import EvaluationOptions
+from cosmos_ros.evaluation.figure_definitions import with_boundaries
 from cosmos_ros.evaluation.frame_scores import CanvasRegions, Region, score_frames
-from cosmos_ros.evaluation.jobs import recorded_motion
-from cosmos_ros.evaluation.options import EvaluationOptions
+from cosmos_ros.evaluation.ground_truth import TruthWindow
 from cosmos_ros.evaluation.report import render
 from cosmos_ros.evaluation.report_plots import line_plot, nice_ticks
-from cosmos_ros.evaluation.store import ResultStore, read_records
+from cosmos_ros.evaluation.results_folder import ResultStore, read_records
 from cosmos_ros.evaluation.summary import summarise_timing
-from cosmos_ros.evaluation.truth import TruthWindow
 from cosmos_ros.observation import Snapshot
 from cosmos_ros.observation.rings import Item
 from cosmos_ros.types import JointState

@@ -15,10 +15,10 @@ import evaluation_bags as eb
 import pytest
 
 from cosmos_ros.evaluation.annotation_log import AnnotationLog, cut, log_of, read
-from cosmos_ros.evaluation.bags import BagReader
 from cosmos_ros.evaluation.evaluate import evaluate
-from cosmos_ros.evaluation.options import EvaluationOptions
-from cosmos_ros.evaluation.store import CHUNKS, key_of, read_records
+from cosmos_ros.evaluation.evaluation_options import EvaluationOptions
+from cosmos_ros.evaluation.results_folder import CHUNKS, key_of, read_records
+from cosmos_ros.recordings.reader import BagReader
 
 CHUNKS_IN_ALL = 10
 

@@ -11,13 +11,13 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from cosmos_ros.errors import ConfigError, InputError
-from cosmos_ros.evaluation.bag_writer import BagWriter
-from cosmos_ros.evaluation.bags import BagReader
 from cosmos_ros.evaluation.evaluate import evaluate
-from cosmos_ros.evaluation.options import EvaluationOptions
-from cosmos_ros.evaluation.store import read_records
-from cosmos_ros.evaluation.tracked import between
+from cosmos_ros.evaluation.evaluation_options import EvaluationOptions
+from cosmos_ros.evaluation.results_folder import read_records
 from cosmos_ros.messages import compress
+from cosmos_ros.recordings.reader import BagReader
+from cosmos_ros.recordings.tracked_tool import between
+from cosmos_ros.recordings.writer import BagWriter
 from cosmos_ros.types import Observation
 
 FPS, STEPS = 10, 40

@@ -15,16 +15,16 @@ from cosmos_ros.cli.import_lerobot import parse_episodes
 from cosmos_ros.cli.main import main
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.errors import ConfigError, CosmosRosError, InputError, KinematicsError
-from cosmos_ros.evaluation import lerobot_import
-from cosmos_ros.evaluation.bag_writer import BagWriter
-from cosmos_ros.evaluation.bags import BagReader
-from cosmos_ros.evaluation.lerobot import Episode, LeRobotDataset
-from cosmos_ros.evaluation.lerobot_export import ExportTopics, export_bags
-from cosmos_ros.evaluation.lerobot_files import DatasetFiles
-from cosmos_ros.evaluation.lerobot_import import DEFAULT_START_NS, differentiate, import_episode
-from cosmos_ros.evaluation.lerobot_map import ColumnMap, DatasetMap, find_map, gripper_column, load_map
-from cosmos_ros.evaluation.video import VideoWriter, frames_at
+from cosmos_ros.lerobot import importing as lerobot_import
+from cosmos_ros.lerobot.columns import ColumnMap, DatasetMap, find_map, gripper_column, load_map
+from cosmos_ros.lerobot.dataset import Episode, LeRobotDataset
+from cosmos_ros.lerobot.dataset_files import DatasetFiles
+from cosmos_ros.lerobot.exporting import ExportTopics, export_bags
+from cosmos_ros.lerobot.importing import DEFAULT_START_NS, differentiate, import_episode
+from cosmos_ros.lerobot.video import VideoWriter, frames_at
 from cosmos_ros.messages import compress, decode_compressed, joint_state_from_message, matrix_from_message
+from cosmos_ros.recordings.reader import BagReader
+from cosmos_ros.recordings.writer import BagWriter
 from cosmos_ros.se3 import euler_xyz_extrinsic_from_matrix, pose_error
 
 PERIOD = 66_666_667

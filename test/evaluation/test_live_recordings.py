@@ -24,13 +24,14 @@ from cosmos_ros.bringup.domain import private_domain, private_environment
 from cosmos_ros.bringup.processes import child_environment
 from cosmos_ros.cli.main import main
 from cosmos_ros.errors import ConfigError, InputError
-from cosmos_ros.evaluation.bag_types import default_typestore, qos, typestore_of
-from cosmos_ros.evaluation.bags import BagReader, BagTopic
-from cosmos_ros.evaluation.player import PlayOptions
-from cosmos_ros.evaluation.recorder import BagRecorder
-from cosmos_ros.evaluation.ros_types import installed_definition, message_class, offered_profile, profile
 from cosmos_ros.messages.dds import PROFILE_VARIABLES
-from cosmos_ros.observation import Synchroniser, SynchroniserSettings, WalkTopics, walk
+from cosmos_ros.observation import Synchroniser, SynchroniserSettings
+from cosmos_ros.recordings.message_types import default_typestore, qos, typestore_of
+from cosmos_ros.recordings.player import PlayOptions
+from cosmos_ros.recordings.reader import BagReader, BagTopic
+from cosmos_ros.recordings.recorder import BagRecorder
+from cosmos_ros.recordings.replay import WalkTopics, walk
+from cosmos_ros.recordings.ros_message_types import installed_definition, message_class, offered_profile, profile
 
 MS = recordings.MS
 TOPICS = ("/instruction", "/joint_states", "/front/image_raw/compressed", "/wrist/image_raw")
@@ -359,7 +360,7 @@ def test_a_disk_that_fails_while_recording_is_raised_at_the_end(live: Live, tmp_
     from std_msgs.msg import String
 
     from cosmos_ros.errors import CosmosRosError
-    from cosmos_ros.evaluation.bag_writer import BagWriter
+    from cosmos_ros.recordings.writer import BagWriter
 
     def fail(*_: object) -> None:
         raise CosmosRosError("cannot be written: No space left on device", where="bag")

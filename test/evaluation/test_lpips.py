@@ -10,8 +10,8 @@ import pytest
 
 from cosmos_ros.errors import ConfigError, ModelError
 from cosmos_ros.evaluation.evaluate import evaluate
+from cosmos_ros.evaluation.evaluation_options import EvaluationOptions
 from cosmos_ros.evaluation.lpips import Lpips
-from cosmos_ros.evaluation.options import EvaluationOptions
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")

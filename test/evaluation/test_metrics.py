@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from cosmos_ros.errors import InputError
-from cosmos_ros.evaluation import metrics as m
-from cosmos_ros.evaluation import metrics_motion as mm
+from cosmos_ros.evaluation import frame_metrics as m
+from cosmos_ros.evaluation import motion_metrics as mm
 
 
 def picture(seed: int, height: int = 41, width: int = 57) -> np.ndarray:

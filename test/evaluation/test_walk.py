@@ -10,17 +10,10 @@ import pytest
 import recordings
 
 from cosmos_ros.errors import InputError
-from cosmos_ros.evaluation.bag_writer import BagWriter
-from cosmos_ros.evaluation.bags import BagReader
-from cosmos_ros.observation import (
-    Synchroniser,
-    SynchroniserSettings,
-    WalkReport,
-    WalkTopics,
-    find_view_topic,
-    walk,
-)
-from cosmos_ros.observation.walk import in_stamp_order
+from cosmos_ros.observation import Synchroniser, SynchroniserSettings
+from cosmos_ros.recordings.reader import BagReader
+from cosmos_ros.recordings.replay import WalkReport, WalkTopics, find_view_topic, in_stamp_order, walk
+from cosmos_ros.recordings.writer import BagWriter
 
 MS = recordings.MS
 TOPICS = WalkTopics(views={"front": "/front/image_raw/compressed", "wrist": "/wrist/image_raw"})

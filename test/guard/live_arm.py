@@ -30,7 +30,7 @@ from cosmos_ros.messages import (
     stamp_message,
 )
 from cosmos_ros.nodes import qos
-from cosmos_ros.sim.controller import JointTrajectoryController
+from cosmos_ros.sim.trajectory_controller import JointTrajectoryController
 from cosmos_ros.types import JointState, JointTrajectory
 
 FINGER = "panda_finger_joint1"

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from guard_support import HOME, NOW, PANDA, joint_guard, reach
 
-from cosmos_ros.guard.cameras import Cameras
-from cosmos_ros.guard.neighbours import Neighbours
-from cosmos_ros.guard.states import State, SupervisorConfig
-from cosmos_ros.guard.supervisor import Supervisor
-from cosmos_ros.observation.cameras import camera_info_topic
+from cosmos_ros.guard.supervision.camera_ages import Cameras
+from cosmos_ros.guard.supervision.other_publishers import Neighbours
+from cosmos_ros.guard.supervision.supervisor import Supervisor
+from cosmos_ros.guard.supervision.supervisor_states import State, SupervisorConfig
+from cosmos_ros.observation.camera_topics import camera_info_topic
 from cosmos_ros.trajectory.splice import motion_at
 from cosmos_ros.types import JointState
 

@@ -12,10 +12,10 @@ import pytest
 from guard_support import limit_cases
 
 from cosmos_ros.cli.main import main
+from cosmos_ros.conformance.case_format import load_cases
+from cosmos_ros.conformance.examine import examine
+from cosmos_ros.conformance.trajectory_cases import judge_trajectory
 from cosmos_ros.errors import InputError
-from cosmos_ros.guard.case_format import load_cases
-from cosmos_ros.guard.cases import judge_trajectory
-from cosmos_ros.guard.examine import examine
 
 
 def all_cases() -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -224,7 +224,7 @@ def test_missing_and_oversized_files(tmp_path: Path, monkeypatch: pytest.MonkeyP
         load_cases(tmp_path / "none.json")
     path = tmp_path / "cases.json"
     path.write_text('{"cases": []}')
-    monkeypatch.setattr("cosmos_ros.guard.case_format.MAX_FILE_BYTES", 3)
+    monkeypatch.setattr("cosmos_ros.conformance.case_format.MAX_FILE_BYTES", 3)
     with pytest.raises(InputError, match="bytes are more"):
         load_cases(path)
 

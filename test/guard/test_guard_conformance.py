@@ -18,7 +18,7 @@ from cosmos_ros.guard.checks.position_dependent import upper_bound
 from cosmos_ros.kinematics import RobotModel
 from cosmos_ros.limits import JointLimit, PositionDependentVelocity, RobotLimits
 from cosmos_ros.resources import resource
-from cosmos_ros.sim.controller import JointTrajectoryController
+from cosmos_ros.sim.trajectory_controller import JointTrajectoryController
 from cosmos_ros.types import JointState, JointTrajectory
 
 

@@ -27,11 +27,11 @@ from cosmos_ros.guard import Guard, GuardConfig, GuardContext, Response, Surroun
 from cosmos_ros.guard.checker import Checker
 from cosmos_ros.guard.checks.base import Case
 from cosmos_ros.guard.checks.effort import PinocchioDynamics
-from cosmos_ros.guard.kinematics import Sampler
-from cosmos_ros.guard.motion import make_motion
-from cosmos_ros.guard.setup import surroundings_of
-from cosmos_ros.guard.table import limit_table
-from cosmos_ros.guard.uniform import uniform_scale
+from cosmos_ros.guard.motion.joint_motion import make_motion
+from cosmos_ros.guard.motion.limit_table import limit_table
+from cosmos_ros.guard.motion.sampler import Sampler
+from cosmos_ros.guard.response.uniform_scaling import uniform_scale
+from cosmos_ros.guard.robot_checks import surroundings_of
 from cosmos_ros.limits import JointLimit, PositionDependentVelocity, RobotLimits
 from cosmos_ros.types import JointState, JointTrajectory
 

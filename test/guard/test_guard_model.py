@@ -24,15 +24,15 @@ from model_support import (
 
 from cosmos_ros.errors import GuardError
 from cosmos_ros.guard import Box, Guard, GuardConfig, GuardContext, Response, Surroundings, Violation
-from cosmos_ros.guard.chain import make_chain
 from cosmos_ros.guard.checker import Checker
 from cosmos_ros.guard.checks.effort import Effort, PinocchioDynamics
 from cosmos_ros.guard.checks.region import beyond, inside
 from cosmos_ros.guard.checks.self_collision import segment_distance
-from cosmos_ros.guard.config import OPTIONAL_CHECKS
-from cosmos_ros.guard.kinematics import Points, Sampler
-from cosmos_ros.guard.motion import make_motion
-from cosmos_ros.guard.table import limit_table
+from cosmos_ros.guard.guard_settings import OPTIONAL_CHECKS
+from cosmos_ros.guard.motion.joint_motion import make_motion
+from cosmos_ros.guard.motion.kinematic_bounds import make_chain
+from cosmos_ros.guard.motion.limit_table import limit_table
+from cosmos_ros.guard.motion.sampler import Points, Sampler
 from cosmos_ros.limits import RobotLimits
 from cosmos_ros.resources import resource
 from cosmos_ros.types import JointTrajectory
@@ -319,7 +319,7 @@ def test_an_arm_in_collision_may_unfold() -> None:
 
 def test_a_look_that_never_ends_counts_as_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:
     """When certifying a motion would take too many looks, it is not let through."""
-    monkeypatch.setattr("cosmos_ros.guard.scan.MAX_INTERVALS", 50)
+    monkeypatch.setattr("cosmos_ros.guard.motion.crossing_search.MAX_INTERVALS", 50)
     trajectory = reach(SWING)
     peak = tool_twists(trajectory)[1].max()
     assert find(trajectory, "cartesian_speed", with_tool(linear_speed=peak * 1.0005))

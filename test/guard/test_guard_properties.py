@@ -29,7 +29,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from cosmos_ros.guard import Guard, GuardConfig, GuardContext, Response
-from cosmos_ros.sim.controller import JointTrajectoryController
+from cosmos_ros.sim.trajectory_controller import JointTrajectoryController
 from cosmos_ros.trajectory.splice import motion_at, splice
 from cosmos_ros.types import JointState, JointTrajectory
 

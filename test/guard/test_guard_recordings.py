@@ -12,7 +12,7 @@ import pytest
 from guard_support import HOME, NOW, PANDA, reach
 
 from cosmos_ros.cli.main import main
-from cosmos_ros.evaluation.bag_writer import BagWriter
+from cosmos_ros.recordings.writer import BagWriter
 from cosmos_ros.types import JointTrajectory
 
 FINGER = "panda_finger_joint1"
@@ -120,7 +120,7 @@ def test_what_cannot_be_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_malformed_messages_in_a_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from cosmos_ros.guard.reading import read_message
+    from cosmos_ros.guard.supervision.trajectory_intake import read_message
     from cosmos_ros.guard.verdict import Violation
 
     with BagWriter(tmp_path / "bag") as bag:

@@ -24,9 +24,9 @@ from guard_support import (
 
 from cosmos_ros.guard import Guard, GuardConfig, GuardContext, Response
 from cosmos_ros.guard.context import rest_from
-from cosmos_ros.guard.planner import duration_of
-from cosmos_ros.guard.profile import PathLimits, controllable, fastest, make_lines
-from cosmos_ros.guard.stops import stopping_time
+from cosmos_ros.guard.response.planner import duration_of
+from cosmos_ros.guard.response.speed_profile import PathLimits, controllable, fastest, make_lines
+from cosmos_ros.guard.response.stops import stopping_time
 from cosmos_ros.limits import JointLimit, PositionDependentVelocity, RobotLimits
 from cosmos_ros.trajectory.splice import motion_at
 from cosmos_ros.types import NANOSECONDS, JointState, JointTrajectory

@@ -23,8 +23,8 @@ from guard_support import (
 
 from cosmos_ros.guard import Guard, GuardConfig, GuardContext, Response
 from cosmos_ros.guard.context import rest_from
-from cosmos_ros.guard.states import SupervisorConfig
-from cosmos_ros.guard.supervisor import Supervisor
+from cosmos_ros.guard.supervision.supervisor import Supervisor
+from cosmos_ros.guard.supervision.supervisor_states import SupervisorConfig
 from cosmos_ros.limits import JointLimit
 from cosmos_ros.trajectory.splice import motion_at
 from cosmos_ros.types import NANOSECONDS, JointState, JointTrajectory

@@ -9,8 +9,8 @@ import pytest
 from guard_support import HOME, NOW, PANDA, broken_limits, joint_guard, panda_limits, reach
 
 from cosmos_ros.guard import Violation
-from cosmos_ros.guard.states import State, SupervisorConfig
-from cosmos_ros.guard.supervisor import Supervisor
+from cosmos_ros.guard.supervision.supervisor import Supervisor
+from cosmos_ros.guard.supervision.supervisor_states import State, SupervisorConfig
 from cosmos_ros.trajectory.splice import motion_at
 from cosmos_ros.types import JointState, JointTrajectory
 

@@ -15,10 +15,10 @@ from std_msgs.msg import String
 from cosmos_ros.bringup.graph import predict_arguments, predict_nodes, resolve
 from cosmos_ros.bringup.processes import node_command
 from cosmos_ros.embodiment import load_embodiment
-from cosmos_ros.evaluation.bag_types import qos
-from cosmos_ros.evaluation.bag_writer import BagWriter
 from cosmos_ros.messages import compress
-from cosmos_ros.observation.setup import Timing
+from cosmos_ros.observation.for_embodiment import Timing
+from cosmos_ros.recordings.message_types import qos
+from cosmos_ros.recordings.writer import BagWriter
 
 START = 1_700_000_000 * 10**9
 SECONDS = 4.0

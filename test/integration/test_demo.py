@@ -8,7 +8,7 @@ import cv2
 import pytest
 
 from cosmos_ros.cli.main import main
-from cosmos_ros.evaluation.bags import BagReader
+from cosmos_ros.recordings.reader import BagReader
 from cosmos_ros.sim.rendering import GL_BACKEND, INSTALL_HINT
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]

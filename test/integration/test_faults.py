@@ -28,7 +28,7 @@ FAULTY = '''
 """A sway with faults on demand."""
 import time
 import numpy as np
-from cosmos_ros.world_models.base import Capabilities
+from cosmos_ros.world_models.protocol import Capabilities
 from cosmos_ros.types import Mode, Rollout
 
 

@@ -6,9 +6,9 @@ import pytest
 from parity_bag import SECONDS, TIMING, live_nodes, write_bag
 
 from cosmos_ros.embodiment import load_embodiment
-from cosmos_ros.evaluation.bags import BagReader
-from cosmos_ros.evaluation.offline import predictions
-from cosmos_ros.pipeline import Pipeline, PipelineSettings, Prediction
+from cosmos_ros.evaluation.offline_predictions import predictions
+from cosmos_ros.prediction.pipeline import Pipeline, PipelineSettings, Prediction
+from cosmos_ros.recordings.reader import BagReader
 from cosmos_ros.world_models import create_world_model
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]

@@ -13,10 +13,10 @@ from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 
 from cosmos_ros.bringup.graph import BRINGUPS, resolve
+from cosmos_ros.bringup.player_process import player_command
 from cosmos_ros.bringup.processes import node_command
-from cosmos_ros.bringup.replay import player_command
 from cosmos_ros.cli.main import main
-from cosmos_ros.evaluation.bags import BagReader
+from cosmos_ros.recordings.reader import BagReader
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 

@@ -13,15 +13,21 @@ from trajectory_msgs.msg import JointTrajectory
 
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.errors import InputError
-from cosmos_ros.evaluation.bag_writer import BagWriter
-from cosmos_ros.evaluation.bags import BagReader
-from cosmos_ros.evaluation.offline import predictions
-from cosmos_ros.evaluation.parity import differences, join_again, judge_again, judge_recording_again, states_at
+from cosmos_ros.evaluation.offline_predictions import predictions
+from cosmos_ros.evaluation.replayed_decisions import (
+    differences,
+    join_again,
+    judge_again,
+    judge_recording_again,
+    states_at,
+)
 from cosmos_ros.guard import Guard
-from cosmos_ros.guard.setup import surroundings_of
+from cosmos_ros.guard.robot_checks import surroundings_of
 from cosmos_ros.messages import joint_trajectory_from_message
 from cosmos_ros.nodes import guard_parameters, predictor_parameters
-from cosmos_ros.pipeline import Pipeline, PipelineSettings
+from cosmos_ros.prediction.pipeline import Pipeline, PipelineSettings
+from cosmos_ros.recordings.reader import BagReader
+from cosmos_ros.recordings.writer import BagWriter
 from cosmos_ros.trajectory.joiner import Joiner
 from cosmos_ros.world_models import create_world_model
 

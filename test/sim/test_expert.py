@@ -14,7 +14,7 @@ from cosmos_ros.sim.task import DEFAULT_INSTRUCTION
 from cosmos_ros.sim.world import WorldRenderer
 from cosmos_ros.types import JointState, Mode, Observation
 from cosmos_ros.world_models import create_world_model
-from cosmos_ros.world_models.base import WorldModel, check_request, check_rollout
+from cosmos_ros.world_models.protocol import WorldModel, check_request, check_rollout
 
 STAMP = 5_000_000_000
 SIZE = (160, 90)

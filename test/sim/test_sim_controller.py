@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosmos_ros.sim.controller import JointTrajectoryController
+from cosmos_ros.sim.trajectory_controller import JointTrajectoryController
 from cosmos_ros.trajectory.piecewise import piecewise
 from cosmos_ros.types import NANOSECONDS, JointState, JointTrajectory
 

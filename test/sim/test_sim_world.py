@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from cosmos_ros.errors import ConfigError, InputError
-from cosmos_ros.sim.description import load_description
 from cosmos_ros.sim.imagination import world_of
+from cosmos_ros.sim.sim_description import load_description
 from cosmos_ros.sim.tabletop import SceneObject, Tabletop
 
 

@@ -43,7 +43,7 @@ def make_request() -> Callable[..., Request]:
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries of the network backends follow at once."""
-    monkeypatch.setattr("cosmos_ros.world_models.network.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("cosmos_ros.world_models.remote.network.FIRST_PAUSE", 0.01)
 
 
 @pytest.fixture(scope="session")

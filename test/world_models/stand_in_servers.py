@@ -20,7 +20,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from cosmos_ros.embodiment.canvas import fit_to_tier
 from cosmos_ros.types import UInt8Array
-from cosmos_ros.world_models.video import decode_video, encode_video
+from cosmos_ros.world_models.mp4 import decode_video, encode_video
 
 WIDTHS = {"av": 9, "umi": 10, "bridge_orig_lerobot": 10, "droid_lerobot": 10}
 DOMAIN_IDS = {"av": 1, "umi": 6, "bridge_orig_lerobot": 7, "droid_lerobot": 8, "agibotworld": 15}

@@ -303,7 +303,7 @@ def test_hub_errors_say_what_to_do(monkeypatch, tmp_path):
     import huggingface_hub
     from huggingface_hub import errors
 
-    from cosmos_ros.world_models.cosmos3_checkpoint import find_checkpoint
+    from cosmos_ros.world_models.cosmos3.checkpoint import find_checkpoint
 
     commit = "0123456789abcdef0123456789abcdef01234567"
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
@@ -343,8 +343,8 @@ def test_devices_that_are_not_there(checkpoint):
 
 
 def test_memory_is_judged_before_loading(checkpoint, monkeypatch):
-    from cosmos_ros.world_models import cosmos3_device
-    from cosmos_ros.world_models.cosmos3_checkpoint import find_checkpoint
+    from cosmos_ros.world_models.cosmos3 import device as cosmos3_device
+    from cosmos_ros.world_models.cosmos3.checkpoint import find_checkpoint
 
     found = replace(find_checkpoint(str(checkpoint)), parameters={"transformer": 15_173_669_120, "vae": 700_000_000})
     monkeypatch.setattr(cosmos3_device, "free_memory", lambda device: (24 << 30, 32 << 30))

@@ -10,7 +10,7 @@ import pytest
 
 from cosmos_ros.errors import ConfigError
 from cosmos_ros.world_models import create_world_model
-from cosmos_ros.world_models.cosmos3_checkpoint import find_checkpoint
+from cosmos_ros.world_models.cosmos3.checkpoint import find_checkpoint
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

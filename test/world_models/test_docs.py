@@ -9,7 +9,7 @@ import pytest
 from cosmos_ros.embodiment import list_embodiments, load_embodiment
 from cosmos_ros.types import ActionSpace, Mode
 from cosmos_ros.world_models.compatibility import markdown, survey
-from cosmos_ros.world_models.settings import default_sampler
+from cosmos_ros.world_models.sampler_settings import default_sampler
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "world_models.md"
 

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from cosmos_ros.errors import CapabilityError, InputError, ModelError
 from cosmos_ros.types import ActionSpace, Mode, Request
-from cosmos_ros.world_models import msgpack_numpy
-from cosmos_ros.world_models.answers import read_action
-from cosmos_ros.world_models.circuit import CircuitBreaker
-from cosmos_ros.world_models.joint_policy import gripper_from_server
-from cosmos_ros.world_models.network import excerpt, read_json, reason_of
-from cosmos_ros.world_models.settings import SETTINGS, check_settings, resolve_sampler
-from cosmos_ros.world_models.video import decode_video, encode_video
+from cosmos_ros.world_models.mp4 import decode_video, encode_video
+from cosmos_ros.world_models.remote import msgpack_numpy
+from cosmos_ros.world_models.remote.action_answers import read_action
+from cosmos_ros.world_models.remote.circuit_breaker import CircuitBreaker
+from cosmos_ros.world_models.remote.joint_policy import gripper_from_server
+from cosmos_ros.world_models.remote.network import excerpt, read_json, reason_of
+from cosmos_ros.world_models.sampler_settings import SETTINGS, check_settings, resolve_sampler
 
 REQUEST = Request(
     mode=Mode.POLICY, domain_name="av", domain_id=1, fps=10.0, chunk_size=2, action_dim=3, instruction="drive"

@@ -9,7 +9,8 @@ from stand_in_servers import OpenPi, droid_rows
 
 from cosmos_ros.errors import CapabilityError, ConfigError, ModelError
 from cosmos_ros.types import ActionSpace
-from cosmos_ros.world_models import check_rollout, create_world_model, msgpack_numpy
+from cosmos_ros.world_models import check_rollout, create_world_model
+from cosmos_ros.world_models.remote import msgpack_numpy
 
 JOINTS = np.array([0.1, -0.7, 0.0, -2.3, 0.0, 1.6, 0.8], np.float32)
 
@@ -270,7 +271,7 @@ def test_joint_space_goes_through_pipeline_and_guard():
 
     from cosmos_ros.embodiment import load_embodiment
     from cosmos_ros.guard import Guard, GuardConfig, GuardContext
-    from cosmos_ros.pipeline import Pipeline, PipelineSettings
+    from cosmos_ros.prediction.pipeline import Pipeline, PipelineSettings
 
     embodiment = load_embodiment("franka_joint")
     observation = observation_of(embodiment, 180, 320)

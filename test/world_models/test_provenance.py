@@ -8,10 +8,7 @@ import pytest
 from world_model_scenes import block_on_table, normalise
 
 from cosmos_ros.errors import InputError
-from cosmos_ros.types import Mode, Request
-from cosmos_ros.world_models import create_world_model
-from cosmos_ros.world_models.facts import digest, to_json
-from cosmos_ros.world_models.provenance import (
+from cosmos_ros.prediction.prediction_log import (
     PredictionLog,
     picture_folder,
     read_line,
@@ -19,6 +16,9 @@ from cosmos_ros.world_models.provenance import (
     request_from_record,
     request_to_record,
 )
+from cosmos_ros.prediction.provenance import digest, to_json
+from cosmos_ros.types import Mode, Request
+from cosmos_ros.world_models import create_world_model
 
 
 def ask_and_log(tmp_path, request, name="flow", **options):

@@ -10,10 +10,10 @@ from world_model_scenes import observation_of
 from cosmos_ros.embodiment import RecordedStates, load_embodiment
 from cosmos_ros.embodiment.canvas import tier_size
 from cosmos_ros.errors import CapabilityError, ConfigError, InputError, ModelError
-from cosmos_ros.pipeline import Pipeline, PipelineSettings
+from cosmos_ros.prediction.pipeline import Pipeline, PipelineSettings
+from cosmos_ros.prediction.state_api import StateModel
 from cosmos_ros.types import ActionSpace, Mode, Rollout
 from cosmos_ros.world_models import Capabilities, create_world_model
-from cosmos_ros.world_models.state_api import StateModel
 
 
 class Counter:

@@ -14,10 +14,11 @@ from world_model_scenes import textured
 from cosmos_ros.cli.main import main
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.errors import InputError
-from cosmos_ros.evaluation.bag_writer import BagWriter
-from cosmos_ros.world_models import create_world_model, scenes
+from cosmos_ros.prediction import scenes
+from cosmos_ros.recordings.writer import BagWriter
+from cosmos_ros.world_models import create_world_model
 from cosmos_ros.world_models.compatibility import check_embodiment, refusals
-from cosmos_ros.world_models.video import decode_video, encode_video, sample_video
+from cosmos_ros.world_models.mp4 import decode_video, encode_video, sample_video
 
 START = 1_700_000_000_000_000_000
 
@@ -282,7 +283,7 @@ def test_unevenly_spaced_frames_are_taken_by_their_times(tmp_path):
 def test_long_videos_are_not_held_whole(tmp_path, monkeypatch):
     path = tmp_path / "clip.mp4"
     path.write_bytes(encode_video(np.zeros((60, 64, 64, 3), np.uint8), 30.0))
-    monkeypatch.setattr("cosmos_ros.world_models.video.MAX_PIXELS", 10 * 64 * 64)
+    monkeypatch.setattr("cosmos_ros.world_models.mp4.MAX_PIXELS", 10 * 64 * 64)
     assert len(sample_video(path, 15.0, wanted=10)) == 10
     with pytest.raises(InputError, match="Take fewer steps"):
         sample_video(path, 15.0)

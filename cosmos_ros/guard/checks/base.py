@@ -7,10 +7,10 @@ from functools import cached_property
 from typing import Protocol
 
 from cosmos_ros.errors import GuardError
-from cosmos_ros.guard.config import GuardConfig
 from cosmos_ros.guard.context import GuardContext
-from cosmos_ros.guard.kinematics import Sampler, Samples
-from cosmos_ros.guard.motion import Motion
+from cosmos_ros.guard.guard_settings import GuardConfig
+from cosmos_ros.guard.motion.joint_motion import Motion
+from cosmos_ros.guard.motion.sampler import Sampler, Samples
 from cosmos_ros.guard.verdict import Violation
 
 

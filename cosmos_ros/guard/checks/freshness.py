@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cosmos_ros.guard.config import GuardConfig
 from cosmos_ros.guard.context import GuardContext
+from cosmos_ros.guard.guard_settings import GuardConfig
 from cosmos_ros.guard.verdict import Violation
 from cosmos_ros.types import NANOSECONDS, JointTrajectory
 

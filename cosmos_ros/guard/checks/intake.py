@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cosmos_ros.guard.config import GuardConfig
+from cosmos_ros.guard.guard_settings import GuardConfig
 from cosmos_ros.guard.verdict import Violation
 from cosmos_ros.limits import RobotLimits
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointTrajectory

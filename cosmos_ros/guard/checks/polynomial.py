@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from cosmos_ros.guard.motion import Motion
+from cosmos_ros.guard.motion.joint_motion import Motion
 from cosmos_ros.guard.verdict import Violation
 from cosmos_ros.trajectory.extrema import extrema, first_above
 from cosmos_ros.types import FloatArray

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cosmos_ros.guard.motion import Motion
+from cosmos_ros.guard.motion.joint_motion import Motion
 from cosmos_ros.guard.verdict import Violation
 from cosmos_ros.limits import PositionDependentVelocity
 from cosmos_ros.trajectory.extrema import evaluate

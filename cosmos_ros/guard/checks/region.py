@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from cosmos_ros.guard.checks.base import Case
-from cosmos_ros.guard.config import Box
-from cosmos_ros.guard.kinematics import Points, Samples
-from cosmos_ros.guard.scan import Crossing, scan
+from cosmos_ros.guard.guard_settings import Box
+from cosmos_ros.guard.motion.crossing_search import Crossing, scan
+from cosmos_ros.guard.motion.sampler import Points, Samples
 from cosmos_ros.guard.verdict import Violation
 from cosmos_ros.types import FloatArray
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from cosmos_ros.guard.chain import Chain, make_chain
 from cosmos_ros.guard.checks.base import Case
-from cosmos_ros.guard.config import Capsule
-from cosmos_ros.guard.kinematics import Points
-from cosmos_ros.guard.scan import scan
+from cosmos_ros.guard.guard_settings import Capsule
+from cosmos_ros.guard.motion.crossing_search import scan
+from cosmos_ros.guard.motion.kinematic_bounds import Chain, make_chain
+from cosmos_ros.guard.motion.sampler import Points
 from cosmos_ros.guard.verdict import Violation
 from cosmos_ros.kinematics import RobotModel
 from cosmos_ros.types import FloatArray

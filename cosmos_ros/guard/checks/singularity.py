@@ -12,9 +12,9 @@ from math import inf, isfinite
 import numpy as np
 
 from cosmos_ros.guard.checks.base import Case
-from cosmos_ros.guard.kinematics import Points
-from cosmos_ros.guard.motion import Motion
-from cosmos_ros.guard.scan import Crossing, scan
+from cosmos_ros.guard.motion.crossing_search import Crossing, scan
+from cosmos_ros.guard.motion.joint_motion import Motion
+from cosmos_ros.guard.motion.sampler import Points
 from cosmos_ros.guard.verdict import Violation
 from cosmos_ros.types import FloatArray
 

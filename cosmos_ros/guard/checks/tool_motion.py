@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cosmos_ros.guard.chain import Rates
 from cosmos_ros.guard.checks.base import Case
-from cosmos_ros.guard.kinematics import Points, Samples
-from cosmos_ros.guard.scan import scan
+from cosmos_ros.guard.motion.crossing_search import scan
+from cosmos_ros.guard.motion.kinematic_bounds import Rates
+from cosmos_ros.guard.motion.sampler import Points, Samples
 from cosmos_ros.guard.verdict import Violation
 from cosmos_ros.limits import CartesianLimits
 from cosmos_ros.types import FloatArray

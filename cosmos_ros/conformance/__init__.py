@@ -1,0 +1,1 @@
+"""Worked cases: trajectories and chunks with the verdicts they must get, from a JSON file."""

@@ -1,0 +1,1 @@
+"""The motion between the points of a trajectory: interpolation, kinematics along it, bounds and crossings."""

@@ -1,0 +1,280 @@
+"""The planner of the response: what may be sent in place of a trajectory that breaks a limit.
+
+Whatever it proposes is checked like any other trajectory before it is given out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from cosmos_ros.guard.checker import Checker, Findings
+from cosmos_ros.guard.context import GuardContext
+from cosmos_ros.guard.guard_settings import CURED_BY_STOPPING, CURED_BY_TIME
+from cosmos_ros.guard.motion.joint_motion import Motion, make_motion
+from cosmos_ros.guard.motion.limit_table import LimitTable
+from cosmos_ros.guard.response import retime, stops
+from cosmos_ros.guard.response.stops import stopping_time
+from cosmos_ros.guard.response.uniform_scaling import uniform_scale
+from cosmos_ros.trajectory import splice
+from cosmos_ros.types import NANOSECONDS, FloatArray, JointTrajectory
+
+# How often a re-timed motion is tightened until its own check passes.
+_ATTEMPTS = 4
+_TIGHTER = 0.93
+# All of the acceleration bound, but for the rounding of the grid.
+_ALL = 0.9999
+# Measured speeds below this are noise, not motion, rad/s or m/s.
+_STILL = 0.02
+# How long after a trajectory's end a robot may still be on its way to the last point.
+_SETTLING_NS = 500_000_000
+
+
+class Planner:
+    """Proposes slower, shorter and braking motions for one robot.
+
+    Args:
+        checker: Decides on every proposal.
+    """
+
+    def __init__(self, checker: Checker) -> None:
+        self.checker = checker
+        self.config = checker.config
+
+    def slow_down(self, aligned: JointTrajectory, findings: Findings, context: GuardContext) -> JointTrajectory | None:
+        """Return the same path at a legal speed, ending at rest; None when there is none."""
+        motion = findings.motion
+        kinds = {v.limit for v in findings.violations}
+        if motion is None or not kinds <= CURED_BY_TIME | {"end_velocity"}:
+            return None
+        if motion.degree == 1:
+            return self._first_legal(self._stretched(motion, aligned), aligned, context)
+        if not _plannable(motion):
+            return None
+        stop = float(motion.times[-1]) if "end_velocity" in kinds else None
+        return self._first_legal(self._runs(motion, aligned.stamp_ns, context, stop), aligned, context)
+
+    def truncate(
+        self, aligned: JointTrajectory, findings: Findings, context: GuardContext, *, after: float
+    ) -> tuple[JointTrajectory, float] | None:
+        """Return a legal run to rest at the last possible point before what stopping cures, and its path time.
+
+        Points up to path time ``after`` are not worth stopping at: nothing of the trajectory has been run by then.
+        """
+        motion = findings.motion
+        kinds = {v.limit for v in findings.violations}
+        curable = CURED_BY_TIME | CURED_BY_STOPPING | {"end_velocity", "duration"}
+        fatal = [v for v in findings.violations if v.limit in CURED_BY_STOPPING | {"duration"}]
+        if motion is None or motion.degree == 1 or not _plannable(motion) or not kinds <= curable or not fatal:
+            return None
+        last = min(v.last_safe_point for v in fatal)
+        laid: dict[tuple[float, float], retime.Path] = {}
+        for point in _points_to_try(last):
+            stop = float(motion.times[point])
+            if stop <= after:
+                break
+            sent = self._first_legal(self._runs(motion, aligned.stamp_ns, context, stop, laid), aligned, context)
+            if sent is not None:
+                return sent, stop
+        return None
+
+    def _first_legal(
+        self, proposals: Iterator[JointTrajectory], aligned: JointTrajectory, context: GuardContext
+    ) -> JointTrajectory | None:
+        """Return the first proposal that passes every check and is not slower than allowed."""
+        longest = self.config.max_time_scale * duration_of(aligned)
+        for proposal in proposals:
+            if duration_of(proposal) > longest:
+                continue
+            if self.checker.legal(proposal, context):
+                return proposal
+        return None
+
+    def _runs(
+        self,
+        motion: Motion,
+        stamp_ns: int,
+        context: GuardContext,
+        stop: float | None,
+        laid: dict[tuple[float, float], retime.Path] | None = None,
+    ) -> Iterator[JointTrajectory]:
+        """Yield runs through the path, the fastest first, then ones with less jerk.
+
+        ``laid`` keeps the paths from one stop to the next: where to stop changes the run, not the path, and laying
+        it costs more than the rest.
+        """
+        laid = {} if laid is None else laid
+        keep = self.config.reaction_time
+        while True:
+            scale = 1.0
+            for _ in range(_ATTEMPTS):
+                if (scale, keep) not in laid:
+                    laid[scale, keep] = self.path(motion, context, scale=scale, keep=keep)
+                path = laid[scale, keep]
+                fastest = retime.slow_down(path, stamp_ns) if stop is None else retime.stop_by(path, stamp_ns, stop)
+                if fastest is None:
+                    break
+                yield fastest
+                scale *= _TIGHTER
+            if not path.kept:
+                break
+            keep = 0.0
+        if stop is not None:
+            return
+        if path.starts_at_rest:
+            need = max(uniform_scale(motion, self.config), 1.0 / np.sqrt(max(float(path.limits.ceiling.min()), 1e-12)))
+            for more in (1.001, 1.02, 1.1, 1.3, 1.7, 2.5):
+                if need * more <= self.config.max_time_scale:
+                    yield retime.uniform(path, stamp_ns, need * more)
+            return
+        for pace in (0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4):
+            for ramp in (0.1, 0.2, 0.4):
+                yield retime.ramped(path, stamp_ns, pace, ramp)
+
+    def _stretched(self, motion: Motion, aligned: JointTrajectory) -> Iterator[JointTrajectory]:
+        """Yield the same lines with all times scaled: lines stay lines only under one scale."""
+        need = uniform_scale(motion, self.config)
+        for more in (1.0, 1.01, 1.1, 1.3, 1.7, 2.5, 4.0):
+            if not need * more <= self.config.max_time_scale:
+                return
+            times = np.ceil(aligned.times_ns * (need * more)).astype(np.int64)
+            yield replace(aligned, times_ns=times)
+
+    def with_tail(self, aligned: JointTrajectory, findings: Findings, context: GuardContext) -> JointTrajectory | None:
+        """Append a straight, even deceleration to rest; None when that would break a limit."""
+        motion = findings.motion
+        if motion is None or aligned.velocities is None or aligned.accelerations is not None:
+            return None  # a quintic cannot end its acceleration at once; it stops on its path instead
+        speed = aligned.velocities[-1]
+        seconds = stopping_time(speed, motion.table.acceleration * self.config.brake_scale)
+        if not 0.0 < seconds < self.config.max_duration:
+            return None
+        tail_ns = int(np.ceil(max(seconds, self.config.minimum_step) * NANOSECONDS))
+        end = aligned.positions[-1] + 0.5 * (tail_ns / NANOSECONDS) * speed
+        tail = replace(
+            aligned,
+            times_ns=np.append(aligned.times_ns, aligned.times_ns[-1] + tail_ns),
+            positions=np.concatenate((aligned.positions, end[None])),
+            velocities=np.concatenate((aligned.velocities, np.zeros_like(speed)[None])),
+        )
+        return tail if self.checker.legal(tail, context) else None
+
+    def brake(self, context: GuardContext) -> JointTrajectory | None:
+        """Return the quickest legal stop from what is being executed, along its path.
+
+        What stands still now, and would move later, is held. None when nothing moves or will, or when the executed
+        trajectory, which ends at rest, is itself the quickest stop. Without a trajectory in execution the joints
+        decelerate together, evenly, from the measured velocities.
+        """
+        executing, end = context.executing, context.moving_until_ns()
+        if executing is None or end is None or context.now_ns >= end:
+            return self._straight_stop(context)
+        at = splice.motion_at(executing, context.now_ns)
+        shortest = self.config.minimum_step
+        if _still(at.velocities, 1e-6):
+            return stops.hold(at.joint_names, at.positions, context.now_ns, shortest=shortest)
+        table = self.checker.table(executing.joint_names)
+        if executing.velocities is None:
+            return self._stop_of_lines(executing, table, context)
+        motion = make_motion(executing, table, None)
+        begin = (context.now_ns - executing.stamp_ns) / NANOSECONDS
+        # With all of the bound the executed run itself is admissible, so that some stop always is.
+        for keep in (self.config.reaction_time, 0.0):
+            for scale in (self.config.brake_scale, 1.0, _ALL / retime.AIM):
+                path = self.path(motion, context, scale=scale, begin=begin, keep=keep)
+                stop = retime.brake(path, context.now_ns)
+                if stop is not None and self.checker.keeps_joint_limits(stop, context):
+                    return stop
+            for stop in retime.smooth_stops(path, context.now_ns):  # where jerk is bounded tightly
+                if self.checker.keeps_joint_limits(stop, context):
+                    return stop
+        return None
+
+    def _stop_of_lines(self, executing: JointTrajectory, table: LimitTable, context: GuardContext) -> JointTrajectory:
+        keep, shortest = self.config.reaction_time, self.config.minimum_step
+        for stop in stops.stops_of_lines(
+            executing, table, context.now_ns, scale=self.config.brake_scale, keep=keep, shortest=shortest
+        ):
+            if self.checker.keeps_limits(stop, context):
+                return stop
+        return stops.end_of_lines(executing, context.now_ns, keep=keep, shortest=shortest)
+
+    def _straight_stop(self, context: GuardContext) -> JointTrajectory | None:
+        measured, end = context.measured, context.moving_until_ns()
+        if measured is None or measured.velocities is None:
+            return None
+        if end is not None and measured.stamp_ns < end + _SETTLING_NS:
+            return None  # its speed is what was sent, seen late: by now the controller holds the last point
+        known = [i for i, name in enumerate(measured.names) if name in self.checker.limits.joints]
+        positions, speed = measured.positions[known], measured.velocities[known]
+        if not np.isfinite(positions).all() or not np.isfinite(speed).all() or _still(speed, _STILL):
+            return None
+        table = self.checker.table(tuple(measured.names[i] for i in known))
+        return stops.even_stop(
+            table, positions, speed, context.now_ns, scale=self.config.brake_scale, shortest=self.config.minimum_step
+        )
+
+    def path(
+        self, motion: Motion, context: GuardContext, *, scale: float, begin: float | None = None, keep: float = 0.0
+    ) -> retime.Path:
+        """Lay a motion on a grid with all limits on its run."""
+        sampler, tools = self.checker.sampler, self.checker.limits.cartesian
+        # A stop is slower anyway, and must exist.
+        near = self.checker.singularities if begin is None else ()
+        samples = None if sampler is None or not (tools or near) else sampler.samples(motion, context.measured)
+        return retime.make_path(
+            motion, self.config, begin=begin, keep=keep, scale=scale, tools=tools, singularities=near, samples=samples
+        )
+
+
+def _points_to_try(last: int) -> list[int]:
+    """Return the last four points, then ever earlier ones, down to the first.
+
+    Not all of them: a judgement must end soon, for joint states and the emergency stop wait while it lasts.
+    """
+    back = (0, 1, 2, 3, 6, 12, 24, 48, 96)
+    return sorted({*(last - step for step in back if step < last), 1}, reverse=True) if last > 0 else []
+
+
+def held(trajectory: JointTrajectory, until_ns: int, shortest_ns: int) -> JointTrajectory:
+    """Return the trajectory with its last point held until an absolute time, and for no less than a shortest segment.
+
+    Unchanged when it lasts that long.
+
+    A quintic that ends in acceleration is left alone: it would be carried on.
+    """
+    end_ns = trajectory.stamp_ns + int(trajectory.times_ns[-1])
+    ends_moving = trajectory.velocities is not None and bool(trajectory.velocities[-1].any())
+    if trajectory.accelerations is not None:
+        ends_moving = ends_moving or bool(trajectory.accelerations[-1].any())
+    if end_ns >= until_ns or ends_moving:
+        return trajectory
+
+    until_ns = max(until_ns, end_ns + shortest_ns)
+
+    def repeated(field: FloatArray | None) -> FloatArray | None:
+        return None if field is None else np.concatenate((field, field[-1:]))
+
+    return JointTrajectory(
+        trajectory.joint_names,
+        trajectory.stamp_ns,
+        np.append(trajectory.times_ns, until_ns - trajectory.stamp_ns),
+        np.concatenate((trajectory.positions, trajectory.positions[-1:])),
+        repeated(trajectory.velocities),
+        repeated(trajectory.accelerations),
+    )
+
+
+def duration_of(trajectory: JointTrajectory) -> float:
+    """Return seconds from the first to the last point."""
+    return float(trajectory.times_ns[-1] - trajectory.times_ns[0]) / NANOSECONDS
+
+
+def _plannable(motion: Motion) -> bool:
+    return len(motion.times) > 1 and not motion.offset
+
+
+def _still(velocities: FloatArray, tolerance: float) -> bool:
+    return bool(np.all(np.abs(velocities) <= tolerance))

@@ -1,0 +1,1 @@
+"""LeRobot v3 datasets: import to and export from rosbag2."""

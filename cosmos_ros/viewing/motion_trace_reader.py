@@ -1,0 +1,78 @@
+"""Messages into a MotionStory; takes those of rclpy and of recordings alike. Needs no ROS."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cosmos_ros.errors import CosmosRosError
+from cosmos_ros.messages import joint_state_from_message, joint_trajectory_from_message
+from cosmos_ros.types import JointState, JointTrajectory
+from cosmos_ros.viewing.motion_trace import MotionStory
+from cosmos_ros.viewing.verdict_reader import parse_verdict
+
+
+class MotionReader:
+    """Tells a story what joint states, candidates, guarded trajectories and verdicts say.
+
+    A message that cannot be read is left out and named in ``problem``; saying what is wrong with it is the guard's
+    task. Subclasses may override the ``on_...`` methods, called with what was just added.
+
+    Args:
+        story: Is told.
+
+    Attributes:
+        problem: The last message that could not be read, or an empty string.
+    """
+
+    def __init__(self, story: MotionStory) -> None:
+        self.story = story
+        self.problem = ""
+
+    def on_joint_state(self, state: JointState) -> None:
+        """A joint state that is worth showing was added."""
+
+    def on_guarded(self, trajectory: JointTrajectory) -> None:
+        """A guarded trajectory was added."""
+
+    def on_verdict(self, verdict: dict[str, Any]) -> None:
+        """A verdict was added."""
+
+    def joint_state(self, message: Any) -> None:
+        """Take a ``sensor_msgs/JointState``."""
+        try:
+            state = joint_state_from_message(message)
+        except CosmosRosError as error:
+            self.problem = str(error)
+            return
+        if self.story.add_joint_state(state):
+            self.on_joint_state(state)
+
+    def candidate(self, message: Any) -> None:
+        """Take a ``trajectory_msgs/JointTrajectory`` that the guard is to judge."""
+        trajectory = self._read(message, "action_trajectory")
+        if trajectory is not None:
+            self.story.add_candidate(trajectory)
+
+    def guarded(self, message: Any) -> None:
+        """Take a ``trajectory_msgs/JointTrajectory`` that was, or would have been, sent."""
+        trajectory = self._read(message, "joint_trajectory")
+        if trajectory is not None:
+            self.story.add_guarded(trajectory)
+            self.on_guarded(trajectory)
+
+    def verdict(self, message: Any) -> None:
+        """Take a ``std_msgs/String`` of ``~/verdict_json``."""
+        try:
+            verdict = parse_verdict(message.data)
+        except CosmosRosError as error:
+            self.problem = str(error)
+            return
+        self.story.add_verdict(verdict)
+        self.on_verdict(verdict)
+
+    def _read(self, message: Any, topic: str) -> JointTrajectory | None:
+        try:
+            return joint_trajectory_from_message(message, topic=topic)
+        except CosmosRosError as error:
+            self.problem = str(error)
+            return None

@@ -1,1 +1,0 @@
-"""Pictures for people: contact sheets and plots. Nothing here is read back by a machine."""

@@ -1,0 +1,1 @@
+"""NVIDIA Cosmos3-Nano in this process, through diffusers."""

@@ -1,0 +1,1 @@
+"""World models behind a server: vLLM-Omni, NIM and OpenPI websockets."""
