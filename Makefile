@@ -15,7 +15,7 @@ ARGS ?=
 NOT_IN_CI := not nightly
 JOBS ?= 2
 
-.PHONY: help venv demo test test-nightly test-cosmos3 coverage lint format bench constraints docker-steps docker clean distclean
+.PHONY: help venv demo test test-nightly test-cosmos3 coverage lint generate format bench constraints docker-steps docker clean distclean
 
 help:  ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -54,6 +54,10 @@ lint:  ## Style, types, shell, file lengths, paths that must not be named
 	$(BIN)/shellcheck --external-sources --severity=warning --exclude=SC1090 scripts/*.sh .ci/run || status=1; \
 	$(BIN)/python scripts/check_tree.py || status=1; \
 	exit $$status
+
+generate:  ## Write config/*.yaml and the tables of the documentation again, from the declarations in the code
+	@scripts/venv.sh test
+	@$(BIN)/python scripts/generate.py
 
 format:  ## Apply the style
 	@scripts/venv.sh test

@@ -32,12 +32,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np  # noqa: E402
 
 from cosmos_ros.embodiment import load_embodiment  # noqa: E402
-from cosmos_ros.guard import Box, Guard, GuardConfig, GuardContext, Response  # noqa: E402
+from cosmos_ros.guard import Box, Guard, GuardContext, GuardedRobot, GuardSettings, Response  # noqa: E402
 from cosmos_ros.guard.context import rest_from  # noqa: E402
 from cosmos_ros.guard.motion.joint_motion import make_motion  # noqa: E402
 from cosmos_ros.guard.response import retime  # noqa: E402
 from cosmos_ros.guard.response.speed_profile import fastest  # noqa: E402
-from cosmos_ros.guard.robot_checks import surroundings_of  # noqa: E402
+from cosmos_ros.guard.surroundings import surroundings_of  # noqa: E402
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointState, JointTrajectory  # noqa: E402
 
 NOW = 1_700_000_000 * NANOSECONDS
@@ -64,8 +64,8 @@ def chunk(rng: np.random.Generator, names: tuple[str, ...], start: FloatArray, p
 def feasible(guard: Guard, count: int, speed: float, seed: int = 0) -> list[tuple[JointTrajectory, GuardContext]]:
     """Chunks that the guard accepts, from postures all over the workspace."""
     rng = np.random.default_rng(seed)
-    names = guard.limits.required_joints
-    joints = [guard.limits.joints[n] for n in names]
+    names = guard.robot.limits.required_joints
+    joints = [guard.robot.limits.joints[n] for n in names]
     lower, upper = np.array([j.lower for j in joints]), np.array([j.upper for j in joints])
     limit = np.array([j.velocity for j in joints])
     found: list[tuple[JointTrajectory, GuardContext]] = []
@@ -139,8 +139,8 @@ def by_toppra(trajectory: JointTrajectory, guard: Guard, start: float, end: floa
 def slowing(guard: Guard, count: int) -> dict[str, Any]:
     """Ratios of duration against the references, of chunks that are up to three times too fast."""
     rng = np.random.default_rng(7)
-    names = guard.limits.required_joints
-    joints = [guard.limits.joints[n] for n in names]
+    names = guard.robot.limits.required_joints
+    joints = [guard.robot.limits.joints[n] for n in names]
     lower, upper = np.array([j.lower for j in joints]), np.array([j.upper for j in joints])
     limit = np.array([j.velocity for j in joints])
     ratios: dict[str, list[float]] = {"fine": [], "toppra": []}
@@ -160,7 +160,7 @@ def slowing(guard: Guard, count: int) -> dict[str, Any]:
         aim, step = retime.AIM, retime.GRID_STEP
         try:
             retime.AIM, retime.GRID_STEP = 1.0, step / 5.0
-            path = retime.make_path(motion, guard.config)
+            path = retime.make_path(motion, guard.settings)
             profile = fastest(path.limits, path.lines, start=None, end=None)
         finally:
             retime.AIM, retime.GRID_STEP = aim, step
@@ -198,23 +198,17 @@ def main() -> int:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     embodiment = load_embodiment("franka")
-    surroundings = replace(
-        surroundings_of(embodiment),
-        minimum_singular_value=0.02,
-        slow_singular_value=0.05,
-        workspace=Box((-0.9, -0.9, -0.4), (0.9, 0.9, 1.3)),
-        minimum_z=-0.35,
-    )
-    config = GuardConfig(surroundings=surroundings)
-    no_collision = replace(config, checks=config.checks - {"self_collision"})
+    around = replace(surroundings_of(embodiment), workspace=Box((-0.9, -0.9, -0.4), (0.9, 0.9, 1.3)), minimum_z=-0.35)
+    robot = GuardedRobot(embodiment.limits, embodiment.robot, around)
+    every = GuardSettings()
     joints = frozenset(
         ("stale_state", "stamp", "time_step", "units", "start_discontinuity", "duration", "position", "velocity",
          "acceleration", "jerk", "mimic", "end_velocity")
     )  # fmt: skip
     guards = {
-        "all limits and self-collision": Guard(embodiment.limits, config, embodiment.robot),
-        "all limits without self-collision": Guard(embodiment.limits, no_collision, embodiment.robot),
-        "joint limits alone": Guard(embodiment.limits, replace(config, checks=joints), embodiment.robot),
+        "all limits and self-collision": Guard(robot, every),
+        "all limits without self-collision": Guard(robot, GuardSettings(every.checks - {"self_collision"})),
+        "joint limits alone": Guard(robot, GuardSettings(joints)),
     }
     cases = feasible(next(iter(guards.values())), arguments.chunks, arguments.speed)
     figures: dict[str, Any] = {

@@ -17,7 +17,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cosmos_ros.embodiment import load_embodiment
-from cosmos_ros.guard import Guard, GuardConfig
+from cosmos_ros.guard import Guard
 from cosmos_ros.sim.episode import EpisodeSettings, run_episode
 from cosmos_ros.sim.expert import Expert
 from cosmos_ros.sim.imagination import world_of
@@ -99,7 +99,7 @@ def success(franka, seeds: int) -> None:
     """Share of tasks done in virtual time with the guard in the chain, by latency."""
     expert = Expert(frames=False)
     expert.load()
-    guard = Guard(franka.limits, GuardConfig(groups=tuple(names for _, names in franka.controllers)), franka.robot)
+    guard = Guard.for_embodiment(franka)
     for latency in (0.05, 0.15, 0.3):
         episodes = [
             run_episode(franka, expert, seed=seed, settings=EpisodeSettings(latency=latency), guard=guard)

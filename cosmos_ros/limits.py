@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 
 
@@ -71,3 +71,24 @@ class RobotLimits:
     joints: Mapping[str, JointLimit]
     cartesian: tuple[CartesianLimits, ...] = ()
     required_joints: tuple[str, ...] = field(default=())
+
+
+def scaled(limits: RobotLimits, **scales: float) -> RobotLimits:
+    """Return limits with some of the joints' bounds scaled, by field: ``velocity=0.5``.
+
+    A velocity bound that depends on position is scaled as a whole: ``s · bound(q)`` has the same form.
+    """
+    joints = {}
+    for name, joint in limits.joints.items():
+        law, share = joint.position_dependent_velocity, scales.get("velocity", 1.0)
+        if law is not None:
+            law = replace(
+                law,
+                upper_offset=share * law.upper_offset,
+                upper_gain=share**2 * law.upper_gain,
+                lower_offset=share * law.lower_offset,
+                lower_gain=share**2 * law.lower_gain,
+            )
+        bounds = {field: scale * getattr(joint, field) for field, scale in scales.items()}
+        joints[name] = replace(joint, position_dependent_velocity=law, **bounds)
+    return replace(limits, joints=joints)

@@ -64,18 +64,14 @@ def run_recording(arguments: argparse.Namespace) -> int:
     """Judge every candidate trajectory of a recording."""
     from cosmos_ros.embodiment import load_embodiment
     from cosmos_ros.evaluation.judged_recordings import judge_recording
-    from cosmos_ros.guard import GuardConfig, Response
-    from cosmos_ros.guard.robot_checks import surroundings_of
+    from cosmos_ros.guard import GuardSettings, Response
 
     embodiment = load_embodiment(arguments.embodiment)
-    config = GuardConfig(
-        surroundings=surroundings_of(embodiment), groups=tuple(joints for _, joints in embodiment.controllers)
-    )
     counts: Counter[str] = Counter()
     verdicts = []
     first_ns: int | None = None
     for judged in judge_recording(
-        arguments.bag, embodiment, config, topics=tuple(arguments.topic), joint_states=arguments.joint_states
+        arguments.bag, embodiment, GuardSettings(), topics=tuple(arguments.topic), joint_states=arguments.joint_states
     ):
         first_ns = judged.log_ns if first_ns is None else first_ns
         counts[judged.verdict.response.value] += 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -13,12 +12,14 @@ import numpy as np
 from cosmos_ros.conformance.case_format import interpolation_of_case, number, read_context, read_trajectory, texts
 from cosmos_ros.errors import ConfigError, InputError
 from cosmos_ros.guard.checker import Checker
+from cosmos_ros.guard.checks.base import GuardedRobot
 from cosmos_ros.guard.checks.intake import assemble, finite
 from cosmos_ros.guard.context import GuardContext
-from cosmos_ros.guard.guard_settings import TERMINAL_CHECKS, Box, Capsule, GuardConfig, Surroundings
+from cosmos_ros.guard.guard_settings import GuardSettings
 from cosmos_ros.guard.motion.joint_motion import Motion
 from cosmos_ros.guard.motion.sampler import Points
 from cosmos_ros.guard.response.uniform_scaling import uniform_scale
+from cosmos_ros.guard.surroundings import Box, Capsule, Surroundings
 from cosmos_ros.guard.verdict import Violation, by_time
 from cosmos_ros.kinematics import RobotModel
 from cosmos_ros.limits import CartesianLimits, JointLimit, Mimic, PositionDependentVelocity, RobotLimits
@@ -26,6 +27,8 @@ from cosmos_ros.resources import resource
 from cosmos_ros.trajectory.extrema import extrema
 from cosmos_ros.types import JointTrajectory
 
+# Checked in every case, and named among its checks: without these nothing else can be computed.
+_ALWAYS = ("structure", "joint_names", "lengths", "nonfinite", "timing")
 _ORDERS = {"position": 0, "velocity": 1, "acceleration": 2, "jerk": 3}
 _OF_THE_MODEL = frozenset(
     ("cartesian_speed", "rotational_speed", "workspace", "plane", "singularity", "self_collision")
@@ -65,9 +68,9 @@ def judge_trajectory(case: Mapping[str, Any], shared: Mapping[str, Any]) -> Answ
     Raises:
         InputError: The case is not of the format.
     """
-    limits, config, model = setup(case, shared)
+    robot, settings = setup(case, shared)
     raw = read_trajectory(case)
-    trajectory = assemble(raw, limits)
+    trajectory = assemble(raw, robot.limits)
     context = read_context(case)
     interpolation = interpolation_of_case(case)
     if not isinstance(trajectory, JointTrajectory):
@@ -80,7 +83,7 @@ def judge_trajectory(case: Mapping[str, Any], shared: Mapping[str, Any]) -> Answ
         trajectory = replace(trajectory, velocities=None, accelerations=None)
     elif interpolation == "cubic":
         trajectory = replace(trajectory, accelerations=None)
-    checker = Checker(limits, config, model)
+    checker = Checker(robot, settings)
     findings = checker.check(trajectory, context)
     if findings.motion is None:
         return Answer(findings.violations, details={"last_safe_point_index": -1} if findings.violations else {})
@@ -88,14 +91,14 @@ def judge_trajectory(case: Mapping[str, Any], shared: Mapping[str, Any]) -> Answ
     if findings.violations:
         details["last_safe_point_index"] = min(v.last_safe_point for v in findings.violations)
         with np.errstate(all="ignore"):
-            details["min_uniform_time_scale"] = uniform_scale(findings.motion, config)
+            details["min_uniform_time_scale"] = uniform_scale(findings.motion, settings)
     if not findings.motion.finite:
         return Answer(findings.violations, details={"last_safe_point_index": -1})
     return Answer(findings.violations, _alternatives(checker, findings.motion, context, findings.violations), details)
 
 
-def setup(case: Mapping[str, Any], shared: Mapping[str, Any]) -> tuple[RobotLimits, GuardConfig, RobotModel | None]:
-    """Return limits, configuration and robot model of a case.
+def setup(case: Mapping[str, Any], shared: Mapping[str, Any]) -> tuple[GuardedRobot, GuardSettings]:
+    """Return the robot and the settings of a case; a tolerance that is null is as wide as it may be set.
 
     Raises:
         InputError: The case is not of the format.
@@ -105,7 +108,7 @@ def setup(case: Mapping[str, Any], shared: Mapping[str, Any]) -> tuple[RobotLimi
     robot = str(case.get("robot", ""))
     cartesian = given.get("cartesian") or {}
     tip = str(given.get("tip") or shared.get("tips", {}).get(robot, "")).rsplit("/", 1)[-1]
-    wanted = frozenset(texts(case.get("checks"), "checks")) - frozenset(TERMINAL_CHECKS)
+    wanted = frozenset(texts(case.get("checks"), "checks")) - frozenset(_ALWAYS)
     laws = _laws(given, robot, shared)
     mimics = _mimics(given, robot) if "mimic" in wanted else {}
     joints = {
@@ -133,25 +136,30 @@ def setup(case: Mapping[str, Any], shared: Mapping[str, Any]) -> tuple[RobotLimi
         links=(tip,) if tip else (),
         workspace=_box(cartesian),
         minimum_z=_least(cartesian.get("min_z"), "min_z"),
-        minimum_singular_value=_or(cartesian.get("min_singular_value"), 0.0),
         capsules=capsules,
         collision_pairs=pairs,
     )
-    config = GuardConfig(
-        checks=wanted,
-        max_points=sys.maxsize,  # the format bounds the file, not the number of points
-        max_state_age=number(given.get("max_state_age_s")),
-        max_duration=number(given.get("max_duration_s")),
-        start_position_tolerance=number(given.get("start_position_tolerance")),
-        start_velocity_tolerance=number(given.get("start_velocity_tolerance")),
-        end_velocity_tolerance=number(given.get("end_velocity_tolerance")),
-        mimic_tolerance=number(given.get("mimic_tolerance")),
+    tolerances = {
+        "max_state_age": given.get("max_state_age_s"),
+        "max_duration": given.get("max_duration_s"),
+        "start_position_tolerance": given.get("start_position_tolerance"),
+        "start_velocity_tolerance": given.get("start_velocity_tolerance"),
+        "end_velocity_tolerance": given.get("end_velocity_tolerance"),
+        "mimic_tolerance": given.get("mimic_tolerance"),
+        "max_points": None,  # the format bounds the file, not the number of points
+    }
+    widest = {one.name: one.maximum for one in GuardSettings.declared() if one.maximum is not None}
+    settings = GuardSettings(
+        wanted,
+        minimum_singular_value=_or(cartesian.get("min_singular_value"), 0.0),
+        slow_singular_value=0.0,
         collision_margin=_or(given.get("collision_margin", cartesian.get("collision_margin")), 0.0),
         recovery=False,
         linear_ends=False,
-        surroundings=surroundings,
+        **{name: widest[name] if value is None else number(value, name) for name, value in tolerances.items()},
     )
-    return limits, config, robot_model(robot) if wanted & _OF_THE_MODEL else None
+    model = robot_model(robot) if wanted & _OF_THE_MODEL else None
+    return GuardedRobot(limits, model, surroundings), settings
 
 
 def _least(value: Any, where: str) -> float:

@@ -15,7 +15,8 @@ from cosmos_ros.errors import ConfigError, CosmosRosError, InputError
 from cosmos_ros.evaluation.chunk_jobs import ChunkJob, Motion, recorded_motion, step_times
 from cosmos_ros.evaluation.ground_truth import TruthTap, TruthWindow, image_stamps
 from cosmos_ros.observation import Snapshot, Synchroniser
-from cosmos_ros.observation.for_embodiment import Timing, synchroniser_for
+from cosmos_ros.observation.for_embodiment import synchroniser_for
+from cosmos_ros.observation.sync_settings import Timing
 from cosmos_ros.prediction.pipeline import with_blank_views
 from cosmos_ros.recordings.gaps import Gaps
 from cosmos_ros.recordings.reader import BagReader

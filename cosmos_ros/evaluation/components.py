@@ -11,8 +11,7 @@ from cosmos_ros.evaluation.chunks import Source
 from cosmos_ros.evaluation.evaluation_options import EvaluationOptions
 from cosmos_ros.evaluation.lpips import Lpips
 from cosmos_ros.evaluation.scoring import MODEL, Scorer
-from cosmos_ros.guard import Guard, GuardConfig
-from cosmos_ros.guard.robot_checks import surroundings_of
+from cosmos_ros.guard import Guard
 from cosmos_ros.prediction.pipeline import Pipeline, PipelineSettings
 from cosmos_ros.types import NANOSECONDS, Mode
 from cosmos_ros.world_models import create_world_model
@@ -149,10 +148,7 @@ def prepare(options: EvaluationOptions, *, load: bool = True) -> Setup:
 def _guard(embodiment: Embodiment) -> Guard | None:
     if not embodiment.has_joints:
         return None
-    config = GuardConfig(
-        surroundings=surroundings_of(embodiment), groups=tuple(joints for _, joints in embodiment.controllers)
-    )
-    return Guard(embodiment.limits, config, embodiment.robot)
+    return Guard.for_embodiment(embodiment)
 
 
 def _tool_poses(options: EvaluationOptions, embodiment: Embodiment) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from cosmos_ros.errors import ConfigError
 from cosmos_ros.evaluation.baselines import DEFAULT_BASELINES
-from cosmos_ros.observation.for_embodiment import Timing
+from cosmos_ros.observation.sync_settings import Timing
 from cosmos_ros.types import Mode
 
 # Longer than any delay of a recording, so that the observations depend on stamps alone.

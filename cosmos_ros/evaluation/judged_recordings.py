@@ -10,7 +10,7 @@ from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.errors import InputError
 from cosmos_ros.guard.context import GuardContext
 from cosmos_ros.guard.guard import Guard
-from cosmos_ros.guard.guard_settings import GuardConfig
+from cosmos_ros.guard.guard_settings import GuardSettings
 from cosmos_ros.guard.supervision.trajectory_intake import read_message
 from cosmos_ros.guard.verdict import Response, Verdict, by_time
 from cosmos_ros.messages import joint_state_from_message
@@ -37,7 +37,7 @@ class Judged:
 
 
 def judge_recording(
-    path: Path, embodiment: Embodiment, config: GuardConfig, *, topics: tuple[str, ...] = (), joint_states: str = ""
+    path: Path, embodiment: Embodiment, settings: GuardSettings, *, topics: tuple[str, ...] = (), joint_states: str = ""
 ) -> Iterator[Judged]:
     """Yield the verdict on every candidate trajectory of a recording.
 
@@ -47,14 +47,14 @@ def judge_recording(
     Args:
         path: The recording.
         embodiment: The robot.
-        config: What is checked.
+        settings: What is checked.
         topics: Candidates; empty: every trajectory topic that is not a controller's, or all of them if that is none.
         joint_states: Topic of the joint states; empty: the only one.
 
     Raises:
         InputError: Nothing to judge, or several topics of joint states.
     """
-    guard = Guard(embodiment.limits, config, embodiment.robot)
+    guard = Guard.for_embodiment(embodiment, settings)
     with BagReader(path) as bag:
         known = [name for name, topic in bag.topics.items() if topic.type_name == TRAJECTORY]
         sent_on = {topic.strip("/") for topic, _ in embodiment.controllers}
@@ -76,7 +76,7 @@ def judge_recording(
                 except InputError:
                     continue  # as the node does: a broken state is dropped, the last good one ages
                 continue
-            trajectory, stamp = read_message(message, guard.limits, config.max_points)
+            trajectory, stamp = read_message(message, guard.robot.limits, settings.checking.max_points)
             if entry.topic in candidates:
                 yield Judged(entry.topic, entry.log_ns, _judge(guard, trajectory, stamp, measured, executing))
             if entry.topic in sent and isinstance(trajectory, JointTrajectory):

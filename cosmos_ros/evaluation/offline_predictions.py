@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from cosmos_ros.errors import CosmosRosError
-from cosmos_ros.observation.for_embodiment import Timing, synchroniser_for
+from cosmos_ros.observation.for_embodiment import synchroniser_for
+from cosmos_ros.observation.sync_settings import Timing
 from cosmos_ros.prediction.pipeline import Pipeline, Prediction
 from cosmos_ros.recordings.replay import Recording, WalkReport, WalkTopics, find_view_topic, walk
 

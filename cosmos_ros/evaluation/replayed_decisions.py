@@ -21,7 +21,7 @@ from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.errors import InputError
 from cosmos_ros.guard import Guard, GuardContext, Verdict
 from cosmos_ros.guard.supervision.supervisor import Supervisor
-from cosmos_ros.guard.supervision.supervisor_states import SupervisorConfig
+from cosmos_ros.guard.supervision.supervisor_states import SupervisorSettings
 from cosmos_ros.guard.supervision.trajectory_intake import read_message
 from cosmos_ros.messages import joint_state_from_message, joint_trajectory_from_message
 from cosmos_ros.messages.stamps import split_ns
@@ -93,7 +93,7 @@ def join_again(
 class _Told(Supervisor):
     """A supervisor that is told the context of its judgement instead of keeping one."""
 
-    def __init__(self, guard: Guard, config: SupervisorConfig, context: GuardContext, judged_ns: int) -> None:
+    def __init__(self, guard: Guard, config: SupervisorSettings, context: GuardContext, judged_ns: int) -> None:
         super().__init__(guard, config, lambda: judged_ns)
         self._told = context
 
@@ -107,7 +107,7 @@ def judge_again(
     guard: Guard,
     states: Mapping[int, JointState],
     executing: Mapping[int, JointTrajectory],
-    config: SupervisorConfig,
+    config: SupervisorSettings,
 ) -> Verdict:
     """Return the verdict on a candidate in the context of a live one.
 
@@ -123,7 +123,7 @@ def judge_again(
         InputError: The context is not told, or names what is not known.
     """
     message = _message_of(candidate) if isinstance(candidate, JointTrajectory) else candidate
-    trajectory, stamp_ns = read_message(message, guard.limits, guard.config.max_points)
+    trajectory, stamp_ns = read_message(message, guard.robot.limits, guard.settings.checking.max_points)
     try:
         now_ns, measured_ns, executing_ns = (told[key] for key in ("now_ns", "measured_stamp_ns", "executing_stamp_ns"))
         context = GuardContext(
@@ -170,7 +170,7 @@ def judge_recording_again(
     path: Path,
     embodiment: Embodiment,
     guard: Guard,
-    config: SupervisorConfig,
+    config: SupervisorSettings,
     *,
     candidates: str = CANDIDATES,
     verdicts: str = VERDICTS,

@@ -41,7 +41,7 @@ MODEL = "model"
 POLICY, FORWARD, INVERSE = (mode.value for mode in (Mode.POLICY, Mode.FORWARD_DYNAMICS, Mode.INVERSE_DYNAMICS))
 SHUFFLED = "forward_dynamics_shuffled"
 # The predictor's defaults, but that nothing passes between observation and joining.
-_JOIN = JoinSettings(lead_ns=0)  # nothing is on its way to a controller here
+_JOIN = JoinSettings(join_lead=0.0)  # nothing is on its way to a controller here
 
 
 @dataclass(frozen=True)

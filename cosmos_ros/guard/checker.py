@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from cosmos_ros.guard.checks import freshness, intake
-from cosmos_ros.guard.checks.base import Case
-from cosmos_ros.guard.checks.effort import Effort, InverseDynamics
+from cosmos_ros.guard.checks import freshness, intake, registry
+from cosmos_ros.guard.checks.base import Case, Check, Cure, GuardedRobot, Limit, Precondition
 from cosmos_ros.guard.checks.singularity import Singularity
 from cosmos_ros.guard.checks.start import commanded_at
 from cosmos_ros.guard.context import GuardContext, in_order
-from cosmos_ros.guard.guard_settings import CURED_BY_STOPPING, CURED_BY_TIME, GuardConfig
+from cosmos_ros.guard.guard_settings import GuardSettings
 from cosmos_ros.guard.motion.joint_motion import Knot, Motion, make_motion
 from cosmos_ros.guard.motion.limit_table import LimitTable, limit_table
-from cosmos_ros.guard.robot_checks import joint_checks, model_checks
+from cosmos_ros.guard.motion.sampler import Sampler
 from cosmos_ros.guard.verdict import Violation, by_time
-from cosmos_ros.kinematics import RobotModel
 from cosmos_ros.limits import RobotLimits
 from cosmos_ros.types import NANOSECONDS, JointTrajectory
 
@@ -42,57 +41,75 @@ class Checker:
     """Holds a robot's limits and runs the enabled checks.
 
     Args:
-        limits: The robot's limits.
-        config: Switches, margins, tolerances.
-        model: The robot's kinematics; needed for what concerns the tool and the arm's own shape.
-        dynamics: What the motion costs in torque; without it effort is not checked.
+        robot: The robot, or its limits where nothing else of it is to be checked.
+        settings: Which checks are on, and their settings.
+
+    Attributes:
+        limits: The robot's limits with shares and margins taken off.
+        checks: The limits that are on and have something to check on this robot.
 
     Raises:
-        GuardError: An enabled check needs a model and there is none.
+        GuardError: An enabled check needs something that is not there, e.g. a robot model.
     """
 
-    def __init__(
-        self,
-        limits: RobotLimits,
-        config: GuardConfig,
-        model: RobotModel | None = None,
-        dynamics: InverseDynamics | None = None,
-    ) -> None:
-        self.limits = limits
-        self.config = config
-        extra, self.sampler = model_checks(limits, config, model)
-        if config.enabled("effort") and dynamics is not None:
-            extra = (*extra, Effort(dynamics))
-        self.checks = tuple(check for check in (*joint_checks(), *extra) if config.enabled(check.name))
+    def __init__(self, robot: GuardedRobot | RobotLimits, settings: GuardSettings) -> None:
+        robot = GuardedRobot(robot) if isinstance(robot, RobotLimits) else robot
+        self.robot = robot
+        self.settings = settings
+        self.checking = settings.checking
+        owned: dict[type[Check], Any] = {kind: settings.of(kind.settings_type) for kind in registry.check_types()}
+        self.limits = robot.limits
+        for kind, own in owned.items():
+            self.limits = kind.tighten(self.limits, own)
+        robot = replace(robot, limits=self.limits)
+        made: list[Check] = []
+        for kind, own in owned.items():
+            checks = kind.for_robot(robot, own) if settings.enabled(kind.name) else ()
+            if checks and kind.uses_kinematics:
+                robot.model_for(kind.name)
+            made += checks
+        self.preconditions = tuple(check for check in made if isinstance(check, Precondition))
+        self.checks = tuple(check for check in made if isinstance(check, Limit))
         self.singularities = tuple(c for c in self.checks if isinstance(c, Singularity) and c.thresholds.slows)
+        self.sampler = self._sampler(robot)
+        self.cures = registry.cures()
+        self._controllers = robot.controllers
         self._tables: dict[tuple[str, ...], LimitTable] = {}
         self._named: set[tuple[str, ...]] = set()
+
+    def _sampler(self, robot: GuardedRobot) -> Sampler | None:
+        users = [check.name for check in self.checks if check.uses_kinematics]
+        if not users:
+            return None
+        shapes = robot.surroundings.capsules if "self_collision" in users else ()
+        return Sampler(robot.model_for(users[0]), [*robot.tools, *robot.links], robot.links, shapes)
+
+    def cured_by(self, *cures: Cure) -> frozenset[str]:
+        """Return the kinds of violation that one of these cures."""
+        return frozenset(kind for kind, cure in self.cures.items() if cure in cures)
 
     def table(self, names: tuple[str, ...]) -> LimitTable:
         """Return the limits in the order of known, distinct joint names."""
         if names not in self._tables:
             if len(self._tables) > _REMEMBERED:  # someone shuffles names; do not grow without bound
                 self._tables.clear()
-            self._tables[names] = limit_table(names, self.limits, self.config)
+            self._tables[names] = limit_table(names, self.limits)
         return self._tables[names]
 
     def terminal(self, trajectory: JointTrajectory, context: GuardContext) -> list[Violation]:
         """Return the violations that make everything else meaningless; the first kind that occurs."""
-        config = self.config
-        found = intake.structure(trajectory, config)
+        found = intake.structure(trajectory, self.checking.max_points)
         if not found and trajectory.joint_names not in self._named:
-            found = intake.names(trajectory.joint_names, self.limits, config.groups)
+            found = intake.names(trajectory.joint_names, self.limits, self._controllers)
             if not found and len(self._named) < _REMEMBERED:  # names that were right once stay right
                 self._named.add(trajectory.joint_names)
         found = found or intake.lengths(trajectory)
         found = found or intake.finite(trajectory)
         absent = [] if found else freshness.present(trajectory, context)
         found = found or [v for v in absent if v.limit == "nonfinite"]
-        found = found or intake.timing(trajectory, config, bounded=config.enabled("time_step"))
-        if not found and config.enabled("stale_state"):
-            found = freshness.state(context, config)
-        if not found and config.enabled("stamp"):
-            found = freshness.stamp(trajectory, context, config)
+        found = found or intake.increasing(trajectory)
+        for check in self.preconditions:
+            found = found or check.refuse(trajectory, context, self.checking)
         return found or absent
 
     def check(self, trajectory: JointTrajectory, context: GuardContext) -> Findings:
@@ -114,7 +131,7 @@ class Checker:
         table = self.table(trajectory.joint_names)
         start = None if begins else self.start_knot(trajectory, table, context)
         motion = make_motion(trajectory, table, start)
-        case = Case(motion, context, self.config, self.sampler)
+        case = Case(motion, context, self.checking, self.sampler)
         if not motion.finite:
             found = [Violation("nonfinite", message="the interpolation overflows")]
             return Findings(tuple(found), motion)
@@ -126,7 +143,7 @@ class Checker:
     def legal(self, trajectory: JointTrajectory, context: GuardContext) -> bool:
         """Whether a motion that begins with its first point breaks nothing; stops at the first violation."""
         motion = make_motion(trajectory, self.table(trajectory.joint_names), None)
-        case = Case(motion, context, self.config, self.sampler)
+        case = Case(motion, context, self.checking, self.sampler)
         return motion.finite and not any(check(case) for check in self.checks)
 
     def keeps_limits(self, trajectory: JointTrajectory, context: GuardContext) -> bool:
@@ -135,14 +152,14 @@ class Checker:
         How it begins, ends and how sure it is do not count: a stop must be found also where the robot does not follow.
         """
         motion = make_motion(trajectory, self.table(trajectory.joint_names), None)
-        case = Case(motion, context, self.config, self.sampler)
-        kinds = CURED_BY_TIME | CURED_BY_STOPPING
-        return motion.finite and not any(check(case) for check in self.checks if check.name in kinds)
+        case = Case(motion, context, self.checking, self.sampler)
+        cured = (Cure.SLOWING, Cure.STOPPING)
+        return motion.finite and not any(check(case) for check in self.checks if check.cure in cured)
 
     def keeps_joint_limits(self, trajectory: JointTrajectory, context: GuardContext) -> bool:
         """Whether a motion from its own first point keeps position, velocity, acceleration and jerk bounds."""
         motion = make_motion(trajectory, self.table(trajectory.joint_names), None)
-        case = Case(motion, context, self.config, self.sampler)
+        case = Case(motion, context, self.checking, self.sampler)
         kinds = ("position", "velocity", "acceleration", "jerk")
         return not any(check(case) for check in self.checks if check.name in kinds)
 

@@ -5,45 +5,68 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cosmos_ros.errors import ConfigError
 from cosmos_ros.guard.checker import Checker
-from cosmos_ros.guard.checks.effort import InverseDynamics
+from cosmos_ros.guard.checks.base import GuardedRobot
+from cosmos_ros.guard.checks.end import EndVelocitySettings
 from cosmos_ros.guard.context import GuardContext
-from cosmos_ros.guard.guard_settings import GuardConfig
+from cosmos_ros.guard.guard_settings import GuardSettings
 from cosmos_ros.guard.motion.align import align
 from cosmos_ros.guard.response.planner import Planner, duration_of, held
+from cosmos_ros.guard.surroundings import surroundings_of
 from cosmos_ros.guard.verdict import Response, Verdict, Violation, by_time
-from cosmos_ros.kinematics import RobotModel
 from cosmos_ros.limits import RobotLimits
 from cosmos_ros.types import NANOSECONDS, JointTrajectory
+
+if TYPE_CHECKING:
+    from cosmos_ros.embodiment import Embodiment
 
 
 class Guard:
     """Judges whole trajectories. Holds no state between calls besides the robot's limits.
 
     Args:
-        limits: The robot's limits.
-        config: Switches, margins, policies.
-        model: The robot's kinematics; needed for what concerns the tool and the arm's own shape.
-        dynamics: What the motion costs in torque; without it effort is not checked.
+        robot: The robot, or its limits where nothing else of it is to be checked.
+        settings: Which checks are on, margins, responses.
 
     Raises:
-        GuardError: An enabled check needs a model and there is none.
+        GuardError: An enabled check needs something that is not there, e.g. a robot model.
     """
 
-    def __init__(
-        self,
-        limits: RobotLimits,
-        config: GuardConfig | None = None,
-        model: RobotModel | None = None,
-        dynamics: InverseDynamics | None = None,
-    ) -> None:
-        self.config = config or GuardConfig()
-        self.limits = limits
-        self.checker = Checker(limits, self.config, model, dynamics)
+    def __init__(self, robot: GuardedRobot | RobotLimits, settings: GuardSettings | None = None) -> None:
+        self.settings = settings or GuardSettings()
+        self.checker = Checker(robot, self.settings)
+        self.robot = self.checker.robot
         self.planner = Planner(self.checker)
+
+    @classmethod
+    def for_embodiment(cls, embodiment: Embodiment, settings: GuardSettings | None = None) -> Guard:
+        """Return the guard of an embodiment: its limits, kinematics, surroundings and controllers.
+
+        Args:
+            embodiment: A robot with joints.
+            settings: Which checks are on, margins, responses; the defaults are those of the guard node.
+
+        Raises:
+            ConfigError: The embodiment has no controllers, so there is nothing to guard.
+            GuardError: An enabled check needs something that is not there.
+        """
+        if not embodiment.controllers:
+            raise ConfigError(
+                f"embodiment {embodiment.name} has no controllers, so there is nothing to guard",
+                hint="Choose an embodiment with a robot.",
+            )
+        robot = GuardedRobot(
+            embodiment.limits,
+            embodiment.robot,
+            surroundings_of(embodiment),
+            tuple(joints for _, joints in embodiment.controllers),
+        )
+        return cls(robot, settings)
 
     def judge(self, trajectory: JointTrajectory, context: GuardContext) -> Verdict:
         """Return what may be sent in place of a trajectory, and why.
@@ -65,8 +88,8 @@ class Guard:
         return None if stop is None else self._held(stop, context)
 
     def _held(self, trajectory: JointTrajectory, context: GuardContext) -> JointTrajectory:
-        shortest = math.ceil(self.config.minimum_step * NANOSECONDS)
-        return held(trajectory, context.now_ns + round(self.config.hold_time * NANOSECONDS), shortest)
+        shortest = math.ceil(self.settings.checking.minimum_step * NANOSECONDS)
+        return held(trajectory, context.now_ns + round(self.settings.response.hold_time * NANOSECONDS), shortest)
 
     def _judge(self, trajectory: JointTrajectory, context: GuardContext) -> Verdict:
         terminal = self.checker.terminal(trajectory, context)
@@ -74,7 +97,7 @@ class Guard:
             return Verdict(Response.REJECT, None, by_time(terminal))
         table = self.checker.table(trajectory.joint_names)
         start = self.checker.start_knot(trajectory, table, context)
-        aligned, note = align(_settled(trajectory, self.config), context, start)
+        aligned, note = align(_settled(trajectory, self.settings), context, start)
         notes = (note,) if note else ()
         findings = self.checker.examine(aligned, context, begins=True)
         if not findings.violations:
@@ -85,12 +108,12 @@ class Guard:
             tailed = self.planner.with_tail(aligned, findings, context)
             if tailed is not None:
                 return Verdict(Response.ACCEPT, tailed, notes=(*notes, "braking tail appended"))
-        if self.config.allow_slow_down:
+        if self.settings.response.allow_slow_down:
             sent = self.planner.slow_down(aligned, findings, context)
             if sent is not None:
                 scale = duration_of(sent) / duration_of(aligned)
                 return Verdict(Response.SLOW_DOWN, sent, violations, notes=notes, time_scale=scale)
-        if self.config.allow_truncate:
+        if self.settings.response.allow_truncate:
             first = max(float(trajectory.times_ns[0]) / NANOSECONDS - shift, 0.0)
             cut = self.planner.truncate(aligned, findings, context, after=first + 1e-6)
             if cut is not None:
@@ -102,11 +125,12 @@ class Guard:
         return Verdict(Response.REJECT, None, violations, notes=notes)
 
 
-def _settled(trajectory: JointTrajectory, config: GuardConfig) -> JointTrajectory:
+def _settled(trajectory: JointTrajectory, settings: GuardSettings) -> JointTrajectory:
     """Return the trajectory with an end that is at rest but for rounding truly at rest, as controllers demand."""
     if trajectory.velocities is None or not trajectory.velocities[-1].any():
         return trajectory
-    if not config.enabled("end_velocity") or np.abs(trajectory.velocities[-1]).max() > config.end_velocity_tolerance:
+    tolerance = settings.of(EndVelocitySettings).end_velocity_tolerance
+    if not settings.enabled("end_velocity") or np.abs(trajectory.velocities[-1]).max() > tolerance:
         return trajectory
     velocities = trajectory.velocities.copy()
     velocities[-1] = 0.0

@@ -1,212 +1,120 @@
-"""What the guard checks, how strictly, and what it may do about a violation."""
+"""All settings of a guard: of the checks, of every check's own, and of its responses."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from math import inf, isnan
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
 
 from cosmos_ros.errors import ConfigError
+from cosmos_ros.guard.checking_settings import CheckingSettings, ResponseSettings
+from cosmos_ros.guard.checks import registry
+from cosmos_ros.settings import Setting, Value, declared, pick, read_parameters_file, unknown_names
 
-# Checked always: without these nothing else can be computed. In this order; each ends the judgement.
-TERMINAL_CHECKS = ("structure", "joint_names", "lengths", "nonfinite", "timing")
-
-OPTIONAL_CHECKS = (
-    "stale_state",
-    "stamp",
-    "time_step",
-    "units",
-    "start_discontinuity",
-    "duration",
-    "position",
-    "velocity",
-    "acceleration",
-    "jerk",
-    "effort",
-    "mimic",
-    "end_velocity",
-    "cartesian_speed",
-    "rotational_speed",
-    "cartesian_acceleration",
-    "workspace",
-    "keep_out",
-    "plane",
-    "singularity",
-    "self_collision",
-    "uncertainty",
-)
-
-# What slowing the motion down cures: everything that is a time derivative.
-CURED_BY_TIME = frozenset(
-    (
-        "velocity",
-        "acceleration",
-        "jerk",
-        "effort",
-        "cartesian_speed",
-        "rotational_speed",
-        "cartesian_acceleration",
-        "singularity_speed",
-    )
-)
-
-# What stopping before it cures: everything that depends on the configuration alone.
-CURED_BY_STOPPING = frozenset(("position", "workspace", "keep_out", "plane", "singularity", "self_collision"))
+S = TypeVar("S")
 
 
-@dataclass(frozen=True)
-class Box:
-    """Axis-aligned box in the base frame, metres."""
+class GuardSettings:
+    """The settings of a guard, by the names that the guard node's parameters have. Immutable.
 
-    minimum: tuple[float, float, float]
-    maximum: tuple[float, float, float]
-
-
-@dataclass(frozen=True)
-class Capsule:
-    """A cylinder with round ends, fixed to a link.
+    Args:
+        checks: Names of the checks that are on; None: those that are on by default.
+        values: Settings by name, e.g. ``velocity_scale=0.5``; what is not given keeps its default.
 
     Attributes:
-        link: Link name.
-        xyz: Centre in the link frame, metres.
-        axis: ``x``, ``y`` or ``z`` of the link frame.
-        radius: Metres.
-        length: Between the centres of the round ends, metres.
+        checks: Names of the checks that are on.
+        checking: What holds for every check.
+        response: What the guard may do about a violation.
+
+    Raises:
+        ConfigError: A name is not known, or a value is outside its range.
     """
 
-    link: str
-    xyz: tuple[float, float, float]
-    axis: str
-    radius: float
-    length: float
+    __slots__ = ("_own", "checking", "checks", "response")
 
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What the tool must keep to, and the arm's own shape. All metres in the base frame.
-
-    Attributes:
-        links: Links whose origin is held against box, keep-out boxes and plane; empty: the tool links of the limits.
-        workspace: The origins stay inside this box.
-        keep_out: The origins stay outside these boxes.
-        minimum_z: Height of the table plane; -inf for none.
-        minimum_singular_value: Halt threshold of the smallest singular value of the tool's 6×n Jacobian (m, rad).
-        maximum_condition_number: Halt threshold of its condition number; inf for none.
-        slow_singular_value, slow_condition_number: From where on towards these the arm must be slower.
-        capsules: The arm's shape; none switches self-collision off.
-        collision_pairs: Index pairs into ``capsules`` that are held apart.
-    """
-
-    links: tuple[str, ...] = ()
-    workspace: Box | None = None
-    keep_out: tuple[Box, ...] = ()
-    minimum_z: float = -inf
-    minimum_singular_value: float = 0.0
-    maximum_condition_number: float = inf
-    slow_singular_value: float = 0.0
-    slow_condition_number: float = inf
-    capsules: tuple[Capsule, ...] = ()
-    collision_pairs: tuple[tuple[int, int], ...] = ()
-
-
-@dataclass(frozen=True)
-class GuardConfig:
-    """Switches, margins, tolerances and policies.
-
-    Attributes:
-        checks: Names of the optional checks that are on.
-        slack: Absolute tolerance on every bound, against float noise.
-        position_margin: Kept off every position bound, rad or m.
-        velocity_scale, acceleration_scale, jerk_scale, effort_scale, cartesian_scale: Part of the robot's bound that
-            may be used, (0, 1].
-        workspace_margin: Kept off box, keep-out boxes and plane, m.
-        collision_margin: Least distance between two capsules, m.
-        max_state_age: Oldest joint state that a judgement may rest on, s.
-        max_stamp_age, max_stamp_lead: How far the trajectory's start may lie in the past or the future, s.
-        max_duration: Longest trajectory, s.
-        minimum_step, maximum_step: Bounds on the time between points, s.
-        max_points: Most points in one trajectory.
-        start_position_tolerance: Largest jump from the state (or the executed motion) at the start, rad or m.
-        start_velocity_tolerance: The same of the velocity, rad/s or m/s.
-        tracking_tolerance: Largest distance of the measured state from the executed motion, rad or m.
-        end_velocity_tolerance: Largest speed at the last point, rad/s or m/s.
-        mimic_tolerance: Largest deviation of a mimic joint, rad or m.
-        max_uncertainty: Largest spread of the prediction that is let through, normalised units.
-        allow_slow_down, allow_truncate: Whether these responses may be used.
-        max_time_scale: Slowest that a motion may be made.
-        linear_ends: Position-only trajectories start from and end in standstill as far as acceleration is concerned.
-        recovery: A state outside a position bound may move, inwards only; otherwise it may not move at all.
-        brake_scale: Part of the acceleration bound that braking uses, (0, 1].
-        reaction_time: What is executed goes on for so long before it is slowed or braked: by then the controller has
-            the new trajectory, s.
-        hold_time: What is sent lasts at least this long after now, if need be by holding at its end, so that a
-            controller that gets it late does not refuse it as past and run on with what it has, s.
-        surroundings: Box, plane, singularity and the arm's own shape.
-        groups: Joints of each controller; a trajectory names all joints of a group or none.
-    """
-
-    checks: frozenset[str] = field(default_factory=lambda: frozenset(OPTIONAL_CHECKS))
-    slack: float = 1e-6
-    position_margin: float = 0.0
-    velocity_scale: float = 1.0
-    acceleration_scale: float = 1.0
-    jerk_scale: float = 1.0
-    effort_scale: float = 1.0
-    cartesian_scale: float = 1.0
-    workspace_margin: float = 0.0
-    collision_margin: float = 0.0
-    max_state_age: float = 0.2
-    max_stamp_age: float = 0.5
-    max_stamp_lead: float = 1.0
-    max_duration: float = 10.0
-    minimum_step: float = 1e-3
-    maximum_step: float = 2.0
-    max_points: int = 10_000
-    start_position_tolerance: float = 0.01
-    start_velocity_tolerance: float = 0.05
-    tracking_tolerance: float = 0.1
-    end_velocity_tolerance: float = 1e-3
-    mimic_tolerance: float = 1e-3
-    max_uncertainty: float = inf
-    allow_slow_down: bool = True
-    allow_truncate: bool = True
-    max_time_scale: float = 20.0
-    linear_ends: bool = True
-    recovery: bool = True
-    brake_scale: float = 0.9
-    reaction_time: float = 0.02
-    hold_time: float = 0.5
-    surroundings: Surroundings = field(default_factory=Surroundings)
-    groups: tuple[tuple[str, ...], ...] = ()
-
-    def __post_init__(self) -> None:
-        unknown = sorted(self.checks - set(OPTIONAL_CHECKS))
-        if unknown:
+    def __init__(self, checks: Collection[str] | None = None, **values: Value) -> None:
+        known = registry.check_types()
+        names = frozenset(check.name for check in known)
+        on = frozenset(check.name for check in known if check.on) if checks is None else frozenset(checks)
+        if on - names:
             raise ConfigError(
-                f"unknown checks {', '.join(unknown)}",
+                f"unknown checks {', '.join(sorted(on - names))}",
                 where="guard checks",
-                hint="Use " + ", ".join(OPTIONAL_CHECKS) + ".",
+                hint="Use " + ", ".join(sorted(names)) + ".",
             )
-        for name in ("velocity_scale", "acceleration_scale", "jerk_scale", "effort_scale", "cartesian_scale"):
-            self._within(name, 0.0, 1.0, open_below=True)
-        self._within("brake_scale", 0.0, 1.0, open_below=True)
-        self._within("max_time_scale", 1.0, inf)
-        for name in (
-            "slack", "position_margin", "workspace_margin", "collision_margin", "max_state_age", "max_stamp_age",
-            "max_stamp_lead", "max_duration", "minimum_step", "maximum_step", "start_position_tolerance",
-            "start_velocity_tolerance", "tracking_tolerance", "end_velocity_tolerance", "mimic_tolerance",
-            "max_uncertainty",
-            "hold_time",
-            "reaction_time",
-        ):  # fmt: skip
-            self._within(name, 0.0, inf)
+        for line in unknown_names(values, _valued()):
+            raise ConfigError(line, where="guard settings")
+        self.checks: frozenset[str] = on
+        self.checking = pick(CheckingSettings, values)
+        self.response = pick(ResponseSettings, values)
+        self._own: dict[type, Any] = {kind: _checked(kind, values) for kind in registry.settings_types()}
 
-    def _within(self, name: str, low: float, high: float, *, open_below: bool = False) -> None:
-        value = getattr(self, name)
-        if isnan(value) or value < low or value > high or (open_below and value == low):
-            raise ConfigError(
-                f"{name} is {value}", where="guard configuration", hint=f"Choose a value between {low} and {high}."
-            )
+    def of(self, settings_type: type[S]) -> S:
+        """Return the settings that one or several checks own."""
+        own: S = self._own[settings_type]
+        return own
 
     def enabled(self, check: str) -> bool:
-        """Whether an optional check is on."""
+        """Whether a check is on."""
         return check in self.checks
+
+    @staticmethod
+    def declared() -> tuple[Setting, ...]:
+        """Return the declarations of all settings, as a node declares its parameters."""
+        return (*registry.switches(), *_valued())
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> GuardSettings:
+        """Return the settings that a node's parameters give; entries that are not the guard's are left aside."""
+        switches = {one.name: values.get(one.name, one.default) for one in registry.switches()}
+        on = [name.partition(".")[2] for name, value in switches.items() if value]
+        return cls(on, **{one.name: values[one.name] for one in _valued() if one.name in values})
+
+    @classmethod
+    def from_file(cls, path: Path, others: Collection[Setting] = ()) -> GuardSettings:
+        """Return the settings of a ROS parameter file of the guard node.
+
+        Args:
+            path: The file; ``config/guard.yaml`` is one.
+            others: What else the file may set.
+
+        Raises:
+            ConfigError: See ``read_parameters_file``.
+        """
+        return cls.from_mapping(read_parameters_file(path, "guard", (*cls.declared(), *others)))
+
+    def to_mapping(self) -> dict[str, Value]:
+        """Return all settings by name; ``from_mapping`` gives the same settings again."""
+        values: dict[str, Value] = {one.name: one.name.partition(".")[2] in self.checks for one in registry.switches()}
+        for part in (self.checking, self.response, *self._own.values()):
+            values |= {one.name: getattr(part, one.name) for one in declared(type(part))}
+        return values
+
+    def differences(self) -> dict[str, Value]:
+        """Return the settings that differ from their defaults."""
+        defaults = {one.name: one.default for one in self.declared()}
+        return {name: value for name, value in self.to_mapping().items() if value != defaults[name]}
+
+    def replace(self, **values: Value) -> GuardSettings:
+        """Return the settings with some changed."""
+        return self.from_mapping({**self.to_mapping(), **values})
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, GuardSettings) and self.to_mapping() == other.to_mapping()
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.to_mapping().items()))
+
+    def __repr__(self) -> str:
+        return f"GuardSettings({self.differences()})"
+
+
+def _valued() -> tuple[Setting, ...]:
+    return declared(CheckingSettings, ResponseSettings, *registry.settings_types())
+
+
+def _checked(kind: type[S], values: Mapping[str, Any]) -> S:
+    for one in declared(kind):
+        if one.name in values and (problem := one.problem(values[one.name])):
+            raise one.refusal(problem, "guard settings")
+    return pick(kind, values)

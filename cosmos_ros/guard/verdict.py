@@ -24,7 +24,7 @@ class Violation:
     """One limit that one joint (or the tool, or the whole trajectory) breaks.
 
     Attributes:
-        limit: Kind of limit, e.g. ``position`` or ``self_collision``; the names of ``GuardConfig.checks``.
+        limit: Kind of limit, e.g. ``position`` or ``self_collision``; the names of the checks.
         joint: Joint or link; None where the limit concerns the whole.
         step: Index of the trajectory point at which, or on the way to which, it happens.
         time: Seconds of time_from_start of the first violation.
@@ -92,7 +92,6 @@ class Verdict:
         response: What is to be done.
         trajectory: What may be sent to the controller; None when nothing may.
         violations: What was wrong with the trajectory as it came, sorted by time.
-        remaining: What is wrong with ``trajectory``; always empty when there is one.
         notes: What else was done to it (a braking tail, a lead-in).
         time_scale: Duration of what is sent over the duration of what came (1 for an accepted trajectory).
         stopped_at: Seconds of the original trajectory at which a truncated one stops; None otherwise.
@@ -103,7 +102,6 @@ class Verdict:
     response: Response
     trajectory: JointTrajectory | None
     violations: tuple[Violation, ...] = ()
-    remaining: tuple[Violation, ...] = ()
     notes: tuple[str, ...] = ()
     time_scale: float = 1.0
     stopped_at: float | None = None
@@ -153,7 +151,6 @@ class Verdict:
             "elapsed_ms": round(self.elapsed_ms, 4),
             "notes": list(self.notes),
             "violations": [v.to_dict() for v in self.violations],
-            "remaining": [v.to_dict() for v in self.remaining],
             "sent": None
             if sent is None
             else {

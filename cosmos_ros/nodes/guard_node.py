@@ -22,20 +22,19 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from cosmos_ros.embodiment import load_embodiment
-from cosmos_ros.errors import ConfigError, InputError
-from cosmos_ros.guard import Guard, Response, Verdict
-from cosmos_ros.guard.checks.effort import PinocchioDynamics
-from cosmos_ros.guard.robot_checks import surroundings_of
+from cosmos_ros.errors import InputError
+from cosmos_ros.guard import Guard, GuardSettings, Response, Verdict
 from cosmos_ros.guard.supervision.supervisor import Supervisor
-from cosmos_ros.guard.supervision.supervisor_states import Output, State
+from cosmos_ros.guard.supervision.supervisor_states import Output, State, SupervisorSettings
 from cosmos_ros.guard.supervision.trajectory_intake import read_message
 from cosmos_ros.messages import joint_state_from_message, joint_trajectory_message, ns_from_stamp
 from cosmos_ros.nodes import qos
 from cosmos_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics
-from cosmos_ros.nodes.guard_parameters import guard_config, parameters, supervisor_config
+from cosmos_ros.nodes.guard_parameters import parameters
 from cosmos_ros.nodes.node_process import run
 from cosmos_ros.nodes.parameters import declare
 from cosmos_ros.observation.camera_topics import camera_info_topic, parse_cameras
+from cosmos_ros.settings import pick
 from cosmos_ros.types import NANOSECONDS
 from cosmos_ros.types import JointTrajectory as Trajectory
 
@@ -55,23 +54,11 @@ class GuardNode(Node):
         values = self._values = declare(self, parameters(), on_change=self._on_parameter)
         self._diagnostics = Diagnostics(self, hardware_id="cosmos_ros")
         embodiment = load_embodiment(values["embodiment"])
-        if not embodiment.controllers:
-            raise ConfigError(
-                f"embodiment {embodiment.name} has no controllers, so there is nothing to guard",
-                where="parameter embodiment",
-                hint="Choose an embodiment with a robot.",
-            )
+        guard = Guard.for_embodiment(embodiment, GuardSettings.from_mapping(values))
         self._controllers = embodiment.controllers
-        config = guard_config(
-            values,
-            surroundings_of(embodiment),
-            tuple(joints for _, joints in self._controllers),
-        )
         self._limits = embodiment.limits
-        dynamics = PinocchioDynamics(values["urdf"]) if values["urdf"] and config.enabled("effort") else None
-        guard = Guard(embodiment.limits, config, embodiment.robot, dynamics)
         cameras = parse_cameras(values["cameras"], embodiment.views)
-        self._supervisor = Supervisor(guard, supervisor_config(values), self._read_clock, tuple(cameras))
+        self._supervisor = Supervisor(guard, pick(SupervisorSettings, values), self._read_clock, tuple(cameras))
         self._uncertainty: tuple[int, float] | None = None
         self._basis: dict[str, Any] = {}
 
@@ -114,7 +101,7 @@ class GuardNode(Node):
         return now
 
     def _on_parameter(self, name: str, value: Any) -> None:
-        self._supervisor.config = supervisor_config({**self._values, name: value})
+        self._supervisor.settings = pick(SupervisorSettings, {**self._values, name: value})
 
     def _on_joint_state(self, message: Any) -> None:
         now = self._now()
@@ -141,7 +128,7 @@ class GuardNode(Node):
 
     def _on_candidate(self, message: Any) -> None:
         now = self._now()
-        trajectory, stamp = read_message(message, self._limits, self._supervisor.guard.config.max_points)
+        trajectory, stamp = read_message(message, self._limits, self._supervisor.guard.settings.checking.max_points)
         uncertainty = None
         if self._uncertainty is not None and now - self._uncertainty[0] < NANOSECONDS:
             uncertainty = self._uncertainty[1]
@@ -248,8 +235,8 @@ class GuardNode(Node):
             if refusal and supervisor.state is State.DISARMED:
                 message += f" (arming would be refused: {refusal})"
         self._diagnostics.set("state", level, message, {"brakes": supervisor.counters.brakes})
-        stale = supervisor.cameras.stale(self._now(), supervisor.config.max_camera_age)
-        unheard = supervisor.cameras.unheard() if supervisor.config.max_camera_age else ()
+        stale = supervisor.cameras.stale(self._now(), supervisor.settings.max_camera_age)
+        unheard = supervisor.cameras.unheard() if supervisor.settings.max_camera_age else ()
         if stale is not None:
             self._diagnostics.set("cameras", ERROR, stale.message)
         else:

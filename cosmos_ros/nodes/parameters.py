@@ -1,56 +1,15 @@
-"""Typed, described and bounded node parameters: one list a node, refused with the allowed range when wrong."""
+"""ROS parameters of declared settings: typed, described, bounded, and refused with the allowed range when wrong."""
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from cosmos_ros.errors import ConfigError
+from cosmos_ros.settings import Setting, unknown_names
 
-Value = bool | int | float | str
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One node parameter.
-
-    Attributes:
-        name: Name; dots make groups.
-        default: Default value; its type is the parameter's type.
-        description: What it does, with its unit; shown by ``ros2 param describe``.
-        minimum, maximum: Inclusive bounds of a number.
-        choices: Allowed strings.
-        read_only: It can only be set at start-up.
-    """
-
-    name: str
-    default: Value
-    description: str
-    minimum: float | None = None
-    maximum: float | None = None
-    choices: tuple[str, ...] = ()
-    read_only: bool = False
-
-    def problem(self, value: Any) -> str | None:
-        """Return why the value is refused, or None."""
-        if isinstance(self.default, bool) or isinstance(value, bool):
-            return None if type(value) is type(self.default) else f"must be a {type(self.default).__name__}"
-        if isinstance(self.default, str):
-            if not isinstance(value, str):
-                return "must be a string"
-            if self.choices and value not in self.choices:
-                return f"'{value}' is not one of {', '.join(self.choices)}"
-            return None
-        if isinstance(self.default, int) and not isinstance(value, int):
-            return "must be a whole number"
-        if not isinstance(value, (int, float)) or not math.isfinite(value):
-            return "must be a finite number"
-        low = -math.inf if self.minimum is None else self.minimum
-        high = math.inf if self.maximum is None else self.maximum
-        return None if low <= value <= high else f"{value} is outside {low} to {high}"
+Parameter = Setting
 
 
 class Parameters(Mapping[str, Any]):
@@ -74,7 +33,7 @@ class Parameters(Mapping[str, Any]):
 
 def declare(
     node: Any,
-    specs: Sequence[Parameter],
+    specs: Sequence[Setting],
     on_change: Callable[[str, Any], None] | None = None,
     check: Callable[[Mapping[str, Any]], str | None] | None = None,
 ) -> Parameters:
@@ -100,7 +59,7 @@ def declare(
     where = f"node {node.get_fully_qualified_name()}"
     values: dict[str, Any] = {}
     for spec in specs:
-        descriptor = ParameterDescriptor(description=spec.description, read_only=spec.read_only)
+        descriptor = ParameterDescriptor(description=spec.help, read_only=spec.read_only)
         if spec.choices:
             descriptor.additional_constraints = "one of: " + ", ".join(spec.choices)
         if spec.minimum is not None or spec.maximum is not None:
@@ -115,14 +74,14 @@ def declare(
         try:
             value = node.declare_parameter(spec.name, spec.default, descriptor).value
         except Exception as error:  # rclpy raises several unrelated types for a wrong override
-            raise _refused(spec, where, str(error)) from error
+            raise spec.refusal(str(error), f"{where}, parameter") from error
         problem = spec.problem(value)
         if problem:
-            raise _refused(spec, where, problem)
+            raise spec.refusal(problem, f"{where}, parameter")
         values[spec.name] = value
     if check and (problem := check(values)):
         raise ConfigError(problem, where=where)
-    for line in _misspelt(node, set(by_name)):
+    for line in _misspelt(node, specs):
         node.get_logger().warning(line)
 
     def on_set(changes: Sequence[Any]) -> Any:
@@ -150,21 +109,8 @@ def declare(
     return Parameters(values)
 
 
-def _misspelt(node: Any, known: set[str]) -> list[str]:
+def _misspelt(node: Any, specs: Sequence[Setting]) -> list[str]:
     """Return a line for each given parameter that no node will ever read; rcl drops them without a word."""
-    lines = []
-    for name in getattr(node, "_parameter_overrides", {}):  # rclpy has no public name for what was given
-        if name not in known and not node.has_parameter(name) and not name.startswith("qos_overrides."):
-            near = difflib.get_close_matches(name, known, n=1)
-            lines.append(f"parameter {name} is not known and is ignored" + (f"; meant {near[0]}?" if near else ""))
-    return lines
-
-
-def _refused(spec: Parameter, where: str, problem: str) -> ConfigError:
-    bounds = []
-    if spec.minimum is not None or spec.maximum is not None:
-        bounds.append(f"allowed: {spec.minimum} to {spec.maximum}")
-    if spec.choices:
-        bounds.append("allowed: " + ", ".join(spec.choices))
-    bounds.append(f"type {type(spec.default).__name__}, default {spec.default!r}")
-    return ConfigError(f"parameter {spec.name}: {problem} ({'; '.join(bounds)})", where=where)
+    overrides = getattr(node, "_parameter_overrides", {})  # rclpy has no public name for what was given
+    strange = [name for name in overrides if not node.has_parameter(name) and not name.startswith("qos_overrides.")]
+    return [f"parameter {line}; it is ignored" for line in unknown_names(strange, specs)]

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -38,18 +38,19 @@ from cosmos_ros.nodes.node_process import run
 from cosmos_ros.nodes.parameters import declare
 from cosmos_ros.nodes.prediction_publisher import Teller
 from cosmos_ros.nodes.predictor_parameters import (
-    join_settings,
     parameters,
-    parse_cameras,
     sampler_settings,
     world_model_options,
 )
 from cosmos_ros.observation import Snapshot, Synchroniser
-from cosmos_ros.observation.for_embodiment import Timing, synchroniser_for
+from cosmos_ros.observation.camera_topics import parse_cameras
+from cosmos_ros.observation.for_embodiment import synchroniser_for
 from cosmos_ros.observation.snapshot import decode_ahead
+from cosmos_ros.observation.sync_settings import Timing
 from cosmos_ros.prediction.pipeline import Pipeline, PipelineSettings, Prediction
 from cosmos_ros.prediction.state_api import StateRollout
-from cosmos_ros.trajectory.joiner import Joined, Joiner
+from cosmos_ros.settings import pick
+from cosmos_ros.trajectory.joiner import Joined, Joiner, JoinSettings
 from cosmos_ros.types import NANOSECONDS
 from cosmos_ros.types import JointTrajectory as TrajectoryRecord
 from cosmos_ros.worker import Worker
@@ -57,7 +58,6 @@ from cosmos_ros.world_models import create_world_model
 
 # A prediction that takes no longer is not to be held up by looking at the graph.
 _BRIEF_S = 0.05
-_TIMING = tuple(entry.name for entry in fields(Timing))
 
 
 def _ns(seconds: float) -> int:
@@ -220,7 +220,7 @@ class Predictor(LifecycleNode):
         return synchroniser_for(
             embodiment,
             self._topics,
-            Timing(**{name: self._values[name] for name in _TIMING}),
+            pick(Timing, self._values),
             scene=self._pipeline.world_model.capabilities.needs_scene,
             instruction=self._values["instruction"],
         )
@@ -385,7 +385,7 @@ class Predictor(LifecycleNode):
         assert self._joiner is not None
         assert self._synchroniser is not None
         measured = self._synchroniser.newest_joint_state()
-        return self._joiner.join(trajectory, self._now(), measured, join_settings(self._values))
+        return self._joiner.join(trajectory, self._now(), measured, pick(JoinSettings, self._values))
 
     # -- telling --------------------------------------------------------------------------------------------------
 

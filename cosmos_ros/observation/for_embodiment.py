@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cosmos_ros.observation.sync_settings import SynchroniserSettings
+from cosmos_ros.observation.sync_settings import SynchroniserSettings, Timing
 from cosmos_ros.observation.synchroniser import Synchroniser
 from cosmos_ros.types import NANOSECONDS
 
 if TYPE_CHECKING:
     from cosmos_ros.embodiment import Embodiment
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Times of an observation in seconds, and predictions a second; the predictor's parameters of these names."""
-
-    prediction_rate: float = 2.0
-    max_image_age: float = 0.5
-    max_joint_age: float = 0.25
-    image_tolerance: float = 0.1
-    joint_tolerance: float = 0.05
-    sync_wait: float = 0.02
 
 
 def synchroniser_for(

@@ -5,8 +5,38 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from cosmos_ros.errors import ConfigError
+from cosmos_ros.settings import check_values, setting
+from cosmos_ros.types import NANOSECONDS
 
 _MS = 1_000_000
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * NANOSECONDS)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """When inputs make up an observation, and how often one is made."""
+
+    prediction_rate: float = setting(2.0, "Most predictions a second", unit="1/s", minimum=0.02, maximum=60.0)
+    max_image_age: float = setting(0.5, "Oldest image that may be used", unit="s", minimum=0.01, maximum=60.0)
+    max_joint_age: float = setting(0.25, "Oldest joint state that may be used", unit="s", minimum=0.005, maximum=60.0)
+    image_tolerance: float = setting(
+        0.1, "Largest difference between the stamps of two views", unit="s", minimum=0.0, maximum=10.0
+    )
+    joint_tolerance: float = setting(
+        0.05, "Largest age of the joint state at the image's stamp", unit="s", minimum=0.0, maximum=10.0
+    )
+    sync_wait: float = setting(
+        0.02, "How long to wait for a stream that lags behind the first view", unit="s", minimum=0.0, maximum=5.0
+    )
+
+    def __post_init__(self) -> None:
+        check_values(self)
+
+
+_DEFAULT = Timing()
 
 
 @dataclass(frozen=True)
@@ -31,11 +61,11 @@ class SynchroniserSettings:
         capacity: Most items held of one stream.
     """
 
-    image_tolerance_ns: int = 100 * _MS
-    joint_tolerance_ns: int = 50 * _MS
-    image_max_age_ns: int = 300 * _MS
-    joint_max_age_ns: int = 150 * _MS
-    wait_ns: int = 50 * _MS
+    image_tolerance_ns: int = _ns(_DEFAULT.image_tolerance)
+    joint_tolerance_ns: int = _ns(_DEFAULT.joint_tolerance)
+    image_max_age_ns: int = _ns(_DEFAULT.max_image_age)
+    joint_max_age_ns: int = _ns(_DEFAULT.max_joint_age)
+    wait_ns: int = _ns(_DEFAULT.sync_wait)
     period_ns: int = 0
     catch_up_ns: int = 50 * _MS
     step_ns: int = 0

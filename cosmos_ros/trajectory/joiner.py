@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from cosmos_ros.limits import JointLimit
+from cosmos_ros.settings import check_values, setting
 from cosmos_ros.trajectory.executing import ExecutingMotion
 from cosmos_ros.trajectory.splice import Motion, splice
 from cosmos_ros.types import NANOSECONDS, JointState, JointTrajectory
@@ -20,23 +21,39 @@ _AT_REST = 0.02
 
 @dataclass(frozen=True)
 class JoinSettings:
-    """How trajectories take over; the defaults are the predictor's.
+    """How a new trajectory takes over from the motion being executed."""
 
-    Attributes:
-        lead_ns: How far ahead of now they join the executed motion: the way to the controller takes time.
-        blend_ns: Shortest time of taking over.
-        acceleration_share: Share of the acceleration limits that taking over may use.
-        tracking_tolerance: Join the commanded motion while the arm is this close to it, rad or m.
-        shift_from_rest: While the arm rests where it was when it was observed, no time has passed for the plan: it
-            starts from its first step instead of catching up with steps that nobody executed. A model whose answer
-            takes longer than its chunk lasts can only work so.
-    """
+    join_lead: float = setting(
+        0.05, "How far in the future a trajectory joins the executed motion: the way to the controller takes time",
+        unit="s", minimum=0.0, maximum=1.0,
+    )  # fmt: skip
+    blend_time: float = setting(
+        0.3, "Shortest time in which a new trajectory takes over from the old", unit="s", minimum=0.02, maximum=5.0
+    )
+    blend_acceleration: float = setting(
+        0.4, "Share of the acceleration limits that taking over may use.", minimum=0.01, maximum=1.0
+    )
+    tracking_tolerance: float = setting(
+        0.1, "Join the commanded motion while the arm is this close to it", unit="rad or m", minimum=0.0, maximum=3.0
+    )
+    shift_from_rest: bool = setting(
+        True,
+        "While the arm rests where it was observed, no time has passed for the plan: it starts from its first step. A "
+        "model whose answer takes longer than its chunk lasts can only work so.",
+    )
 
-    lead_ns: int = 50_000_000
-    blend_ns: int = 300_000_000
-    acceleration_share: float = 0.4
-    tracking_tolerance: float = 0.1
-    shift_from_rest: bool = True
+    def __post_init__(self) -> None:
+        check_values(self)
+
+    @property
+    def lead_ns(self) -> int:
+        """``join_lead`` in nanoseconds."""
+        return round(self.join_lead * NANOSECONDS)
+
+    @property
+    def blend_ns(self) -> int:
+        """``blend_time`` in nanoseconds."""
+        return round(self.blend_time * NANOSECONDS)
 
 
 @dataclass(frozen=True)
@@ -83,7 +100,7 @@ class Joiner:
             current,
             join_ns,
             settings.blend_ns,
-            settings.acceleration_share * accelerations,
+            settings.blend_acceleration * accelerations,
             monotone=self._gripper_joints,
         )
         if result is None:

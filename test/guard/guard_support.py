@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.interpolate import BPoly
 
-from cosmos_ros.guard import Guard, GuardConfig, GuardContext
+from cosmos_ros.guard import Guard, GuardContext, GuardSettings
 from cosmos_ros.limits import JointLimit, RobotLimits
 from cosmos_ros.types import NANOSECONDS, JointState, JointTrajectory
 
@@ -47,7 +47,7 @@ def panda_limits(**changes: float) -> RobotLimits:
 @lru_cache(maxsize=32)
 def joint_guard(**settings: float | bool) -> Guard:
     """A guard of the Panda's joints."""
-    return Guard(panda_limits(), GuardConfig(checks=JOINT_CHECKS, **settings))
+    return Guard(panda_limits(), GuardSettings(checks=JOINT_CHECKS, **settings))
 
 
 def state(positions: np.ndarray = HOME, velocities: np.ndarray | None = None, *, age: float = 0.01) -> JointState:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import lru_cache
 
 import numpy as np
 import pytest
 from guard_support import HOME, context, dense, panda_limits
 
-from cosmos_ros.guard import Capsule, GuardConfig, Surroundings, Violation
+from cosmos_ros.guard import Capsule, GuardedRobot, GuardSettings, Surroundings, Violation
 from cosmos_ros.guard.checker import Checker
 from cosmos_ros.kinematics import RobotModel
 from cosmos_ros.limits import CartesianLimits, RobotLimits
@@ -45,6 +45,10 @@ def with_tool(**bounds: float) -> RobotLimits:
     return replace(panda_limits(), cartesian=(CartesianLimits(TIP, **bounds),))
 
 
+# No threshold but those that a test gives.
+OFF = {"minimum_singular_value": 0.0, "slow_singular_value": 0.0}
+
+
 def find(
     trajectory: JointTrajectory,
     kind: str,
@@ -52,11 +56,9 @@ def find(
     start: np.ndarray = HOME,
     **around: object,
 ) -> list[Violation]:
-    settings_ = {k: around.pop(k) for k in ("workspace_margin", "collision_margin", "recovery", "cartesian_scale")
-                 if k in around}  # fmt: skip
-    surroundings = Surroundings(links=(TIP,), **around)
-    config = GuardConfig(checks=frozenset({kind}), surroundings=surroundings, **settings_)
-    checker = Checker(limits or panda_limits(), config, model())
+    surroundings = {field.name: around.pop(field.name) for field in fields(Surroundings) if field.name in around}
+    robot = GuardedRobot(limits or panda_limits(), model(), Surroundings(links=(TIP,), **surroundings))
+    checker = Checker(robot, GuardSettings(checks=frozenset({kind}), **{**OFF, **around}))
     return list(checker.check(trajectory, context(start)).violations)
 
 

@@ -118,7 +118,7 @@ LINES: tuple[tuple[str, str, str], ...] = (
     ("cameras.py", "if age <= max_age:", "if True:"),
     ("planner.py", "if end is not None and measured.stamp_ns < end + _SETTLING_NS:", "if False:"),
     ("neighbours.py", "if self._others:", "if False:"),
-    ("supervisor.py", "if self.config.never_arm:", "if False:"),
+    ("supervisor.py", "if self.config.dry_run:", "if False:"),
     ("neighbours.py", "if silent and require_controllers:", "if False:"),
     ("supervisor.py", "if self._e_stop:\n            return \"the e-stop", "if False:\n            return \"the e-stop"),
     ("supervisor.py", "stop = self._brake(now_ns) if self.state is State.ARMED else None", "stop = None"),

@@ -9,7 +9,7 @@ from guard_support import HOME, NOW, PANDA, joint_guard, reach
 from cosmos_ros.guard.supervision.camera_ages import Cameras
 from cosmos_ros.guard.supervision.other_publishers import Neighbours
 from cosmos_ros.guard.supervision.supervisor import Supervisor
-from cosmos_ros.guard.supervision.supervisor_states import State, SupervisorConfig
+from cosmos_ros.guard.supervision.supervisor_states import State, SupervisorSettings
 from cosmos_ros.observation.camera_topics import camera_info_topic
 from cosmos_ros.trajectory.splice import motion_at
 from cosmos_ros.types import JointState
@@ -19,7 +19,7 @@ MS = 1_000_000
 
 def watching(*, max_camera_age: float = 0.2) -> Supervisor:
     """A supervisor that could be armed at NOW and has heard one of its two cameras."""
-    config = SupervisorConfig(max_camera_age=max_camera_age)
+    config = SupervisorSettings(max_camera_age=max_camera_age)
     one = Supervisor(joint_guard(), config, cameras=("wrist", "left"))
     one.on_joint_state(JointState(NOW, PANDA, HOME, np.zeros(7)), NOW)
     one.on_graph({"joint_trajectory": []}, {"joint_trajectory": 1}, NOW)

@@ -9,7 +9,7 @@ import pytest
 from guard_support import HOME, JOINT_CHECKS, NOW, PANDA, context, joint_guard, panda_limits, reach, state, times_of
 
 from cosmos_ros.errors import ConfigError, GuardError
-from cosmos_ros.guard import Guard, GuardConfig, GuardContext, Response, Surroundings, Violation
+from cosmos_ros.guard import Guard, GuardContext, GuardedRobot, GuardSettings, Response, Surroundings, Violation
 from cosmos_ros.guard.checker import Checker
 from cosmos_ros.guard.checks.intake import RawPoint, RawTrajectory, assemble
 from cosmos_ros.limits import JointLimit, Mimic, PositionDependentVelocity, RobotLimits
@@ -17,13 +17,13 @@ from cosmos_ros.types import NANOSECONDS, JointState, JointTrajectory
 
 
 def first(trajectory: JointTrajectory, ctx: GuardContext | None = None, **settings: object) -> Violation | None:
-    checker = Checker(panda_limits(), GuardConfig(checks=JOINT_CHECKS, **settings))
+    checker = Checker(panda_limits(), GuardSettings(checks=JOINT_CHECKS, **settings))
     found = checker.check(trajectory, ctx or context()).violations
     return found[0] if found else None
 
 
 def kinds(trajectory: JointTrajectory, ctx: GuardContext | None = None, **settings: object) -> set[str]:
-    checker = Checker(panda_limits(), GuardConfig(checks=JOINT_CHECKS, **settings))
+    checker = Checker(panda_limits(), GuardSettings(checks=JOINT_CHECKS, **settings))
     return {v.limit for v in checker.check(trajectory, ctx or context()).violations}
 
 
@@ -61,7 +61,7 @@ def test_names_are_complete_known_and_unique() -> None:
         return first(replace(good, joint_names=names, positions=good.positions[:, columns], velocities=None))
 
     assert named(*PANDA[:6]).joint == "panda_joint7"
-    guard = Guard(panda_limits(), GuardConfig(checks=JOINT_CHECKS))
+    guard = Guard(panda_limits(), GuardSettings(checks=JOINT_CHECKS))
     guard.brake(GuardContext(NOW, JointState(NOW, PANDA[:6], HOME[:6], np.ones(6))))  # has met these names otherwise
     short = replace(good, joint_names=PANDA[:6], positions=good.positions[:, :6], velocities=good.velocities[:, :6])
     assert guard.judge(short, context()).first.joint == "panda_joint7"
@@ -74,11 +74,11 @@ def test_a_group_comes_whole_or_not_at_all() -> None:
     limits = panda_limits()
     fingers = {"finger_a": JointLimit(0.0, 0.04, 0.1), "finger_b": JointLimit(0.0, 0.04, 0.1)}
     limits = replace(limits, joints={**limits.joints, **fingers})
-    config = GuardConfig(checks=JOINT_CHECKS, groups=(PANDA, ("finger_a", "finger_b")))
+    settings_ = GuardSettings(checks=JOINT_CHECKS)
     good = reach(0.1)
     measured = JointState(NOW, (*PANDA, "finger_a", "finger_b"), np.append(HOME, [0.02, 0.02]), np.zeros(9))
     ctx = GuardContext(NOW, measured)
-    checker = Checker(limits, config)
+    checker = Checker(GuardedRobot(limits, controllers=(PANDA, ("finger_a", "finger_b"))), settings_)
     assert not checker.check(good, ctx).violations
     one = replace(
         good,
@@ -117,7 +117,7 @@ def test_times() -> None:
     back[5] = back[4]
     found = first(replace(good, times_ns=back))
     assert (found.limit, found.step) == ("timing", 5)
-    free = Checker(panda_limits(), GuardConfig(checks=JOINT_CHECKS - {"time_step"}))
+    free = Checker(panda_limits(), GuardSettings(checks=JOINT_CHECKS - {"time_step"}))
     assert free.check(replace(good, times_ns=back), context()).violations[0].message == "times do not increase"
     assert first(replace(good, times_ns=good.times_ns - 1)).limit == "timing"
     close = good.times_ns.copy()
@@ -191,7 +191,7 @@ def test_the_joint_state_must_be_fresh_complete_and_finite() -> None:
 
 
 def test_without_the_check_a_missing_state_is_no_obstacle() -> None:
-    checker = Checker(panda_limits(), GuardConfig(checks=JOINT_CHECKS - {"stale_state"}))
+    checker = Checker(panda_limits(), GuardSettings(checks=JOINT_CHECKS - {"stale_state"}))
     assert not checker.check(reach(0.1), GuardContext(NOW)).violations
 
 
@@ -228,7 +228,7 @@ def test_jump_from_the_measured_state() -> None:
     found = first(reach(0.1), context(away))
     assert (found.limit, found.joint, found.value) == ("start_discontinuity", "panda_joint2", pytest.approx(0.05))
     found = first(reach(0.1), context(HOME, np.eye(7)[3] * 0.2))
-    assert (found.joint, found.value, found.bound) == ("panda_joint4", pytest.approx(0.2), 0.05)
+    assert (found.joint, found.value, found.bound) == ("panda_joint4", pytest.approx(0.2), 0.1)
     assert first(reach(0.1), GuardContext(NOW, JointState(NOW, PANDA, HOME, None))) is None
 
 
@@ -252,7 +252,7 @@ def test_jump_from_the_executed_motion_and_following() -> None:
     moving = replace(executing, stamp_ns=NOW)
     messages = {
         v.message
-        for v in Checker(panda_limits(), GuardConfig(checks=JOINT_CHECKS))
+        for v in Checker(panda_limits(), GuardSettings(checks=JOINT_CHECKS))
         .check(moving, GuardContext(now, lost, executing))
         .violations
     }
@@ -308,14 +308,14 @@ def test_a_state_outside_may_move_inwards_only(side: float) -> None:
 def test_continuous_joints_have_no_position_bound_and_wrap() -> None:
     wrist = JointLimit(-1.0, 1.0, 10.0, 100.0, 1e5, continuous=True)
     limits = RobotLimits({"wrist": wrist}, required_joints=("wrist",))
-    checker = Checker(limits, GuardConfig(checks=JOINT_CHECKS))
+    checker = Checker(limits, GuardSettings(checks=JOINT_CHECKS))
     t = times_of([0.0, 1.0])
     measured = JointState(NOW, ("wrist",), np.array([3.1 - 2 * np.pi]), np.zeros(1))
     trajectory = JointTrajectory(("wrist",), NOW, t, np.array([[3.1], [3.4]]), np.zeros((2, 1)))
     assert not checker.check(trajectory, GuardContext(NOW, measured)).violations
     later = replace(trajectory, times_ns=t + NANOSECONDS)
     slow = replace(limits, joints={"wrist": replace(wrist, velocity=1.0)})  # too slow for a whole turn in a second
-    checker = Checker(slow, GuardConfig(checks=JOINT_CHECKS))
+    checker = Checker(slow, GuardSettings(checks=JOINT_CHECKS))
     assert not checker.check(later, GuardContext(NOW, measured)).violations
 
 
@@ -323,17 +323,17 @@ def test_a_joint_with_bounds_does_not_wrap() -> None:
     limits = RobotLimits({"pan": JointLimit(-6.3, 6.3, 3.0, 10.0, 1e4)}, required_joints=("pan",))
     measured = JointState(NOW, ("pan",), np.array([3.1 - 2 * np.pi]), np.zeros(1))
     trajectory = JointTrajectory(("pan",), NOW, times_of([0.0, 1.0]), np.array([[3.1], [3.2]]), np.zeros((2, 1)))
-    checker = Checker(limits, GuardConfig(checks=JOINT_CHECKS))
+    checker = Checker(limits, GuardSettings(checks=JOINT_CHECKS))
     assert checker.check(trajectory, GuardContext(NOW, measured)).violations[0].limit == "start_discontinuity"
 
 
 def test_velocity_acceleration_and_jerk_report_their_peaks() -> None:
-    found = {v.limit: v for v in Checker(panda_limits(jerk=0.001), GuardConfig(checks=JOINT_CHECKS)).check(
+    found = {v.limit: v for v in Checker(panda_limits(jerk=0.001), GuardSettings(checks=JOINT_CHECKS)).check(
         reach(np.eye(7)[0] * 2.0, duration=1.0, points=33, kind="quintic"), context()).violations}  # fmt: skip
     assert found["velocity"].value == pytest.approx(1.875 * 2.0, rel=1e-4)
     assert found["jerk"].value == pytest.approx(60.0 * 2.0, rel=1e-2)
     assert found["jerk"].bound == pytest.approx(7.5)
-    fast = Checker(panda_limits(acceleration=0.5), GuardConfig(checks=JOINT_CHECKS))
+    fast = Checker(panda_limits(acceleration=0.5), GuardSettings(checks=JOINT_CHECKS))
     peak = fast.check(reach(np.eye(7)[0] * -2.0, duration=1.0, points=33), context()).violations
     acceleration = next(v for v in peak if v.limit == "acceleration")
     assert acceleration.value == pytest.approx(-5.7735 * 2.0, rel=1e-2)
@@ -345,8 +345,13 @@ def test_scales_tighten(name: str) -> None:
     trajectory = reach(np.eye(7)[0] * 0.5)
     assert first(trajectory) is None
     limit = name.split("_")[0]
-    scale = {"velocity": 0.3, "acceleration": 0.1, "jerk": 1e-4}[limit]
-    assert first(trajectory, **{name: scale}).limit == limit
+    robot, scale = {
+        "velocity": (panda_limits(), 0.3),
+        "acceleration": (panda_limits(), 0.1),
+        "jerk": (panda_limits(jerk=0.01), 0.01),
+    }[limit]
+    checker = Checker(robot, GuardSettings(checks=JOINT_CHECKS, **{name: scale}))
+    assert checker.check(trajectory, context()).violations[0].limit == limit
 
 
 def test_lines_accelerate_at_their_knots() -> None:
@@ -385,7 +390,7 @@ def fr3(q: float, v: float, *, side: float = 1.0, duration: float = 0.02) -> lis
     q0 = side * q
     trajectory = JointTrajectory(("j",), NOW, t, np.array([[q0], [q0 + side * v * duration]]))
     measured = JointState(NOW, ("j",), np.array([q0]), np.array([side * v]))
-    checker = Checker(limits, GuardConfig(checks=frozenset({"velocity"})))
+    checker = Checker(limits, GuardSettings(checks=frozenset({"velocity"})))
     return list(checker.check(trajectory, GuardContext(NOW, measured)).violations)
 
 
@@ -409,12 +414,12 @@ def test_position_dependent_bound_between_points() -> None:
     q = np.array([[2.3], [2.7]])
     trajectory = JointTrajectory(("j",), NOW, times_of([0.0, 0.4]), q, np.zeros((2, 1)))
     measured = JointState(NOW, ("j",), q[0], np.zeros(1))
-    checker = Checker(limits, GuardConfig(checks=frozenset({"velocity"})))
+    checker = Checker(limits, GuardSettings(checks=frozenset({"velocity"})))
     found = checker.check(trajectory, GuardContext(NOW, measured)).violations
     assert len(found) == 1 and 0.05 < found[0].time < 0.4 and found[0].value > 0.9
     slower = replace(trajectory, times_ns=times_of([0.0, 0.8]))
     assert not checker.check(slower, GuardContext(NOW, measured)).violations
-    scaled = Checker(limits, GuardConfig(checks=frozenset({"velocity"}), velocity_scale=0.5))
+    scaled = Checker(limits, GuardSettings(checks=frozenset({"velocity"}), velocity_scale=0.5))
     assert scaled.check(slower, GuardContext(NOW, measured)).violations
 
 
@@ -422,7 +427,7 @@ def test_mimic_joints_follow() -> None:
     limits = RobotLimits(
         {"left": JointLimit(0.0, 0.05, 1.0), "right": JointLimit(-0.05, 0.0, 1.0, mimic=Mimic("left", -1.0))}
     )
-    checker = Checker(limits, GuardConfig(checks=frozenset({"mimic"})))
+    checker = Checker(limits, GuardSettings(checks=frozenset({"mimic"})))
     measured = JointState(NOW, ("left", "right"), np.array([0.02, -0.02]), np.zeros(2))
 
     def found(q: list[list[float]], v: list[list[float]] | None = None) -> list[Violation]:
@@ -444,7 +449,7 @@ def test_end_velocity_and_duration() -> None:
     moving = reach(0.1)
     velocities = moving.velocities.copy()
     velocities[-1, 2] = -0.2
-    found = [v for v in Checker(panda_limits(), GuardConfig(checks=JOINT_CHECKS)).check(
+    found = [v for v in Checker(panda_limits(), GuardSettings(checks=JOINT_CHECKS)).check(
         replace(moving, velocities=velocities), context()).violations if v.limit == "end_velocity"]  # fmt: skip
     assert (found[0].joint, found[0].value, found[0].bound, found[0].last_safe_point) == (
         "panda_joint3",
@@ -465,7 +470,7 @@ def test_units_are_named() -> None:
     assert (found.limit, found.message) == ("units", "these look like degrees, not radians")
     limits = RobotLimits({"finger": JointLimit(0.0, 0.04, 0.1)})
     trajectory = JointTrajectory(("finger",), NOW, times_of([0.0, 1.0]), np.array([[20.0], [30.0]]))
-    checker = Checker(limits, GuardConfig(checks=frozenset({"units"})))
+    checker = Checker(limits, GuardSettings(checks=frozenset({"units"})))
     assert (
         checker.check(trajectory, GuardContext(NOW)).violations[0].message == "these look like millimetres, not metres"
     )
@@ -481,7 +486,7 @@ def test_units_are_named() -> None:
 def test_speeds_in_degrees_are_named() -> None:
     good = reach(0.2)
     fast = replace(good, velocities=np.rad2deg(good.velocities) * 10.0)
-    found = next(v for v in Checker(panda_limits(), GuardConfig(checks=frozenset({"units"}))).check(
+    found = next(v for v in Checker(panda_limits(), GuardSettings(checks=frozenset({"units"}))).check(
         fast, context()).violations)  # fmt: skip
     assert found.limit == "units" and abs(found.value) > 100.0
     slow = replace(good, velocities=good.velocities * 20.0)
@@ -489,7 +494,7 @@ def test_speeds_in_degrees_are_named() -> None:
 
 
 def test_uncertainty_gate() -> None:
-    checker = Checker(panda_limits(), GuardConfig(checks=frozenset({"uncertainty"}), max_uncertainty=0.1))
+    checker = Checker(panda_limits(), GuardSettings(checks=frozenset({"uncertainty"}), max_uncertainty=0.1))
     assert not checker.check(reach(0.1), GuardContext(NOW, state())).violations
     assert not checker.check(reach(0.1), GuardContext(NOW, state(), uncertainty=0.05)).violations
     found = checker.check(reach(0.1), GuardContext(NOW, state(), uncertainty=0.2)).violations
@@ -514,12 +519,12 @@ def test_uncertainty_gate() -> None:
 )
 def test_wrong_configuration_is_refused(settings: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
-        GuardConfig(**settings)
+        GuardSettings(**settings)
 
 
 def test_a_check_that_needs_a_model_says_so() -> None:
     with pytest.raises(GuardError, match="plane: no robot model"):
-        Guard(panda_limits(), GuardConfig(surroundings=Surroundings(links=("panda_link8",), minimum_z=0.0)))
+        Guard(GuardedRobot(panda_limits(), None, Surroundings(links=("panda_link8",), minimum_z=0.0)))
 
 
 def test_every_check_has_its_own_switch() -> None:
@@ -527,12 +532,12 @@ def test_every_check_has_its_own_switch() -> None:
     every = kinds(bad)
     assert {"position", "velocity", "acceleration"} <= every
     for name in every:
-        checker = Checker(panda_limits(), GuardConfig(checks=JOINT_CHECKS - {name}))
+        checker = Checker(panda_limits(), GuardSettings(checks=JOINT_CHECKS - {name}))
         assert {v.limit for v in checker.check(bad, context()).violations} == every - {name}
 
 
 def test_many_joint_orders_do_not_fill_the_memory() -> None:
-    checker = Checker(panda_limits(), GuardConfig(checks=JOINT_CHECKS))
+    checker = Checker(panda_limits(), GuardSettings(checks=JOINT_CHECKS))
     rng = np.random.default_rng(0)
     for _ in range(200):
         checker.table(tuple(rng.permutation(PANDA)))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from guard_support import HOME, JOINT_CHECKS, NOW, PANDA, context, joint_guard, reach, times_of
 
-from cosmos_ros.guard import GuardConfig, GuardContext, Response, Surroundings
+from cosmos_ros.guard import GuardContext, GuardedRobot, GuardSettings, Response, Surroundings
 from cosmos_ros.guard.checker import Checker
 from cosmos_ros.guard.checks.position_dependent import upper_bound
 from cosmos_ros.kinematics import RobotModel
@@ -24,7 +24,7 @@ from cosmos_ros.types import JointState, JointTrajectory
 
 def breaks(limit: JointLimit, start: float, end: float, dt: float = 1.0, checks: str = "position velocity") -> bool:
     """Whether a one-tick motion of one joint breaks a limit."""
-    checker = Checker(RobotLimits({"j": limit}), GuardConfig(checks=frozenset(checks.split()), linear_ends=False))
+    checker = Checker(RobotLimits({"j": limit}), GuardSettings(checks=frozenset(checks.split()), linear_ends=False))
     measured = JointState(NOW, ("j",), np.array([start]), np.zeros(1))
     trajectory = JointTrajectory(("j",), NOW, times_of([dt]), np.array([[end]]))
     return bool(checker.check(trajectory, GuardContext(NOW, measured)).violations)
@@ -63,7 +63,7 @@ def test_velocity(position: float, velocity: float, clamped: bool) -> None:
     if np.isfinite(velocity):
         assert breaks(limit, position, position + velocity) is clamped
     else:
-        checker = Checker(RobotLimits({"j": limit}), GuardConfig(checks=frozenset({"velocity"})))
+        checker = Checker(RobotLimits({"j": limit}), GuardSettings(checks=frozenset({"velocity"})))
         q, v = np.array([[position], [position]]), np.array([[velocity], [0.0]])
         trajectory = JointTrajectory(("j",), NOW, times_of([0.0, 1.0]), q, v)
         measured = JointState(NOW, ("j",), np.array([position]), None)
@@ -103,7 +103,7 @@ def test_stopping_behind_the_end_is_counted_on_both_sides(
     limits = RobotLimits({"j": JointLimit(-5.0, 5.0, 2.0, 5.0)}, required_joints=("j",))
     from cosmos_ros.guard import Guard
 
-    guard = Guard(limits, GuardConfig(checks=JOINT_CHECKS))
+    guard = Guard(limits, GuardSettings(checks=JOINT_CHECKS))
     q = side * np.array([[position], [position + 0.2]])
     v = side * np.array([[velocity], [velocity]])
     trajectory = JointTrajectory(("j",), NOW, times_of([0.0, 0.1]), q, v)
@@ -139,7 +139,7 @@ def test_inside_is_unchanged_and_outside_is_not(joint: int, side: float) -> None
     law = PositionDependentVelocity(offset, gain, limit, offset, gain, -limit)
     checker = Checker(
         RobotLimits({"j": JointLimit(-9.0, 9.0, vmax, position_dependent_velocity=law)}),
-        GuardConfig(checks=frozenset({"velocity"})),
+        GuardSettings(checks=frozenset({"velocity"})),
     )
     for q in np.linspace(limit - 3.0, limit - 0.02, 12):
         bound = float(upper_bound(np.array(q), offset, gain, limit, vmax))
@@ -168,14 +168,17 @@ def test_inside_is_unchanged_and_outside_is_not(joint: int, side: float) -> None
 )
 def test_singularity_by_condition_number(joints: tuple[float, ...], move: float, halts: bool) -> None:
     """Their thresholds 17 and 30; ready: none, stretched out and going on: halt, and going back: none."""
-    config = GuardConfig(
+    settings_ = GuardSettings(
         checks=frozenset({"singularity"}),
-        surroundings=Surroundings(links=("panda_link8",), maximum_condition_number=30.0),
+        minimum_singular_value=0.0,
+        slow_singular_value=0.0,
+        maximum_condition_number=30.0,
     )
     model = RobotModel.from_urdf(resource("embodiments", "urdf", "panda.urdf"))
     start = np.array(joints)
     end = start + move * np.array([0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0])
-    checker = Checker(RobotLimits({n: JointLimit() for n in PANDA}), config, model)
+    limits = RobotLimits({n: JointLimit() for n in PANDA})
+    checker = Checker(GuardedRobot(limits, model, Surroundings(links=("panda_link8",))), settings_)
     trajectory = JointTrajectory(PANDA, NOW, times_of([0.0, 0.5]), np.stack([start, end]))
     singular = np.linalg.svd(model.jacobian(np.append(start, 0.0), "panda_link8"), compute_uv=False)
     assert bool(singular[0] / singular[-1] > 30.0) is halts

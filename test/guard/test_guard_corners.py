@@ -23,15 +23,16 @@ from model_support import ONE, TIP, find, model, with_tool
 
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.errors import GuardError
-from cosmos_ros.guard import Guard, GuardConfig, GuardContext, Response, Surroundings
+from cosmos_ros.guard import Guard, GuardContext, GuardedRobot, GuardSettings, Response, Surroundings
 from cosmos_ros.guard.checker import Checker
+from cosmos_ros.guard.checking_settings import CheckingSettings
 from cosmos_ros.guard.checks.base import Case
 from cosmos_ros.guard.checks.effort import PinocchioDynamics
 from cosmos_ros.guard.motion.joint_motion import make_motion
 from cosmos_ros.guard.motion.limit_table import limit_table
 from cosmos_ros.guard.motion.sampler import Sampler
 from cosmos_ros.guard.response.uniform_scaling import uniform_scale
-from cosmos_ros.guard.robot_checks import surroundings_of
+from cosmos_ros.guard.surroundings import surroundings_of
 from cosmos_ros.limits import JointLimit, PositionDependentVelocity, RobotLimits
 from cosmos_ros.types import JointState, JointTrajectory
 
@@ -39,16 +40,16 @@ MS = 1_000_000
 
 
 def test_without_a_joint_state_a_later_start_is_left_alone() -> None:
-    guard = Guard(panda_limits(), GuardConfig(checks=JOINT_CHECKS - {"stale_state"}))
+    guard = Guard(panda_limits(), GuardSettings(checks=JOINT_CHECKS - {"stale_state"}))
     trajectory = reach(0.2, stamp_ns=NOW + 100 * MS)
     verdict = guard.judge(trajectory, GuardContext(NOW))
     assert verdict.response is Response.ACCEPT and verdict.trajectory.stamp_ns == trajectory.stamp_ns
 
 
 def test_a_check_that_needs_a_model_says_so() -> None:
-    motion = make_motion(reach(0.1), limit_table(PANDA, panda_limits(), GuardConfig()), None)
+    motion = make_motion(reach(0.1), limit_table(PANDA, panda_limits()), None)
     with pytest.raises(GuardError, match="needs a robot model"):
-        Case(motion, context(), GuardConfig()).kinematics()
+        Case(motion, context(), CheckingSettings()).kinematics()
 
 
 def test_effort_without_pinocchio_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +72,7 @@ def test_the_earlier_side_of_a_position_dependent_bound_is_reported() -> None:
         ("a",), NOW, np.round(t * 1e9).astype(np.int64), np.sin(np.pi * t)[:, None] * 0.95,
         np.cos(np.pi * t)[:, None] * 0.95 * np.pi,
     )  # fmt: skip
-    checker = Checker(limits, GuardConfig(checks=frozenset({"velocity"})))
+    checker = Checker(limits, GuardSettings(checks=frozenset({"velocity"})))
     for sign in (1.0, -1.0):
         both = replace(up, positions=sign * up.positions, velocities=sign * up.velocities)
         found = checker.check(both, GuardContext(NOW, JointState(NOW, ("a",), np.zeros(1), np.zeros(1)))).violations
@@ -101,7 +102,7 @@ def test_a_bridge_to_a_later_start_is_held_against_the_other_limits_alone() -> N
 
 
 def test_joints_in_any_order_and_many_orders() -> None:
-    guard = Guard(panda_limits(), GuardConfig(surroundings=Surroundings(links=(TIP,), minimum_z=0.3)), model())
+    guard = Guard(GuardedRobot(panda_limits(), model(), Surroundings(links=(TIP,), minimum_z=0.3)))
     rng = np.random.default_rng(0)
     low = reach(ONE[1] * 1.2, duration=3.0)
     expected = guard.judge(low, context()).violations[0]
@@ -123,13 +124,14 @@ def test_a_fixed_link_stays_where_it_is() -> None:
 
 def find_fixed(height: float) -> list[object]:
     around = Surroundings(links=("panda_link0",), minimum_z=height)
-    config = GuardConfig(checks=frozenset({"plane"}), surroundings=around, recovery=False)
-    return list(Checker(panda_limits(), config, model()).check(reach(0.2), context()).violations)
+    settings_ = GuardSettings(checks=frozenset({"plane"}), recovery=False)
+    robot = GuardedRobot(panda_limits(), model(), around)
+    return list(Checker(robot, settings_).check(reach(0.2), context()).violations)
 
 
 def test_singular_values_of_a_chain_that_ends_in_a_mimic_finger() -> None:
     tip = "panda_rightfinger"
-    table = limit_table(PANDA, panda_limits(), GuardConfig())
+    table = limit_table(PANDA, panda_limits())
     points = Sampler(model(), [tip]).samples(make_motion(reach(0.3), table, None), None).grid
     for q, square in zip(points.joints(0), points.square(tip), strict=True):
         jacobian = model().jacobian(q, tip)
@@ -137,7 +139,7 @@ def test_singular_values_of_a_chain_that_ends_in_a_mimic_finger() -> None:
 
 
 def test_the_tool_on_straight_joint_lines_still_curves() -> None:
-    table = limit_table(PANDA, panda_limits(), GuardConfig())
+    table = limit_table(PANDA, panda_limits())
     motion = make_motion(reach(0.4, kind="linear"), table, None)
     points = Sampler(model(), [TIP]).samples(motion, None).grid
     h = 1e-6
@@ -149,7 +151,7 @@ def test_the_tool_on_straight_joint_lines_still_curves() -> None:
 
 
 def test_a_single_point_that_is_too_fast_cannot_be_slowed() -> None:
-    guard = Guard(panda_limits(), GuardConfig(checks=frozenset({"velocity"})))
+    guard = Guard(panda_limits(), GuardSettings(checks=frozenset({"velocity"})))
     point = JointTrajectory(PANDA, NOW, np.array([0]), HOME[None], np.full((1, 7), 9.0))
     verdict = guard.judge(point, context())
     assert verdict.response is Response.REJECT and verdict.first.limit == "velocity"
@@ -157,16 +159,16 @@ def test_a_single_point_that_is_too_fast_cannot_be_slowed() -> None:
 
 def test_lines_far_too_fast_are_refused_and_without_an_acceleration_bound_only_slower() -> None:
     assert joint_guard().judge(reach(1.0, duration=0.02, kind="linear"), context()).response is Response.REJECT
-    free = Guard(panda_limits(), GuardConfig(checks=JOINT_CHECKS - {"acceleration"}))
+    free = Guard(panda_limits(), GuardSettings(checks=JOINT_CHECKS - {"acceleration"}))
     fast = reach(ONE[0] * 2.0, duration=0.8, kind="linear")
     verdict = free.judge(fast, context())
     assert verdict.response is Response.SLOW_DOWN
-    motion = make_motion(fast, limit_table(PANDA, panda_limits(), free.config), None)
-    assert verdict.time_scale == pytest.approx(uniform_scale(motion, free.config), rel=0.02)
+    motion = make_motion(fast, limit_table(PANDA, panda_limits()), None)
+    assert verdict.time_scale == pytest.approx(uniform_scale(motion, free.settings), rel=0.02)
 
 
 def test_slowing_down_for_acceleration_alone() -> None:
-    guard = Guard(panda_limits(), GuardConfig(checks=JOINT_CHECKS - {"velocity"}))
+    guard = Guard(panda_limits(), GuardSettings(checks=JOINT_CHECKS - {"velocity"}))
     verdict = guard.judge(reach(ONE[1] * 1.4, duration=0.6), context())
     assert verdict.response is Response.SLOW_DOWN
     free = panda_limits(velocity=1e6)
@@ -175,8 +177,8 @@ def test_slowing_down_for_acceleration_alone() -> None:
 
 def test_slowing_down_for_the_tools_linear_acceleration_alone() -> None:
     limits = with_tool(linear_acceleration=1.5)
-    config = GuardConfig(checks=JOINT_CHECKS | {"cartesian_acceleration"}, surroundings=Surroundings(links=(TIP,)))
-    guard = Guard(limits, config, model())
+    robot = GuardedRobot(limits, model(), Surroundings(links=(TIP,)))
+    guard = Guard(robot, GuardSettings(checks=JOINT_CHECKS | {"cartesian_acceleration"}))
     verdict = guard.judge(reach(ONE[1] * 0.8), context())
     assert verdict.response is Response.SLOW_DOWN, verdict.summary
     assert guard.judge(verdict.trajectory, context()).response is Response.ACCEPT
@@ -185,7 +187,7 @@ def test_slowing_down_for_the_tools_linear_acceleration_alone() -> None:
 def test_a_join_that_no_pace_makes_smooth_is_refused() -> None:
     """The arm moves, the new trajectory asks for endless jerk at once, and jerk is hardly allowed at all."""
     limits = panda_limits(jerk=1e-5)
-    guard = Guard(limits, GuardConfig(checks=JOINT_CHECKS))
+    guard = Guard(limits, GuardSettings(checks=JOINT_CHECKS))
     executing = reach(0.3, duration=1.0)
     now = NOW + 400 * MS
     t = 0.4

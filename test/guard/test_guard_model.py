@@ -23,12 +23,12 @@ from model_support import (
 )
 
 from cosmos_ros.errors import GuardError
-from cosmos_ros.guard import Box, Guard, GuardConfig, GuardContext, Response, Surroundings, Violation
+from cosmos_ros.guard import Box, Guard, GuardContext, GuardedRobot, GuardSettings, Response, Surroundings, Violation
 from cosmos_ros.guard.checker import Checker
 from cosmos_ros.guard.checks.effort import Effort, PinocchioDynamics
 from cosmos_ros.guard.checks.region import beyond, inside
+from cosmos_ros.guard.checks.registry import check_types
 from cosmos_ros.guard.checks.self_collision import segment_distance
-from cosmos_ros.guard.guard_settings import OPTIONAL_CHECKS
 from cosmos_ros.guard.motion.joint_motion import make_motion
 from cosmos_ros.guard.motion.kinematic_bounds import make_chain
 from cosmos_ros.guard.motion.limit_table import limit_table
@@ -50,7 +50,7 @@ from cosmos_ros.types import JointTrajectory
 def test_twists_and_all_bounds_on_their_change(robot: str, tip: str) -> None:
     m = model(robot)
     names, rng = m.joint_names, np.random.default_rng(4)
-    table = limit_table(names, RobotLimits({n: m.limits[n] for n in names}), GuardConfig())
+    table = limit_table(names, RobotLimits({n: m.limits[n] for n in names}))
     q, v = rng.uniform(-0.5, 0.5, (6, len(names))), rng.uniform(-1.0, 1.0, (6, len(names)))
     motion = make_motion(JointTrajectory(names, NOW, times_of(np.arange(6) * 0.1), q, v), table, None)
     samples = Sampler(m, [tip]).samples(motion, None)
@@ -95,7 +95,7 @@ def test_twists_and_all_bounds_on_their_change(robot: str, tip: str) -> None:
 def test_a_link_that_nothing_moves() -> None:
     chain = make_chain(model(), "panda_link0")
     assert not chain.joints
-    table = limit_table(PANDA, panda_limits(), GuardConfig())
+    table = limit_table(PANDA, panda_limits())
     samples = Sampler(model(), [], ["panda_link0"]).samples(make_motion(reach(0.1), table, None), None)
     rates = samples.ceilings(chain)
     assert not rates.speed.any() and not rates.jacobian_bend.any() and not rates.spin_rate.any()
@@ -105,7 +105,7 @@ def test_joints_that_a_motion_lacks_stay_as_measured() -> None:
     m = model("g1")
     arm = [n for n in m.joint_names if "right_arm" in n]
     limits = RobotLimits({n: m.limits[n] for n in m.joint_names})
-    table = limit_table(tuple(arm), limits, GuardConfig())
+    table = limit_table(tuple(arm), limits)
     q = np.zeros((2, len(arm)))
     motion = make_motion(JointTrajectory(tuple(arm), NOW, times_of([0.0, 1.0]), q), table, None)
     lifted = state(HOME)
@@ -176,7 +176,7 @@ def test_tool_acceleration_by_differences_of_velocity() -> None:
 
 def test_a_tool_that_is_too_fast_is_slowed_down() -> None:
     limits = with_tool(linear_speed=0.3, angular_speed=0.8, linear_acceleration=2.0, angular_acceleration=6.0)
-    guard = Guard(limits, GuardConfig(checks=frozenset(OPTIONAL_CHECKS)), model())
+    guard = Guard(GuardedRobot(limits, model()), GuardSettings(checks=[check.name for check in check_types()]))
     trajectory = reach(SWING)
     verdict = guard.judge(trajectory, context())
     assert verdict.response is Response.SLOW_DOWN, verdict.summary
@@ -239,10 +239,8 @@ def test_a_tool_that_is_outside_may_come_back_but_go_no_farther() -> None:
 
 def test_truncates_before_the_table() -> None:
     limits = with_tool()
-    config = GuardConfig(
-        checks=JOINT_CHECKS | {"plane"}, surroundings=Surroundings(links=(TIP,), minimum_z=0.4), workspace_margin=0.01
-    )
-    guard = Guard(limits, config, model())
+    robot = GuardedRobot(limits, model(), Surroundings(links=(TIP,), minimum_z=0.4))
+    guard = Guard(robot, GuardSettings(checks=JOINT_CHECKS | {"plane"}, workspace_margin=0.01))
     trajectory = reach(ONE[1] * 1.0, duration=2.0, points=31)
     verdict = guard.judge(trajectory, context())
     assert verdict.response is Response.TRUNCATE, verdict.summary
@@ -257,9 +255,9 @@ def test_capsule_distances_are_those_of_coal() -> None:
     lower = np.array([panda_limits().joints[n].lower for n in PANDA])
     upper = np.array([panda_limits().joints[n].upper for n in PANDA])
     positions = rng.uniform(lower, upper, (60, 7))
-    config = GuardConfig(surroundings=Surroundings(links=(TIP,), capsules=CAPSULES, collision_pairs=PAIRS))
-    checker = Checker(with_tool(), replace(config, checks=frozenset({"self_collision"})), model())
-    table = limit_table(PANDA, panda_limits(), GuardConfig())
+    robot = GuardedRobot(with_tool(), model(), Surroundings(links=(TIP,), capsules=CAPSULES, collision_pairs=PAIRS))
+    checker = Checker(robot, GuardSettings(checks=frozenset({"self_collision"})))
+    table = limit_table(PANDA, panda_limits())
     still = make_motion(JointTrajectory(PANDA, NOW, times_of(np.arange(60)), positions), table, None)
     samples = checker.sampler.samples(still, None)
     ours = checker.checks[0].distances(Points(samples, np.arange(59), np.zeros(59), np.zeros(59)))
@@ -343,7 +341,7 @@ def test_effort_of_a_pendulum() -> None:
 
     def found(effort: float, delta: float, seconds: float) -> list[Violation]:
         limits = RobotLimits({"hinge": JointLimit(-3.0, 3.0, 50.0, 500.0, 1e6, effort)})
-        checker = Checker(limits, GuardConfig(checks=frozenset({"effort"})), None, dynamics)
+        checker = Checker(GuardedRobot(limits, dynamics=dynamics), GuardSettings(checks=frozenset({"effort"})))
         t = times_of([0.0, seconds])
         q = np.array([[0.0], [delta]])
         measured = replace(state(np.zeros(1)), names=("hinge",))
@@ -369,7 +367,9 @@ def test_effort_needs_masses_and_a_description() -> None:
 
 def test_effort_leaves_lines_and_unknown_joints_alone() -> None:
     pytest.importorskip("pinocchio")
-    checker = Checker(panda_limits(), GuardConfig(checks=frozenset({"effort"})), None, PinocchioDynamics(PENDULUM))
+    checker = Checker(
+        GuardedRobot(panda_limits(), dynamics=PinocchioDynamics(PENDULUM)), GuardSettings(checks=frozenset({"effort"}))
+    )
     assert isinstance(checker.checks[0], Effort)
     assert not checker.check(reach(0.1), context()).violations
     assert not checker.check(reach(0.1, kind="linear"), context()).violations

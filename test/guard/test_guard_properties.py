@@ -28,7 +28,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from cosmos_ros.guard import Guard, GuardConfig, GuardContext, Response
+from cosmos_ros.guard import Guard, GuardContext, GuardSettings, Response
+from cosmos_ros.guard.checks.start import StartSettings
 from cosmos_ros.sim.trajectory_controller import JointTrajectoryController
 from cosmos_ros.trajectory.splice import motion_at, splice
 from cosmos_ros.types import JointState, JointTrajectory
@@ -70,7 +71,6 @@ def check_hostile(seed: int) -> None:
     guard = joint_guard()
     verdict = guard.judge(trajectory, ctx)
     assert (verdict.trajectory is None) == (verdict.response is Response.REJECT)
-    assert not verdict.remaining
     if verdict.response is Response.REJECT:
         assert verdict.violations
         return
@@ -141,9 +141,9 @@ def check_moving(seed: int) -> None:
         begin = max(now, sent.stamp_ns + int(sent.times_ns[0]))
         was, is_ = motion_at(executing, begin), motion_at(sent, begin)
         if begin < executing.stamp_ns + int(executing.times_ns[-1]):
-            tolerance = guard.config.start_position_tolerance + 1e-3
-            assert np.abs(is_.positions - was.positions).max() <= tolerance
-            assert np.abs(is_.velocities - was.velocities).max() <= guard.config.start_velocity_tolerance + 0.02
+            start = guard.settings.of(StartSettings)
+            assert np.abs(is_.positions - was.positions).max() <= start.start_position_tolerance + 1e-3
+            assert np.abs(is_.velocities - was.velocities).max() <= start.start_velocity_tolerance + 0.02
 
 
 @cases(300)
@@ -177,7 +177,7 @@ def test_any_floats_at_all(values: np.ndarray, data: st.DataObject) -> None:
 
 SYMMETRIC = Guard(
     replace(LIMITS, joints={n: replace(j, lower=-2.0, upper=2.0) for n, j in LIMITS.joints.items()}),
-    GuardConfig(checks=JOINT_CHECKS),
+    GuardSettings(checks=JOINT_CHECKS),
 )
 
 

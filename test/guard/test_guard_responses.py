@@ -22,7 +22,7 @@ from guard_support import (
     times_of,
 )
 
-from cosmos_ros.guard import Guard, GuardConfig, GuardContext, Response
+from cosmos_ros.guard import Guard, GuardContext, GuardSettings, Response
 from cosmos_ros.guard.context import rest_from
 from cosmos_ros.guard.response.planner import duration_of
 from cosmos_ros.guard.response.speed_profile import PathLimits, controllable, fastest, make_lines
@@ -49,7 +49,7 @@ def test_an_end_at_rest_but_for_rounding_is_made_exact() -> None:
     velocities[-1] = 1e-7
     sent = joint_guard().judge(replace(trajectory, velocities=velocities), context()).trajectory
     assert not sent.velocities[-1].any()
-    free = Guard(panda_limits(), GuardConfig(checks=JOINT_CHECKS - {"end_velocity"}))
+    free = Guard(panda_limits(), GuardSettings(checks=JOINT_CHECKS - {"end_velocity"}))
     kept = free.judge(replace(trajectory, velocities=velocities), context()).trajectory
     assert kept.velocities[-1].all()
 
@@ -85,7 +85,7 @@ def test_slowing_down_can_be_forbidden_and_is_bounded() -> None:
 
 def test_too_much_jerk_is_slowed_down_from_rest() -> None:
     limits = panda_limits(jerk=0.004)  # 15 to 40 rad/s³
-    guard = Guard(limits, GuardConfig(checks=JOINT_CHECKS))
+    guard = Guard(limits, GuardSettings(checks=JOINT_CHECKS))
     verdict = guard.judge(reach(ONE[0] * 0.9, kind="quintic"), context())
     assert verdict.response is Response.SLOW_DOWN, verdict.summary
     assert not broken_limits(verdict.trajectory, limits)
@@ -107,7 +107,7 @@ def test_a_moving_start_keeps_its_speed_and_slows_down_after() -> None:
 
 def test_less_jerk_from_a_moving_start() -> None:
     limits = panda_limits(jerk=0.02)
-    guard = Guard(limits, GuardConfig(checks=JOINT_CHECKS))
+    guard = Guard(limits, GuardSettings(checks=JOINT_CHECKS))
     executing = guard.judge(reach(ONE[0] * 0.8, duration=2.0, kind="quintic"), context()).trajectory
     now = NOW + 1_000_000_000
     at = motion_at(executing, now)
@@ -152,7 +152,7 @@ def test_slowing_down_towards_a_bound_that_shrinks(side: float) -> None:
     limits = RobotLimits(
         {"j": JointLimit(-2.7437, 2.7437, 2.62, 10.0, 5000.0, position_dependent_velocity=FR3)}, required_joints=("j",)
     )
-    guard = Guard(limits, GuardConfig(checks=JOINT_CHECKS))
+    guard = Guard(limits, GuardSettings(checks=JOINT_CHECKS))
     q = side * np.array([[1.5], [2.0], [2.5], [2.6]])
     v = side * np.array([[0.0], [2.2], [1.6], [0.0]])
     trajectory = JointTrajectory(("j",), NOW, times_of([0.0, 0.4, 0.65, 0.85]), q, v)
@@ -285,7 +285,7 @@ def test_all_passed_but_the_last_point() -> None:
     single = JointTrajectory(PANDA, NOW - 1000, times_of([0.0]), HOME[None], np.zeros((1, 7)))
     # A stamp a moment ago with one point: nothing is left of it.
     assert joint_guard().judge(single, context()).violations[0].limit == "stamp"
-    free = Guard(panda_limits(), GuardConfig(checks=JOINT_CHECKS - {"stamp"}))
+    free = Guard(panda_limits(), GuardSettings(checks=JOINT_CHECKS - {"stamp"}))
     for kind in ("linear", "cubic", "quintic"):
         verdict = free.judge(reach(0.0, stamp_ns=NOW - 20 * NANOSECONDS, kind=kind), context())
         assert verdict.trajectory is not None and np.ptp(verdict.trajectory.positions, axis=0).max() == 0.0

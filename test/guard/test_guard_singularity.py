@@ -9,9 +9,9 @@ import pytest
 from guard_support import HOME, NOW, PANDA, context, dense, panda_limits, reach
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from model_support import ONE, TIP, find, model
+from model_support import OFF, ONE, TIP, find, model
 
-from cosmos_ros.guard import Guard, GuardConfig, GuardContext, Response, Surroundings
+from cosmos_ros.guard import Guard, GuardContext, GuardedRobot, GuardSettings, Response, Surroundings
 from cosmos_ros.guard.checker import Checker
 from cosmos_ros.guard.checks.singularity import singular_values
 from cosmos_ros.kinematics import RobotModel
@@ -32,18 +32,26 @@ def test_singular_values_are_those_of_numpy() -> None:
     assert np.allclose(least, exact[:, -1]) and np.allclose(most, exact[:, 0])
 
 
+def smallest(positions: np.ndarray) -> np.ndarray:
+    """Numpy's smallest singular value of the tool's Jacobian at arm positions ``[M, 7]``."""
+    pad = len(model().joint_names) - 7
+    return np.array(
+        [np.linalg.svd(model().jacobian(np.pad(q, (0, pad)), TIP), compute_uv=False)[-1] for q in positions]
+    )
+
+
 def test_smallest_singular_value() -> None:
     trajectory = straighten()
     samples = dense(trajectory, 500.0)
-    pad = len(model().joint_names) - 7
-    values = np.array(
-        [np.linalg.svd(model().jacobian(np.pad(q, (0, pad)), TIP), compute_uv=False)[-1] for q in samples.positions]
-    )
+    values = smallest(samples.positions)
     threshold = 0.5 * (values[0] + values.min())
     found = find(trajectory, "singularity", minimum_singular_value=threshold)[0]
     assert found.time == pytest.approx(samples.seconds[np.argmax(values < threshold)], abs=5e-3)
     assert found.value == pytest.approx(threshold, abs=1e-4) and "smallest singular value" in found.message
-    assert not find(trajectory, "singularity", minimum_singular_value=values.min() - 1e-3)
+    half_way = reach(ONE[3] * 1.1, duration=3.0, points=46)
+    least = smallest(dense(half_way, 500.0).positions).min()
+    assert not find(half_way, "singularity", minimum_singular_value=least - 1e-3)
+    assert find(half_way, "singularity", minimum_singular_value=least + 1e-3)
     assert not find(reach(0.05), "singularity", minimum_singular_value=0.01)
 
 
@@ -87,11 +95,8 @@ def test_near_a_singularity_the_arm_is_slowed(kind: str) -> None:
     found = find(trajectory, "singularity", **around)
     assert [v.limit for v in found] == ["singularity_speed"] and "share of the velocity" in found[0].message
     assert found[0].time == pytest.approx(dense(trajectory, 1000.0).seconds[np.argmax(excess > 0.0)], abs=5e-3)
-    config = GuardConfig(
-        checks=frozenset({"singularity", "velocity", "acceleration", "position"}),
-        surroundings=Surroundings(links=(TIP,), **around),
-    )
-    guard = Guard(panda_limits(), config, model())
+    settings_ = GuardSettings(checks=("singularity", "velocity", "acceleration", "position"), **{**OFF, **around})
+    guard = Guard(GuardedRobot(panda_limits(), model(), Surroundings(links=(TIP,))), settings_)
     verdict = guard.judge(trajectory, context())
     assert verdict.response is Response.SLOW_DOWN, verdict.summary
     assert shares(verdict.trajectory, allowed).max() < 2e-3
@@ -134,8 +139,7 @@ def test_a_singularity_crossed_between_two_looks_is_seen(shift: float) -> None:
 
 def test_a_stop_is_possible_near_a_singularity() -> None:
     around, _ = NEAR["value"]
-    config = GuardConfig(surroundings=Surroundings(links=(TIP,), **around))
-    guard = Guard(panda_limits(), config, model())
+    guard = Guard(GuardedRobot(panda_limits(), model(), Surroundings(links=(TIP,))), GuardSettings(**{**OFF, **around}))
     sent = guard.judge(reach(ONE[3] * 1.45, duration=1.6, points=31), context()).trajectory
     assert sent is not None
     for part in np.linspace(0.05, 0.95, 19):
@@ -147,8 +151,8 @@ def test_a_stop_is_possible_near_a_singularity() -> None:
 
 def test_a_head_that_can_only_turn_has_no_singularities() -> None:
     robot = RobotModel.from_urdf(resource("embodiments", "urdf", "panda.urdf"))
-    around = Surroundings(links=("panda_link3",), minimum_singular_value=0.02)
-    checker = Checker(panda_limits(), GuardConfig(checks=frozenset({"singularity"}), surroundings=around), robot)
+    guarded = GuardedRobot(panda_limits(), robot, Surroundings(links=("panda_link3",)))
+    checker = Checker(guarded, GuardSettings(checks=frozenset({"singularity"})))
     assert not checker.checks
 
 

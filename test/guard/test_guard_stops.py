@@ -21,10 +21,10 @@ from guard_support import (
     times_of,
 )
 
-from cosmos_ros.guard import Guard, GuardConfig, GuardContext, Response
+from cosmos_ros.guard import Guard, GuardContext, GuardSettings, Response
 from cosmos_ros.guard.context import rest_from
 from cosmos_ros.guard.supervision.supervisor import Supervisor
-from cosmos_ros.guard.supervision.supervisor_states import SupervisorConfig
+from cosmos_ros.guard.supervision.supervisor_states import SupervisorSettings
 from cosmos_ros.limits import JointLimit
 from cosmos_ros.trajectory.splice import motion_at
 from cosmos_ros.types import NANOSECONDS, JointState, JointTrajectory
@@ -54,7 +54,7 @@ def test_what_stands_still_and_would_move_later_is_held(moving: JointTrajectory)
 
 @pytest.mark.parametrize("what", ["e-stop", "disarm", "silence"])
 def test_nothing_starts_after_a_stop_in_the_wait_before_a_motion(what: str) -> None:
-    supervisor = Supervisor(joint_guard(), SupervisorConfig(require_controllers=False, silence_timeout=0.2))
+    supervisor = Supervisor(joint_guard(), SupervisorSettings(require_controllers=False, silence_timeout=0.2))
     supervisor.on_graph({}, {"joint_trajectory": 1}, NOW)
     supervisor.on_joint_state(state(age=0.0), NOW)
     assert supervisor.arm(NOW)[0]
@@ -76,7 +76,7 @@ def test_nothing_starts_after_a_stop_in_the_wait_before_a_motion(what: str) -> N
 def test_a_tight_bound_on_jerk_leaves_a_stop(jerk: float, kind: str) -> None:
     """Not the run to the end of the executed motion, seconds away."""
     limits = replace(LIMITS, joints={n: replace(j, jerk=jerk) for n, j in LIMITS.joints.items()})
-    guard = Guard(limits, GuardConfig(checks=JOINT_CHECKS))
+    guard = Guard(limits, GuardSettings(checks=JOINT_CHECKS))
     for seed in range(6):
         rng = np.random.default_rng(seed)
         sent = guard.judge(reach(rng.normal(0.0, 0.3, 7), duration=3.0, points=46, kind=kind), context()).trajectory
@@ -148,7 +148,7 @@ def test_lines_that_cannot_stop_ahead_end_where_the_controller_will_be() -> None
 def test_a_trajectory_that_adds_a_joint_must_lie_on_the_executed_motion_too(lead: int) -> None:
     """An arm is on its way; a candidate that names the gripper as well starts where an old joint state saw the arm."""
     limits = replace(LIMITS, joints={**LIMITS.joints, "finger": JointLimit(0.0, 0.04, 0.2, 5.0)})
-    guard = Guard(limits, GuardConfig(checks=JOINT_CHECKS))
+    guard = Guard(limits, GuardSettings(checks=JOINT_CHECKS))
     names = (*PANDA, "finger")
     arm = reach(0.5, duration=1.5)
     now = NOW + 700_000_000

@@ -10,7 +10,7 @@ from guard_support import HOME, NOW, PANDA, broken_limits, joint_guard, panda_li
 
 from cosmos_ros.guard import Violation
 from cosmos_ros.guard.supervision.supervisor import Supervisor
-from cosmos_ros.guard.supervision.supervisor_states import State, SupervisorConfig
+from cosmos_ros.guard.supervision.supervisor_states import State, SupervisorSettings
 from cosmos_ros.trajectory.splice import motion_at
 from cosmos_ros.types import JointState, JointTrajectory
 
@@ -22,7 +22,7 @@ def at(now: int, positions: np.ndarray = HOME, velocities: np.ndarray | None = N
 
 
 def supervisor(**settings: object) -> Supervisor:
-    return Supervisor(joint_guard(), SupervisorConfig(**settings))
+    return Supervisor(joint_guard(), SupervisorSettings(**settings))
 
 
 def ready(**settings: object) -> Supervisor:
@@ -95,7 +95,7 @@ def test_arming_is_refused_with_a_reason() -> None:
     assert "/other also publishes on joint_trajectory" in one.arm(NOW)[1]
     one.on_graph({"joint_trajectory": []}, {"joint_trajectory": 0}, NOW)
     assert "no controller listens" in one.arm(NOW)[1]
-    assert "dry run" in ready(never_arm=True).arm(NOW)[1]
+    assert "dry run" in ready(dry_run=True).arm(NOW)[1]
     one = ready()
     one.on_joint_state(JointState(NOW + MS, PANDA[:6], HOME[:6], np.zeros(6)), NOW + MS)
     assert "panda_joint7" in one.arm(NOW + MS)[1]
@@ -316,7 +316,7 @@ def test_the_uncertainty_reaches_the_guard() -> None:
 
 def test_what_was_judged_too_late_is_not_sent_and_nothing_is_braked_for_it():
     now = NOW
-    one = Supervisor(joint_guard(), SupervisorConfig(max_judging_delay=0.02), clock=lambda: now)
+    one = Supervisor(joint_guard(), SupervisorSettings(max_judging_delay=0.02), clock=lambda: now)
     one.on_joint_state(at(NOW), NOW)
     one.on_graph({"joint_trajectory": []}, {"joint_trajectory": 1}, NOW)
     assert one.arm(NOW)[0]

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from model_support import CAPSULES, PAIRS, TIP, coal_distances, model, tip_path, tool_twists, with_tool
 
-from cosmos_ros.guard import Box, Guard, GuardConfig, Response, Surroundings
+from cosmos_ros.guard import Box, Guard, GuardedRobot, GuardSettings, Response, Surroundings
 from cosmos_ros.types import JointTrajectory
 
 
@@ -22,13 +22,11 @@ def full_guard(**settings_: object) -> Guard:
         links=(TIP,),
         workspace=Box((-0.3, -0.8, 0.0), (0.9, 0.8, 1.3)),
         minimum_z=0.05,
-        minimum_singular_value=0.02,
-        slow_singular_value=0.08,
         capsules=CAPSULES,
         collision_pairs=PAIRS,
     )
     limits = with_tool(linear_speed=1.7, angular_speed=2.5, linear_acceleration=13.0, angular_acceleration=25.0)
-    return Guard(limits, GuardConfig(surroundings=surroundings, collision_margin=0.01, **settings_), model())
+    return Guard(GuardedRobot(limits, model(), surroundings), GuardSettings(slow_singular_value=0.08, **settings_))
 
 
 def demanding(rng: np.random.Generator) -> JointTrajectory:
@@ -47,12 +45,12 @@ def demanding(rng: np.random.Generator) -> JointTrajectory:
 
 def broken(sent: JointTrajectory) -> list[str]:
     """What is broken, beyond what may stay unseen between two looks."""
-    found = broken_limits(sent, full_guard().limits)
+    found = broken_limits(sent, full_guard().robot.limits)
     _, linear, angular = tool_twists(sent, 500.0)
     _, path = tip_path(sent)
     low, high = np.array([-0.3, -0.8, 0.05]), np.array([0.9, 0.8, 1.3])
     samples = dense(sent, 250.0)
-    bound = np.array([full_guard().limits.joints[n].velocity for n in PANDA])
+    bound = np.array([full_guard().robot.limits.joints[n].velocity for n in PANDA])
     pad = np.zeros(len(model().joint_names) - 7)
     least = np.array(
         [np.linalg.svd(model().jacobian(np.append(q, pad), TIP), compute_uv=False)[-1] for q in samples.positions]

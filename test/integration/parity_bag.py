@@ -16,7 +16,7 @@ from cosmos_ros.bringup.graph import predict_arguments, predict_nodes, resolve
 from cosmos_ros.bringup.processes import node_command
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.messages import compress
-from cosmos_ros.observation.for_embodiment import Timing
+from cosmos_ros.observation.sync_settings import Timing
 from cosmos_ros.recordings.message_types import qos
 from cosmos_ros.recordings.writer import BagWriter
 

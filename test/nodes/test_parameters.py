@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
 import math
+import subprocess
+import sys
 
 import pytest
 import yaml
 
 from cosmos_ros.errors import ConfigError
-from cosmos_ros.nodes.parameters import Parameter
-from cosmos_ros.nodes.predictor_parameters import parse_cameras, sampler_settings
+from cosmos_ros.nodes.all_parameters import node_parameters
+from cosmos_ros.nodes.predictor_parameters import sampler_settings
+from cosmos_ros.observation.camera_topics import parse_cameras
 from cosmos_ros.resources import resource
+from cosmos_ros.settings import Setting
 
-NODES = {
-    "predictor": ("cosmos_ros.nodes.predictor_parameters", "parameters"),
-    "guard": ("cosmos_ros.nodes.guard_parameters", "parameters"),
-    "rerun_viewer": ("cosmos_ros.nodes.rerun_viewer", "PARAMETERS"),
-    "sim_robot": ("cosmos_ros.nodes.sim_robot", "PARAMETERS"),
-    "visualizer": ("cosmos_ros.nodes.visualizer", "PARAMETERS"),
-}
-
-
-def specs_of(name: str) -> list[Parameter]:
-    module, attribute = NODES[name]
-    found = getattr(importlib.import_module(module), attribute)
-    return list(found() if callable(found) else found)
+NODES = ("guard", "predictor", "rerun_viewer", "sim_robot", "visualizer")
 
 
 def flat(parameters: dict, prefix: str = "") -> dict:
@@ -36,30 +27,36 @@ def flat(parameters: dict, prefix: str = "") -> dict:
     return found
 
 
-@pytest.mark.parametrize("name", sorted(NODES))
+@pytest.mark.parametrize("name", NODES)
 def test_the_shipped_file_lists_every_parameter_with_its_default(name):
-    specs = specs_of(name)
+    settings = node_parameters()[name]
     document = yaml.safe_load(resource("config", f"{name}.yaml").read_text())
     assert list(document) == [f"/**/{name}"]
     listed = flat(document[f"/**/{name}"]["ros__parameters"])
-    assert listed == {spec.name: spec.default for spec in specs}
-    assert {k: type(v) for k, v in listed.items()} == {spec.name: type(spec.default) for spec in specs}
-    for spec in specs:
-        assert spec.problem(spec.default) is None, spec.name
-        assert spec.description.endswith((".", "m", "s")), spec.name
+    assert listed == {one.name: one.default for one in settings}
+    assert {k: type(v) for k, v in listed.items()} == {one.name: type(one.default) for one in settings}
+    for one in settings:
+        assert one.problem(one.default) is None, one.name
+        assert one.help.endswith("."), one.name
+
+
+def test_what_is_committed_is_what_the_declarations_make():
+    script = resource("scripts", "generate.py")
+    done = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
     ("spec", "value", "problem"),
     [
-        (Parameter("rate", 2.0, "", 0.1, 10.0), 50.0, "50.0 is outside 0.1 to 10.0"),
-        (Parameter("rate", 2.0, "", 0.1, 10.0), math.nan, "must be a finite number"),
-        (Parameter("rate", 2.0, ""), "fast", "must be a finite number"),
-        (Parameter("steps", 3, "", 1, 5), 2.5, "must be a whole number"),
-        (Parameter("steps", 3, "", 1, 5), True, "must be a int"),
-        (Parameter("on", True, ""), 1, "must be a bool"),
-        (Parameter("mode", "a", "", choices=("a", "b")), "c", "'c' is not one of a, b"),
-        (Parameter("mode", "a", ""), 1, "must be a string"),
+        (Setting("rate", 2.0, "", 0.1, 10.0), 50.0, "50.0 is outside 0.1 to 10.0"),
+        (Setting("rate", 2.0, "", 0.1, 10.0), math.nan, "must be a finite number"),
+        (Setting("rate", 2.0, ""), "fast", "must be a finite number"),
+        (Setting("steps", 3, "", 1, 5), 2.5, "must be a whole number"),
+        (Setting("steps", 3, "", 1, 5), True, "must be a int"),
+        (Setting("on", True, ""), 1, "must be a bool"),
+        (Setting("mode", "a", "", choices=("a", "b")), "c", "'c' is not one of a, b"),
+        (Setting("mode", "a", ""), 1, "must be a string"),
     ],
 )
 def test_a_wrong_value_is_refused_with_the_range(spec, value, problem):

@@ -119,7 +119,7 @@ def test_observations_do_not_depend_on_arrival_order(order: str) -> None:
 
 
 def test_newest_image_wins_after_a_long_pause_and_the_rest_are_counted() -> None:
-    sync = make(period_ns=0, catch_up_ns=40 * MS)
+    sync = make(period_ns=0, catch_up_ns=40 * MS, wait_ns=50 * MS)
     for k in range(10):
         feed(sync, T0 + 30 * k * MS)
         feed_joints(sync, T0 + 30 * k * MS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cosmos_ros.guard import Guard, GuardConfig, Response
+from cosmos_ros.guard import Guard, Response
 from cosmos_ros.sim.episode import EpisodeSettings, run_episode
 from cosmos_ros.sim.expert import Expert
 
@@ -50,7 +50,7 @@ def test_other_tasks(franka, expert, instruction) -> None:
 
 
 def test_the_guard_lets_the_plan_pass_as_it_is(franka, expert) -> None:
-    guard = Guard(franka.limits, GuardConfig(groups=tuple(names for _, names in franka.controllers)), franka.robot)
+    guard = Guard.for_embodiment(franka)
     guarded = run_episode(franka, expert, seed=3, guard=guard)
     check(guarded)
     assert guarded.verdicts

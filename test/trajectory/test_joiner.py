@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,7 @@ from cosmos_ros.types import NANOSECONDS, JointState, JointTrajectory
 NAMES = ("a", "finger")
 STEP = 66_666_667
 SETTINGS = JoinSettings(
-    lead_ns=50_000_000, blend_ns=200_000_000, acceleration_share=0.5, tracking_tolerance=0.1, shift_from_rest=True
+    join_lead=0.05, blend_time=0.2, blend_acceleration=0.5, tracking_tolerance=0.1, shift_from_rest=True
 )
 START = 10 * NANOSECONDS
 
@@ -60,7 +62,7 @@ def test_an_arm_that_moved_or_moves_joins_the_plan_where_it_should_be_by_now(a, 
 
 
 def test_without_shifting_a_plan_that_is_over_is_held_with_the_reason():
-    settings = JoinSettings(SETTINGS.lead_ns, SETTINGS.blend_ns, 0.5, 0.1, shift_from_rest=False)
+    settings = replace(SETTINGS, shift_from_rest=False)
     now = START + 5 * NANOSECONDS
     joined = joiner().join(plan(), now, measured(now), settings)
     assert joined.trajectory is None

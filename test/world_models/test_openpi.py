@@ -270,7 +270,7 @@ def test_joint_space_goes_through_pipeline_and_guard():
     from world_model_scenes import observation_of
 
     from cosmos_ros.embodiment import load_embodiment
-    from cosmos_ros.guard import Guard, GuardConfig, GuardContext
+    from cosmos_ros.guard import Guard, GuardContext
     from cosmos_ros.prediction.pipeline import Pipeline, PipelineSettings
 
     embodiment = load_embodiment("franka_joint")
@@ -296,7 +296,6 @@ def test_joint_space_goes_through_pipeline_and_guard():
         np.linalg.norm(prediction.chunk.poses["panda_link8"][-1] - embodiment.tool_poses(observation)["panda_link8"])
         > 0.05
     )
-    guard = Guard(embodiment.limits, GuardConfig(), embodiment.robot)
+    guard = Guard.for_embodiment(embodiment)
     verdict = guard.judge(trajectory, GuardContext(now_ns=trajectory.stamp_ns, measured=observation.joints))
     assert verdict.trajectory is not None
-    assert not verdict.remaining

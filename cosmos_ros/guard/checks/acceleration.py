@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from cosmos_ros.guard.checks.base import Case
+from cosmos_ros.guard.checks.base import Case, Cure, Limit
 from cosmos_ros.guard.checks.polynomial import outside
 from cosmos_ros.guard.verdict import Violation
+from cosmos_ros.limits import RobotLimits, scaled
+from cosmos_ros.settings import check_values, setting
 
 
-class Acceleration:
+@dataclass(frozen=True)
+class AccelerationSettings:
+    """How much of the acceleration bounds may be used."""
+
+    acceleration_scale: float = setting(
+        1.0, "Part of the robot's acceleration bounds that may be used.", minimum=0.01, maximum=1.0, read_only=True
+    )
+
+    def __post_init__(self) -> None:
+        check_values(self)
+
+
+class Acceleration(Limit):
     """Every joint stays below its acceleration bound.
 
     Lines have no acceleration between knots; there the change of velocity at an interior knot is spread over the
@@ -18,10 +34,18 @@ class Acceleration:
     """
 
     name = "acceleration"
+    order = 60
+    cure = Cure.SLOWING
+    settings_type = AccelerationSettings
+
+    @classmethod
+    def tighten(cls, limits: RobotLimits, settings: AccelerationSettings) -> RobotLimits:
+        """See ``Check.tighten``."""
+        return scaled(limits, acceleration=settings.acceleration_scale)
 
     def __call__(self, case: Case) -> list[Violation]:
         """See class."""
-        motion, slack = case.motion, case.config.slack
+        motion, slack = case.motion, case.checking.slack
         bound = motion.table.acceleration
         if motion.degree > 1:
             return outside(motion, 2, -bound, bound, limit=self.name, slack=slack)
@@ -31,7 +55,7 @@ class Acceleration:
             velocity = np.diff(motion.positions, axis=0) / motion.durations[:, None]
             value = 2.0 * np.diff(velocity, axis=0) / (motion.times[2:] - motion.times[:-2])[:, None]
             first = 1
-            if case.config.linear_ends:
+            if case.checking.linear_ends:
                 first = 0
                 begin = 2.0 * velocity[:1] / motion.durations[0]
                 end = -2.0 * velocity[-1:] / motion.durations[-1]

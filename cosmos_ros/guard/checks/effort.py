@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from cosmos_ros.errors import GuardError
-from cosmos_ros.guard.checks.base import Case
+from cosmos_ros.guard.checks.base import Case, Cure, GuardedRobot, InverseDynamics, Limit
 from cosmos_ros.guard.verdict import Violation
+from cosmos_ros.limits import RobotLimits, scaled
+from cosmos_ros.settings import check_values, setting
 from cosmos_ros.trajectory.extrema import evaluate
 from cosmos_ros.types import FloatArray
 
 # Torques are looked at this often, s. They are as smooth as the acceleration, which is linear or smoother in between.
 STEP = 0.005
-
-
-class InverseDynamics(Protocol):
-    """Torques of a motion."""
-
-    joint_names: tuple[str, ...]
-
-    def efforts(self, positions: FloatArray, velocities: FloatArray, accelerations: FloatArray) -> FloatArray:
-        """Return efforts ``[M, J]`` (Nm, N) of joint states ``[M, J]``."""
-        ...
 
 
 class PinocchioDynamics:
@@ -63,13 +56,43 @@ class PinocchioDynamics:
         return np.array([self._rnea(self._model, self._data, q, v, a) for q, v, a in rows])
 
 
-class Effort:
+@dataclass(frozen=True)
+class EffortSettings:
+    """How much of the effort bounds may be used."""
+
+    urdf: str = setting("", "URDF with masses, for the check of effort; empty: effort is not checked.", read_only=True)
+    effort_scale: float = setting(
+        1.0, "Part of the robot's effort bounds that may be used.", minimum=0.01, maximum=1.0, read_only=True
+    )
+
+    def __post_init__(self) -> None:
+        check_values(self)
+
+
+class Effort(Limit):
     """Every joint stays below its effort bound; gravity included, contact and friction not."""
 
     name = "effort"
+    order = 160
+    cure = Cure.SLOWING
+    settings_type = EffortSettings
 
-    def __init__(self, dynamics: InverseDynamics) -> None:
+    @classmethod
+    def tighten(cls, limits: RobotLimits, settings: EffortSettings) -> RobotLimits:
+        """See ``Check.tighten``."""
+        return scaled(limits, effort=settings.effort_scale)
+
+    on = False
+
+    def __init__(self, settings: EffortSettings, dynamics: InverseDynamics) -> None:
+        super().__init__(settings)
         self.dynamics = dynamics
+
+    @classmethod
+    def for_robot(cls, robot: GuardedRobot, settings: EffortSettings) -> Sequence[Effort]:
+        """See ``Check.for_robot``."""
+        dynamics = robot.dynamics or (PinocchioDynamics(settings.urdf) if settings.urdf else None)
+        return () if dynamics is None else (cls(settings, dynamics),)
 
     def __call__(self, case: Case) -> list[Violation]:
         """See class."""
@@ -101,7 +124,7 @@ class Effort:
             if source < 0:
                 continue
             size = np.abs(efforts[:, target])
-            over = np.flatnonzero(~(size <= table.effort[source] + case.config.slack))
+            over = np.flatnonzero(~(size <= table.effort[source] + case.checking.slack))
             if over.size:
                 k, worst = int(over[0]), int(np.argmax(size))
                 found.append(

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cosmos_ros.guard.guard_settings import GuardConfig
 from cosmos_ros.guard.verdict import Violation
 from cosmos_ros.limits import RobotLimits
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointTrajectory
@@ -160,13 +159,13 @@ def names(joint_names: Sequence[str], limits: RobotLimits, groups: Sequence[Sequ
     return found
 
 
-def structure(trajectory: JointTrajectory, config: GuardConfig) -> list[Violation]:
+def structure(trajectory: JointTrajectory, max_points: int) -> list[Violation]:
     """Return what is wrong with a record as a whole."""
     count, width = len(trajectory.times_ns), len(trajectory.joint_names)
     if not count or not width:
         return [Violation("structure", message="no points" if not count else "no joint names")]
-    if count > config.max_points:
-        return [Violation("structure", value=float(count), bound=float(config.max_points), message="too many points")]
+    if count > max_points:
+        return [Violation("structure", value=float(count), bound=float(max_points), message="too many points")]
     if trajectory.accelerations is not None and trajectory.velocities is None:
         return [Violation("structure", message="accelerations without velocities")]
     return []
@@ -207,31 +206,18 @@ def finite(trajectory: JointTrajectory) -> list[Violation]:
     return found
 
 
-def timing(trajectory: JointTrajectory, config: GuardConfig, *, bounded: bool) -> list[Violation]:
-    """Return times that are negative, do not increase, or (when ``bounded``) are spaced outside the bounds."""
+def increasing(trajectory: JointTrajectory) -> list[Violation]:
+    """Return the first time that is negative or does not increase."""
     times = trajectory.times_ns
     if times[0] < 0:
-        return [_time(trajectory, 0, "negative time_from_start")]
-    steps = times[1:] - times[:-1]
-    stuck = np.flatnonzero(steps <= 0)
-    if stuck.size:
-        return [_time(trajectory, int(stuck[0]) + 1, "times do not increase")]
-    if not bounded or not len(steps):
-        return []
-    shortest, longest = round(config.minimum_step * NANOSECONDS), round(config.maximum_step * NANOSECONDS)
-    if steps.min() >= shortest and steps.max() <= longest:
-        return []
-    close = steps < shortest
-    if close.any():
-        bad, bound, message = close, config.minimum_step, "points too close in time"
-    else:
-        bad, bound, message = steps > longest, config.maximum_step, "points too far apart in time"
-    step = int(np.argmax(bad)) + 1
-    return [_time(trajectory, step, message, value=float(steps[step - 1]) / NANOSECONDS, bound=bound)]
+        return [timing(trajectory, 0, "negative time_from_start")]
+    stuck = np.flatnonzero(times[1:] <= times[:-1])
+    return [timing(trajectory, int(stuck[0]) + 1, "times do not increase")] if stuck.size else []
 
 
-def _time(
+def timing(
     trajectory: JointTrajectory, step: int, message: str, value: float | None = None, bound: float | None = None
 ) -> Violation:
+    """Return a violation of the times at a step."""
     time = float(trajectory.times_ns[step]) / NANOSECONDS
     return Violation("timing", step=step, time=time, value=value, bound=bound, message=message)

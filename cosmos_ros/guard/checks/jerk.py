@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
-from cosmos_ros.guard.checks.base import Case
+from dataclasses import dataclass
+
+from cosmos_ros.guard.checks.base import Case, Cure, Limit
 from cosmos_ros.guard.checks.polynomial import outside
 from cosmos_ros.guard.verdict import Violation
+from cosmos_ros.limits import RobotLimits, scaled
+from cosmos_ros.settings import check_values, setting
 
 
-class Jerk:
+@dataclass(frozen=True)
+class JerkSettings:
+    """How much of the jerk bounds may be used."""
+
+    jerk_scale: float = setting(
+        1.0, "Part of the robot's jerk bounds that may be used.", minimum=0.01, maximum=1.0, read_only=True
+    )
+
+    def __post_init__(self) -> None:
+        check_values(self)
+
+
+class Jerk(Limit):
     """Every joint stays below its jerk bound inside segments; lines have none there."""
 
     name = "jerk"
+    order = 70
+    cure = Cure.SLOWING
+    settings_type = JerkSettings
+
+    @classmethod
+    def tighten(cls, limits: RobotLimits, settings: JerkSettings) -> RobotLimits:
+        """See ``Check.tighten``."""
+        return scaled(limits, jerk=settings.jerk_scale)
 
     def __call__(self, case: Case) -> list[Violation]:
         """See class."""
@@ -18,4 +42,4 @@ class Jerk:
         if motion.degree < 3:
             return []
         bound = motion.table.jerk
-        return outside(motion, 3, -bound, bound, limit=self.name, slack=case.config.slack)
+        return outside(motion, 3, -bound, bound, limit=self.name, slack=case.checking.slack)

@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from cosmos_ros.guard.checks.base import Case
+from cosmos_ros.guard.checks.base import Case, Limit
 from cosmos_ros.guard.verdict import Violation
+from cosmos_ros.settings import check_values, setting
 from cosmos_ros.trajectory.extrema import extrema, first_above
 
 
-class Mimic:
-    """``q = multiplier · q_source + offset`` at every point, and between points of a polynomial."""
+@dataclass(frozen=True)
+class MimicSettings:
+    """How exactly mimic joints follow."""
+
+    mimic_tolerance: float = setting(
+        1e-3, "Largest deviation of a mimic joint", unit="rad or m", minimum=0.0, maximum=1.0, read_only=True
+    )
+
+    def __post_init__(self) -> None:
+        check_values(self)
+
+
+class Mimic(Limit):
+    """Mimic joints follow their source.
+
+    ``q = multiplier · q_source + offset`` at every point, and between points of a polynomial.
+    """
 
     name = "mimic"
+    order = 80
+    settings_type = MimicSettings
 
     def __call__(self, case: Case) -> list[Violation]:
         """See class."""
-        motion, tolerance = case.motion, case.config.mimic_tolerance
+        motion, tolerance = case.motion, self.settings.mimic_tolerance
         found = []
         for column, source, rule in motion.table.mimics:
             error = motion.positions[:, column] - rule.multiplier * motion.positions[:, source] - rule.offset
-            bad = np.flatnonzero(~(np.abs(error[motion.offset :]) <= tolerance + case.config.slack))
+            bad = np.flatnonzero(~(np.abs(error[motion.offset :]) <= tolerance + case.checking.slack))
             if bad.size:
                 point = int(bad[0])
                 time, value, safe = motion.times[point + motion.offset], error[point + motion.offset], point - 1
@@ -30,12 +50,12 @@ class Mimic:
                 unit[:, 0] -= rule.offset
                 between = extrema(unit)
                 size = np.maximum(np.abs(between.lower), np.abs(between.upper))
-                rows = np.flatnonzero(~(size[motion.offset :] <= tolerance + case.config.slack))
+                rows = np.flatnonzero(~(size[motion.offset :] <= tolerance + case.checking.slack))
                 if not rows.size:
                     continue
                 segment = int(rows[0]) + motion.offset
                 side = 1.0 if between.upper[segment] >= -between.lower[segment] else -1.0
-                bound = np.array([tolerance + case.config.slack])
+                bound = np.array([tolerance + case.checking.slack])
                 u = float(first_above(side * unit[segment : segment + 1], bound)[0])
                 time, value, point = motion.time_at(segment, u), size[segment], motion.step_of(segment)
                 safe = motion.last_safe_point(segment, includes_start=False)

@@ -2,28 +2,55 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cosmos_ros.guard.checks.base import Case
+from cosmos_ros.guard.checks.base import Case, Cure, Limit
 from cosmos_ros.guard.checks.polynomial import outside
 from cosmos_ros.guard.verdict import Violation
+from cosmos_ros.limits import RobotLimits
+from cosmos_ros.settings import check_values, setting
 
 
-class Position:
+@dataclass(frozen=True)
+class PositionSettings:
+    """How far joints are kept off their bounds."""
+
+    position_margin: float = setting(
+        0.0, "Kept off every position bound", unit="rad or m", minimum=0.0, maximum=1.0, read_only=True
+    )
+
+    def __post_init__(self) -> None:
+        check_values(self)
+
+
+class Position(Limit):
     """Every joint stays inside its position bounds; one that starts outside may move inwards only."""
 
     name = "position"
+    order = 40
+    cure = Cure.STOPPING
+    settings_type = PositionSettings
+
+    @classmethod
+    def tighten(cls, limits: RobotLimits, settings: PositionSettings) -> RobotLimits:
+        """See ``Check.tighten``."""
+        margin = settings.position_margin
+        joints = {
+            name: replace(joint, lower=joint.lower + margin, upper=joint.upper - margin)
+            for name, joint in limits.joints.items()
+        }
+        return replace(limits, joints=joints)
 
     def __call__(self, case: Case) -> list[Violation]:
         """See class."""
-        motion, config = case.motion, case.config
-        lower, upper, slack = motion.table.lower, motion.table.upper, config.slack
-        margin = np.full(len(lower), config.position_margin)
+        motion, slack = case.motion, case.checking.slack
+        lower, upper = motion.table.lower, motion.table.upper
+        margin = np.full(len(lower), self.settings.position_margin)
         start = motion.positions[0]
         above, below = start > upper + slack, start < lower - slack
-        if not config.recovery or not (above | below).any():
+        if not case.checking.recovery or not (above | below).any():
             return outside(motion, 0, lower, upper, limit=self.name, slack=slack, margin=margin)
         # Up to the segment at whose end a joint is back inside it must not move outwards; then its bounds hold.
         ends = motion.positions[1:] if len(motion.positions) > 1 else motion.positions

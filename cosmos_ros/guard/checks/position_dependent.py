@@ -21,7 +21,7 @@ def upper_bound(q: FloatArray, offset: float, gain: float, limit: float, vmax: f
 
 
 def position_dependent(
-    motion: Motion, column: int, law: PositionDependentVelocity, *, scale: float, slack: float
+    motion: Motion, column: int, law: PositionDependentVelocity, *, slack: float
 ) -> Violation | None:
     """Return the first violation of one joint's position-dependent velocity bound, or None."""
     position, velocity = motion.unit(0)[:, column], motion.unit(1)[:, column]
@@ -32,7 +32,7 @@ def position_dependent(
     )
     best: Violation | None = None
     for sign, offset, gain, limit in sides:
-        place = _first(sign * position, sign * velocity, offset, gain, limit, vmax / scale, scale, slack)
+        place = _first(sign * position, sign * velocity, offset, gain, limit, vmax, slack)
         if place is None:
             continue
         segment, u = place
@@ -42,7 +42,7 @@ def position_dependent(
         at = np.array([[u]])
         q = evaluate(position[segment : segment + 1], at)[0, 0]
         v = evaluate(velocity[segment : segment + 1], at)[0, 0]
-        bound = scale * upper_bound(np.asarray(sign * q), offset, gain, limit, vmax / scale)
+        bound = upper_bound(np.asarray(sign * q), offset, gain, limit, vmax)
         best = Violation(
             limit="velocity",
             joint=motion.names[column],
@@ -68,14 +68,13 @@ def _halves(unit: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def _first(
-    position: FloatArray, velocity: FloatArray, offset: float, gain: float, limit: float, vmax: float,
-    scale: float, slack: float,
+    position: FloatArray, velocity: FloatArray, offset: float, gain: float, limit: float, vmax: float, slack: float
 ) -> tuple[int, float] | None:  # fmt: skip
     """Return segment and unit time of the first violation of the upper bound, to 1e-9 of the segment."""
     from cosmos_ros.trajectory.extrema import control_points
 
     def broken(q: FloatArray, v: FloatArray) -> np.ndarray:
-        return ~(v <= scale * upper_bound(q, offset, gain, limit, vmax) + slack)
+        return ~(v <= upper_bound(q, offset, gain, limit, vmax) + slack)
 
     # Pieces still undecided, in time order: segment, start and width in its unit time, polynomials.
     segment = np.arange(len(position))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
-from cosmos_ros.guard.checks.base import Case
-from cosmos_ros.guard.guard_settings import Capsule
+from cosmos_ros.guard.checks.base import Case, Cure, GuardedRobot, Limit
 from cosmos_ros.guard.motion.crossing_search import scan
 from cosmos_ros.guard.motion.kinematic_bounds import Chain, make_chain
 from cosmos_ros.guard.motion.sampler import Points
+from cosmos_ros.guard.surroundings import Capsule
 from cosmos_ros.guard.verdict import Violation
 from cosmos_ros.kinematics import RobotModel
+from cosmos_ros.settings import check_values, setting
 from cosmos_ros.types import FloatArray
 
 RESOLUTION = 1e-4
@@ -38,18 +42,50 @@ def _dot(a: FloatArray, b: FloatArray) -> FloatArray:
     return result
 
 
-class SelfCollision:
+@dataclass(frozen=True)
+class SelfCollisionSettings:
+    """How far parts of the arm are kept apart."""
+
+    collision_margin: float = setting(
+        0.01, "Least distance between parts of the arm", unit="m", minimum=0.0, maximum=0.2, read_only=True
+    )
+
+    def __post_init__(self) -> None:
+        check_values(self)
+
+
+class SelfCollision(Limit):
     """Capsules that must not meet stay apart by a margin.
 
     Args:
+        settings: The margin.
         model: The robot.
         capsules: Its shape.
         pairs: Index pairs that are held apart.
     """
 
     name = "self_collision"
+    order = 150
+    cure = Cure.STOPPING
+    settings_type = SelfCollisionSettings
+    uses_kinematics = True
 
-    def __init__(self, model: RobotModel, capsules: tuple[Capsule, ...], pairs: tuple[tuple[int, int], ...]) -> None:
+    @classmethod
+    def for_robot(cls, robot: GuardedRobot, settings: SelfCollisionSettings) -> Sequence[SelfCollision]:
+        """See ``Check.for_robot``."""
+        around = robot.surroundings
+        if not around.collision_pairs:
+            return ()
+        return (cls(settings, robot.model_for(cls.name), around.capsules, around.collision_pairs),)
+
+    def __init__(
+        self,
+        settings: SelfCollisionSettings,
+        model: RobotModel,
+        capsules: tuple[Capsule, ...],
+        pairs: tuple[tuple[int, int], ...],
+    ) -> None:
+        super().__init__(settings)
         self.capsules, self.pairs = capsules, pairs
         self._links = tuple(dict.fromkeys(c.link for c in capsules))
         centre = np.array([c.xyz for c in capsules])
@@ -88,11 +124,11 @@ class SelfCollision:
 
     def __call__(self, case: Case) -> list[Violation]:
         """See class."""
-        samples, motion, margin = case.kinematics(), case.motion, case.config.collision_margin
+        samples, motion, margin = case.kinematics(), case.motion, self.settings.collision_margin
         rate = samples.bound(1) @ self._gains.T
         crossing = scan(
             samples, lambda points: self.distances(points) - margin, lambda points: rate[points.segment],
-            resolution=RESOLUTION, slack=case.config.slack, recovery=case.config.recovery,
+            resolution=RESOLUTION, slack=case.checking.slack, recovery=case.checking.recovery,
         )  # fmt: skip
         if crossing is None:
             return []

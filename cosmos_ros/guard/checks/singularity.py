@@ -6,16 +6,19 @@ slow threshold to ``LEAST_SHARE`` at the halt threshold; beyond that one it may 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
 
 import numpy as np
 
-from cosmos_ros.guard.checks.base import Case
+from cosmos_ros.guard.checks.base import Case, Cure, GuardedRobot, Limit
 from cosmos_ros.guard.motion.crossing_search import Crossing, scan
 from cosmos_ros.guard.motion.joint_motion import Motion
 from cosmos_ros.guard.motion.sampler import Points
 from cosmos_ros.guard.verdict import Violation
+from cosmos_ros.kinematics import RobotModel
+from cosmos_ros.settings import check_values, setting
 from cosmos_ros.types import FloatArray
 
 RESOLUTION = 1e-4
@@ -80,13 +83,69 @@ def singular_values(square: FloatArray) -> tuple[FloatArray, FloatArray]:
     return np.sqrt(np.maximum(values[:, 0], 0.0)), np.sqrt(np.maximum(values[:, -1], 0.0))
 
 
-class Singularity:
-    """The smallest singular value stays above a bound, the condition number below one; near them the arm is slow."""
+@dataclass(frozen=True)
+class SingularitySettings:
+    """Where the arm is slowed down and where it is stopped."""
+
+    minimum_singular_value: float = setting(
+        0.02, "Smallest singular value of the tool's Jacobian (m, rad) that is let through.", minimum=0.0, maximum=1.0,
+        read_only=True,
+    )  # fmt: skip
+    slow_singular_value: float = setting(
+        0.05, "Smallest singular value of it from where on the arm must be slower; 0: never.", minimum=0.0, maximum=1.0,
+        read_only=True,
+    )  # fmt: skip
+    maximum_condition_number: float = setting(
+        0.0, "Largest condition number of it that is let through; 0: any.", minimum=0.0, maximum=1e6, read_only=True
+    )
+    slow_condition_number: float = setting(
+        0.0, "Condition number of it from where on the arm must be slower; 0: never.", minimum=0.0, maximum=1e6,
+        read_only=True,
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        check_values(self)
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """The same with infinity where a threshold is off."""
+        return Thresholds(
+            self.minimum_singular_value,
+            self.slow_singular_value,
+            self.maximum_condition_number or inf,
+            self.slow_condition_number or inf,
+        )
+
+
+class Singularity(Limit):
+    """The tool keeps away from singular postures, and is slower near them.
+
+    The smallest singular value stays above a bound, the condition number below one.
+    """
 
     name = "singularity"
+    order = 140
+    cure = Cure.STOPPING
+    settings_type = SingularitySettings
+    uses_kinematics = True
 
-    def __init__(self, link: str, thresholds: Thresholds) -> None:
-        self.link, self.thresholds = link, thresholds
+    def __init__(self, settings: SingularitySettings, link: str) -> None:
+        super().__init__(settings)
+        self.link, self.thresholds = link, settings.thresholds
+
+    @classmethod
+    def for_robot(cls, robot: GuardedRobot, settings: SingularitySettings) -> Sequence[Singularity]:
+        """See ``Check.for_robot``."""
+        thresholds = settings.thresholds
+        if not robot.links or not (thresholds.halts or thresholds.slows):
+            return ()
+        model = robot.model_for(cls.name)
+        return tuple(cls(settings, link) for link in robot.links if _moves_freely(model, link))
+
+    @classmethod
+    def cures(cls) -> dict[str, Cure]:
+        """See ``Check.cures``."""
+        return {"singularity": Cure.STOPPING, "singularity_speed": Cure.SLOWING}
 
     def share(self, points: Points) -> FloatArray:
         """Return the share of the velocity bounds that may be used at points, ``[M]``."""
@@ -143,7 +202,7 @@ class Singularity:
         crossing = scan(
             case.kinematics(), clearance,
             lambda points: np.repeat(points.singular_rate(self.link)[:, None], count, axis=1),
-            resolution=RESOLUTION, slack=case.config.slack, recovery=case.config.recovery,
+            resolution=RESOLUTION, slack=case.checking.slack, recovery=case.checking.recovery,
         )  # fmt: skip
         if crossing is None:
             return []
@@ -174,7 +233,7 @@ class Singularity:
 
         crossing = scan(
             samples, lambda points: (self.share(points) - used(points))[:, None], rate,
-            resolution=_SHARE_RESOLUTION, slack=case.config.slack,
+            resolution=_SHARE_RESOLUTION, slack=case.checking.slack,
         )  # fmt: skip
         if crossing is None:
             return []
@@ -214,6 +273,12 @@ def _usage(motion: Motion) -> _Usage:
         return result
 
     return _Usage(largest(1), largest(2))
+
+
+def _moves_freely(model: RobotModel, link: str) -> bool:
+    """Whether a link has six degrees of freedom somewhere; one with fewer (a head) is singular everywhere."""
+    postures = np.random.default_rng(0).uniform(-1.0, 1.0, (8, len(model.joint_names)))
+    return any(np.linalg.matrix_rank(model.jacobian(posture, link), tol=1e-6) == 6 for posture in postures)
 
 
 def _at(case: Case, crossing: Crossing) -> Points:

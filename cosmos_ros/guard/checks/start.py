@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from cosmos_ros.guard.checks.base import Case
+from cosmos_ros.guard.checks.base import Case, Limit
 from cosmos_ros.guard.context import GuardContext, in_order
 from cosmos_ros.guard.verdict import Violation
+from cosmos_ros.settings import check_values, setting
 from cosmos_ros.trajectory.splice import motion_at
 from cosmos_ros.types import NANOSECONDS, FloatArray
 
 
+@dataclass(frozen=True)
+class StartSettings:
+    """How exactly a trajectory joins what the robot is doing."""
+
+    start_position_tolerance: float = setting(
+        0.02, "Largest jump of position at the start", unit="rad or m", minimum=0.0, maximum=1.0, read_only=True
+    )
+    start_velocity_tolerance: float = setting(
+        0.1, "Largest jump of velocity at the start", unit="rad/s or m/s", minimum=0.0, maximum=10.0, read_only=True
+    )
+    tracking_tolerance: float = setting(
+        0.15, "Largest distance of the robot from the motion being executed", unit="rad or m", minimum=0.0, maximum=3.0,
+        read_only=True,
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        check_values(self)
+
+
 def jump(
     case: Case,
+    settings: StartSettings,
     positions: FloatArray,
     velocities: FloatArray | None,
     *,
@@ -23,12 +46,13 @@ def jump(
 
     Args:
         case: What is judged.
+        settings: The tolerances.
         positions, velocities: ``[J]`` of the state in the motion's order.
         what: The state's name for the report.
         implied: Lines count with the speed of their first segment.
     """
-    motion, slack = case.motion, case.config.slack
-    position, velocity = case.config.start_position_tolerance, case.config.start_velocity_tolerance
+    motion, slack = case.motion, case.checking.slack
+    position, velocity = settings.start_position_tolerance, settings.start_velocity_tolerance
     first = motion.trajectory
     found = []
     step = np.abs(_difference(first.positions[0] - positions, motion.table.continuous))
@@ -67,7 +91,7 @@ def _difference(difference: FloatArray, continuous: np.ndarray) -> FloatArray:
     return result
 
 
-class StartDiscontinuity:
+class StartDiscontinuity(Limit):
     """No jump at the start: from the motion being executed, else from the measured state, in position and velocity.
 
     While a trajectory is being executed the new one must lie on it, and the measured state must follow it within the
@@ -75,10 +99,12 @@ class StartDiscontinuity:
     """
 
     name = "start_discontinuity"
+    order = 20
+    settings_type = StartSettings
 
     def __call__(self, case: Case) -> list[Violation]:
         """See class."""
-        motion, context, config = case.motion, case.context, case.config
+        motion, context, settings = case.motion, case.context, self.settings
         measured = context.measured
         if measured is None:
             return []
@@ -87,10 +113,10 @@ class StartDiscontinuity:
         if commanded is None:
             if motion.offset:  # it moves there from the measured state, within the other limits
                 return []
-            return jump(case, positions, velocities, what="the measured state")
+            return jump(case, settings, positions, velocities, what="the measured state")
         found = []
         if not motion.offset:
-            found = jump(case, commanded[0], commanded[1], what="the motion being executed", implied=True)
+            found = jump(case, settings, commanded[0], commanded[1], what="the motion being executed", implied=True)
         expected = commanded_at(context, motion.names, measured.stamp_ns)
         if expected is not None:
             error = np.abs(_difference(positions - expected[0], motion.table.continuous))
@@ -101,10 +127,10 @@ class StartDiscontinuity:
                     step=0,
                     time=float(motion.times[motion.offset]),
                     value=float(error[joint]),
-                    bound=config.tracking_tolerance,
+                    bound=settings.tracking_tolerance,
                     message="the robot does not follow what it was sent",
                 )
-                for joint in np.flatnonzero(~(error <= config.tracking_tolerance + config.slack))
+                for joint in np.flatnonzero(~(error <= settings.tracking_tolerance + case.checking.slack))
             ]
         return found
 

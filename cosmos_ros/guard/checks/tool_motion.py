@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cosmos_ros.guard.checks.base import Case
+from cosmos_ros.guard.checks.base import Case, Cure, GuardedRobot, Limit
 from cosmos_ros.guard.motion.crossing_search import scan
 from cosmos_ros.guard.motion.kinematic_bounds import Rates
 from cosmos_ros.guard.motion.sampler import Points, Samples
 from cosmos_ros.guard.verdict import Violation
-from cosmos_ros.limits import CartesianLimits
+from cosmos_ros.limits import CartesianLimits, RobotLimits
+from cosmos_ros.settings import check_values, setting
 from cosmos_ros.types import FloatArray
 
 # An excess below this, m/s or rad/s, may stay unseen between two looks; of an acceleration, this part of its bound.
@@ -45,7 +47,7 @@ def exceeds(
         limit: Name for the violation.
         resolution: See ``scan``.
     """
-    slack, motion = case.config.slack, case.motion
+    slack, motion = case.checking.slack, case.motion
     if not math.isfinite(bound) or (ceiling <= bound + slack).all():
         return []
     crossing = scan(
@@ -95,17 +97,58 @@ def _too_fast(
 
     return exceeds(
         case, samples, link, size, lambda points: rate(points.rates(link)),
-        ceiling(samples.ceilings(samples.sampler.chains[link])), bound * case.config.cartesian_scale, limit=name,
+        ceiling(samples.ceilings(samples.sampler.chains[link])), bound, limit=name,
     )  # fmt: skip
 
 
-class CartesianSpeed:
+@dataclass(frozen=True)
+class ToolMotionSettings:
+    """How much of the tool's bounds may be used."""
+
+    cartesian_scale: float = setting(
+        1.0, "Part of the bounds on the tool's speed and acceleration that may be used.", minimum=0.01, maximum=1.0,
+        read_only=True,
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        check_values(self)
+
+
+class _ToolMotion(Limit):
+    """A bound on how the tools move."""
+
+    cure = Cure.SLOWING
+    settings_type = ToolMotionSettings
+    uses_kinematics = True
+    bounded: tuple[str, ...]
+
+    def __init__(self, settings: ToolMotionSettings, limits: tuple[CartesianLimits, ...]) -> None:
+        super().__init__(settings)
+        self.limits = limits
+
+    @classmethod
+    def for_robot(cls, robot: GuardedRobot, settings: ToolMotionSettings) -> Sequence[_ToolMotion]:
+        """See ``Check.for_robot``."""
+        tools = robot.limits.cartesian
+        known = any(math.isfinite(getattr(tool, field)) for tool in tools for field in cls.bounded)
+        return (cls(settings, tools),) if known else ()
+
+    @classmethod
+    def tighten(cls, limits: RobotLimits, settings: ToolMotionSettings) -> RobotLimits:
+        """See ``Check.tighten``."""
+        tools = tuple(
+            replace(tool, **{field: settings.cartesian_scale * getattr(tool, field) for field in cls.bounded})
+            for tool in limits.cartesian
+        )
+        return replace(limits, cartesian=tools)
+
+
+class CartesianSpeed(_ToolMotion):
     """The tool's origin is no faster than its linear speed bound."""
 
     name = "cartesian_speed"
-
-    def __init__(self, limits: tuple[CartesianLimits, ...]) -> None:
-        self.limits = limits
+    order = 100
+    bounded = ("linear_speed",)
 
     def __call__(self, case: Case) -> list[Violation]:
         """See class."""
@@ -117,13 +160,12 @@ class CartesianSpeed:
         return found
 
 
-class RotationalSpeed:
+class RotationalSpeed(_ToolMotion):
     """The tool turns no faster than its angular speed bound."""
 
     name = "rotational_speed"
-
-    def __init__(self, limits: tuple[CartesianLimits, ...]) -> None:
-        self.limits = limits
+    order = 102
+    bounded = ("angular_speed",)
 
     def __call__(self, case: Case) -> list[Violation]:
         """See class."""
@@ -135,13 +177,12 @@ class RotationalSpeed:
         return found
 
 
-class CartesianAcceleration:
+class CartesianAcceleration(_ToolMotion):
     """The tool accelerates no more than its linear and angular bounds; lines have no acceleration between knots."""
 
     name = "cartesian_acceleration"
-
-    def __init__(self, limits: tuple[CartesianLimits, ...]) -> None:
-        self.limits = limits
+    order = 104
+    bounded = ("linear_acceleration", "angular_acceleration")
 
     def __call__(self, case: Case) -> list[Violation]:
         """See class."""
@@ -152,7 +193,6 @@ class CartesianAcceleration:
         for limit in self.limits:
             link = limit.tool_link
             ceilings = samples.ceilings(samples.sampler.chains[link])
-            scale = case.config.cartesian_scale
 
             def linear(points: Points, link: str = link) -> FloatArray:
                 result: FloatArray = np.linalg.norm(points.twist_rate(link)[:, :3], axis=1)
@@ -173,7 +213,7 @@ class CartesianAcceleration:
                 (angular, angular_rate, ceilings.spin_rate, limit.angular_acceleration),
             ):
                 found += exceeds(
-                    case, samples, link, size, rate, ceiling, bound * scale,
+                    case, samples, link, size, rate, ceiling, bound,
                     limit=self.name, resolution=ACCELERATION_RESOLUTION * bound,
                 )  # fmt: skip
         return found

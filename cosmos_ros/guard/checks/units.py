@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cosmos_ros.guard.checks.base import Case
+from cosmos_ros.guard.checks.base import Case, Limit
 from cosmos_ros.guard.verdict import Violation
 from cosmos_ros.types import FloatArray
 
@@ -14,14 +14,15 @@ _FAST = 50.0
 _UNITS = ((np.pi / 180.0, "degrees, not radians"), (1e-3, "millimetres, not metres"))
 
 
-class Units:
+class Units(Limit):
     """A joint far outside its range is refused; where its numbers would be right in another unit, that is named."""
 
     name = "units"
+    order = 12
 
     def __call__(self, case: Case) -> list[Violation]:
         """See class."""
-        motion, slack = case.motion, case.config.slack
+        motion, slack = case.motion, case.checking.slack
         table, place, speed = motion.table, motion.hull(0), motion.hull(1)
         plausible = (place.lower >= table.lower - slack) & (place.upper <= table.upper + slack)
         plausible &= (speed.upper <= _FAST * table.velocity) & (speed.lower >= -_FAST * table.velocity)
@@ -71,16 +72,3 @@ class Units:
                 )
             )
         return found
-
-
-class Uncertainty:
-    """The prediction is sure enough of itself."""
-
-    name = "uncertainty"
-
-    def __call__(self, case: Case) -> list[Violation]:
-        """See class."""
-        value, bound = case.context.uncertainty, case.config.max_uncertainty
-        if value is None or value <= bound:
-            return []
-        return [Violation(self.name, value=value, bound=bound, message="the predictions disagree")]

@@ -2,27 +2,51 @@
 
 from __future__ import annotations
 
-from cosmos_ros.guard.checks.base import Case
+from dataclasses import dataclass
+
+from cosmos_ros.guard.checks.base import Case, Cure, Limit
 from cosmos_ros.guard.checks.polynomial import outside
 from cosmos_ros.guard.checks.position_dependent import position_dependent
 from cosmos_ros.guard.verdict import Violation
+from cosmos_ros.limits import RobotLimits, scaled
+from cosmos_ros.settings import check_values, setting
 
 # Two crossings closer than this are one: both are found by bisection, s.
 _TOGETHER = 1e-7
 
 
-class Velocity:
+@dataclass(frozen=True)
+class VelocitySettings:
+    """How much of the velocity bounds may be used."""
+
+    velocity_scale: float = setting(
+        1.0, "Part of the robot's velocity bounds that may be used.", minimum=0.01, maximum=1.0, read_only=True
+    )
+
+    def __post_init__(self) -> None:
+        check_values(self)
+
+
+class Velocity(Limit):
     """Every joint stays below its velocity bound, constant or depending on position."""
 
     name = "velocity"
+    order = 50
+    cure = Cure.SLOWING
+    settings_type = VelocitySettings
+
+    @classmethod
+    def tighten(cls, limits: RobotLimits, settings: VelocitySettings) -> RobotLimits:
+        """See ``Check.tighten``."""
+        return scaled(limits, velocity=settings.velocity_scale)
 
     def __call__(self, case: Case) -> list[Violation]:
         """See class."""
-        motion, config = case.motion, case.config
+        motion, slack = case.motion, case.checking.slack
         bound = motion.table.velocity
-        found = outside(motion, 1, -bound, bound, limit=self.name, slack=config.slack)
+        found = outside(motion, 1, -bound, bound, limit=self.name, slack=slack)
         for column, law in motion.table.position_dependent:
-            shrunk = position_dependent(motion, column, law, scale=config.velocity_scale, slack=config.slack)
+            shrunk = position_dependent(motion, column, law, slack=slack)
             if shrunk is None:
                 continue
             same = [v for v in found if v.joint == motion.names[column]]

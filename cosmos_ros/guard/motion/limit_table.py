@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cosmos_ros.guard.guard_settings import GuardConfig
 from cosmos_ros.limits import Mimic, PositionDependentVelocity, RobotLimits
 from cosmos_ros.types import FloatArray
 
 
 @dataclass(frozen=True)
 class LimitTable:
-    """Bounds with margins taken off, ``float64 [J]`` each; inf where there is none.
+    """Bounds, ``float64 [J]`` each; inf where there is none.
 
     Attributes:
         names: Column order.
@@ -36,23 +35,22 @@ class LimitTable:
     mimics: tuple[tuple[int, int, Mimic], ...]
 
 
-def limit_table(names: tuple[str, ...], limits: RobotLimits, config: GuardConfig) -> LimitTable:
+def limit_table(names: tuple[str, ...], limits: RobotLimits) -> LimitTable:
     """Build the table for known joint names."""
     joints = [limits.joints[name] for name in names]
     continuous = np.array([j.continuous for j in joints], dtype=bool)
-    margin = config.position_margin
 
-    def column(field: str, scale: float) -> FloatArray:
-        return np.array([getattr(j, field) for j in joints], dtype=np.float64) * scale
+    def column(field: str) -> FloatArray:
+        return np.array([getattr(j, field) for j in joints], dtype=np.float64)
 
     return LimitTable(
         names=names,
-        lower=np.where(continuous, -np.inf, column("lower", 1.0) + margin),
-        upper=np.where(continuous, np.inf, column("upper", 1.0) - margin),
-        velocity=column("velocity", config.velocity_scale),
-        acceleration=column("acceleration", config.acceleration_scale),
-        jerk=column("jerk", config.jerk_scale),
-        effort=column("effort", config.effort_scale),
+        lower=np.where(continuous, -np.inf, column("lower")),
+        upper=np.where(continuous, np.inf, column("upper")),
+        velocity=column("velocity"),
+        acceleration=column("acceleration"),
+        jerk=column("jerk"),
+        effort=column("effort"),
         continuous=continuous,
         position_dependent=tuple(
             (k, j.position_dependent_velocity)

@@ -14,9 +14,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from cosmos_ros.guard.guard_settings import Capsule
 from cosmos_ros.guard.motion.joint_motion import Motion
 from cosmos_ros.guard.motion.kinematic_bounds import Chain, Rates, make_chain
+from cosmos_ros.guard.surroundings import Capsule
 from cosmos_ros.kinematics import RobotModel
 from cosmos_ros.trajectory.extrema import evaluate
 from cosmos_ros.types import FloatArray, JointState

@@ -11,8 +11,9 @@ from dataclasses import replace
 import numpy as np
 
 from cosmos_ros.guard.checker import Checker, Findings
+from cosmos_ros.guard.checks.base import Cure
+from cosmos_ros.guard.checks.end import DurationSettings
 from cosmos_ros.guard.context import GuardContext
-from cosmos_ros.guard.guard_settings import CURED_BY_STOPPING, CURED_BY_TIME
 from cosmos_ros.guard.motion.joint_motion import Motion, make_motion
 from cosmos_ros.guard.motion.limit_table import LimitTable
 from cosmos_ros.guard.response import retime, stops
@@ -41,13 +42,15 @@ class Planner:
 
     def __init__(self, checker: Checker) -> None:
         self.checker = checker
-        self.config = checker.config
+        self.settings = checker.settings
+        self.response = checker.settings.response
+        self._minimum_step = checker.checking.minimum_step
 
     def slow_down(self, aligned: JointTrajectory, findings: Findings, context: GuardContext) -> JointTrajectory | None:
         """Return the same path at a legal speed, ending at rest; None when there is none."""
         motion = findings.motion
         kinds = {v.limit for v in findings.violations}
-        if motion is None or not kinds <= CURED_BY_TIME | {"end_velocity"}:
+        if motion is None or not kinds <= self.checker.cured_by(Cure.SLOWING, Cure.RESTING):
             return None
         if motion.degree == 1:
             return self._first_legal(self._stretched(motion, aligned), aligned, context)
@@ -65,8 +68,9 @@ class Planner:
         """
         motion = findings.motion
         kinds = {v.limit for v in findings.violations}
-        curable = CURED_BY_TIME | CURED_BY_STOPPING | {"end_velocity", "duration"}
-        fatal = [v for v in findings.violations if v.limit in CURED_BY_STOPPING | {"duration"}]
+        curable = self.checker.cured_by(Cure.SLOWING, Cure.RESTING, Cure.STOPPING, Cure.SHORTENING)
+        beyond = self.checker.cured_by(Cure.STOPPING, Cure.SHORTENING)
+        fatal = [v for v in findings.violations if v.limit in beyond]
         if motion is None or motion.degree == 1 or not _plannable(motion) or not kinds <= curable or not fatal:
             return None
         last = min(v.last_safe_point for v in fatal)
@@ -84,7 +88,7 @@ class Planner:
         self, proposals: Iterator[JointTrajectory], aligned: JointTrajectory, context: GuardContext
     ) -> JointTrajectory | None:
         """Return the first proposal that passes every check and is not slower than allowed."""
-        longest = self.config.max_time_scale * duration_of(aligned)
+        longest = self.response.max_time_scale * duration_of(aligned)
         for proposal in proposals:
             if duration_of(proposal) > longest:
                 continue
@@ -106,7 +110,7 @@ class Planner:
         it costs more than the rest.
         """
         laid = {} if laid is None else laid
-        keep = self.config.reaction_time
+        keep = self.response.reaction_time
         while True:
             scale = 1.0
             for _ in range(_ATTEMPTS):
@@ -124,9 +128,11 @@ class Planner:
         if stop is not None:
             return
         if path.starts_at_rest:
-            need = max(uniform_scale(motion, self.config), 1.0 / np.sqrt(max(float(path.limits.ceiling.min()), 1e-12)))
+            need = max(
+                uniform_scale(motion, self.settings), 1.0 / np.sqrt(max(float(path.limits.ceiling.min()), 1e-12))
+            )
             for more in (1.001, 1.02, 1.1, 1.3, 1.7, 2.5):
-                if need * more <= self.config.max_time_scale:
+                if need * more <= self.response.max_time_scale:
                     yield retime.uniform(path, stamp_ns, need * more)
             return
         for pace in (0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4):
@@ -135,9 +141,9 @@ class Planner:
 
     def _stretched(self, motion: Motion, aligned: JointTrajectory) -> Iterator[JointTrajectory]:
         """Yield the same lines with all times scaled: lines stay lines only under one scale."""
-        need = uniform_scale(motion, self.config)
+        need = uniform_scale(motion, self.settings)
         for more in (1.0, 1.01, 1.1, 1.3, 1.7, 2.5, 4.0):
-            if not need * more <= self.config.max_time_scale:
+            if not need * more <= self.response.max_time_scale:
                 return
             times = np.ceil(aligned.times_ns * (need * more)).astype(np.int64)
             yield replace(aligned, times_ns=times)
@@ -148,10 +154,10 @@ class Planner:
         if motion is None or aligned.velocities is None or aligned.accelerations is not None:
             return None  # a quintic cannot end its acceleration at once; it stops on its path instead
         speed = aligned.velocities[-1]
-        seconds = stopping_time(speed, motion.table.acceleration * self.config.brake_scale)
-        if not 0.0 < seconds < self.config.max_duration:
+        seconds = stopping_time(speed, motion.table.acceleration * self.response.brake_scale)
+        if not 0.0 < seconds < self.settings.of(DurationSettings).max_duration:
             return None
-        tail_ns = int(np.ceil(max(seconds, self.config.minimum_step) * NANOSECONDS))
+        tail_ns = int(np.ceil(max(seconds, self._minimum_step) * NANOSECONDS))
         end = aligned.positions[-1] + 0.5 * (tail_ns / NANOSECONDS) * speed
         tail = replace(
             aligned,
@@ -172,7 +178,7 @@ class Planner:
         if executing is None or end is None or context.now_ns >= end:
             return self._straight_stop(context)
         at = splice.motion_at(executing, context.now_ns)
-        shortest = self.config.minimum_step
+        shortest = self._minimum_step
         if _still(at.velocities, 1e-6):
             return stops.hold(at.joint_names, at.positions, context.now_ns, shortest=shortest)
         table = self.checker.table(executing.joint_names)
@@ -181,8 +187,8 @@ class Planner:
         motion = make_motion(executing, table, None)
         begin = (context.now_ns - executing.stamp_ns) / NANOSECONDS
         # With all of the bound the executed run itself is admissible, so that some stop always is.
-        for keep in (self.config.reaction_time, 0.0):
-            for scale in (self.config.brake_scale, 1.0, _ALL / retime.AIM):
+        for keep in (self.response.reaction_time, 0.0):
+            for scale in (self.response.brake_scale, 1.0, _ALL / retime.AIM):
                 path = self.path(motion, context, scale=scale, begin=begin, keep=keep)
                 stop = retime.brake(path, context.now_ns)
                 if stop is not None and self.checker.keeps_joint_limits(stop, context):
@@ -193,9 +199,9 @@ class Planner:
         return None
 
     def _stop_of_lines(self, executing: JointTrajectory, table: LimitTable, context: GuardContext) -> JointTrajectory:
-        keep, shortest = self.config.reaction_time, self.config.minimum_step
+        keep, shortest = self.response.reaction_time, self._minimum_step
         for stop in stops.stops_of_lines(
-            executing, table, context.now_ns, scale=self.config.brake_scale, keep=keep, shortest=shortest
+            executing, table, context.now_ns, scale=self.response.brake_scale, keep=keep, shortest=shortest
         ):
             if self.checker.keeps_limits(stop, context):
                 return stop
@@ -213,7 +219,7 @@ class Planner:
             return None
         table = self.checker.table(tuple(measured.names[i] for i in known))
         return stops.even_stop(
-            table, positions, speed, context.now_ns, scale=self.config.brake_scale, shortest=self.config.minimum_step
+            table, positions, speed, context.now_ns, scale=self.response.brake_scale, shortest=self._minimum_step
         )
 
     def path(
@@ -225,7 +231,7 @@ class Planner:
         near = self.checker.singularities if begin is None else ()
         samples = None if sampler is None or not (tools or near) else sampler.samples(motion, context.measured)
         return retime.make_path(
-            motion, self.config, begin=begin, keep=keep, scale=scale, tools=tools, singularities=near, samples=samples
+            motion, self.settings, begin=begin, keep=keep, scale=scale, tools=tools, singularities=near, samples=samples
         )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from cosmos_ros.guard.checks.position_dependent import upper_bound
 from cosmos_ros.guard.checks.singularity import Singularity
-from cosmos_ros.guard.guard_settings import GuardConfig
+from cosmos_ros.guard.guard_settings import GuardSettings
 from cosmos_ros.guard.motion.joint_motion import Motion
 from cosmos_ros.guard.motion.sampler import Points, Samples
 from cosmos_ros.guard.response.speed_profile import Lines, PathLimits, Profile, controllable, fastest, make_lines
@@ -59,7 +59,7 @@ class Path:
 
 def make_path(
     motion: Motion,
-    config: GuardConfig,
+    settings: GuardSettings,
     *,
     begin: float | None = None,
     keep: float = 0.0,
@@ -72,7 +72,7 @@ def make_path(
 
     Args:
         motion: Cubic or quintic, two knots or more.
-        config: Which bounds are checked.
+        settings: Which bounds are checked.
         begin: Path parameter to start at; None: the first knot.
         keep: Seconds from there on that are run as commanded, if the path moves there.
         scale: Part of the bounds on accelerations that may be used.
@@ -80,16 +80,16 @@ def make_path(
         singularities: Postures to be slow near.
         samples: Kinematics along the motion, for these.
     """
-    times = motion.times
+    times, least = motion.times, settings.checking.minimum_step
     first = times[0] if begin is None else max(begin, float(times[0]))
     knots = np.concatenate(([first], times[times > first + 1e-6]))
     join = first + keep
-    if keep > 0.0 and join < knots[-1] - config.minimum_step and np.abs(knots - join).min() > config.minimum_step:
+    if keep > 0.0 and join < knots[-1] - least and np.abs(knots - join).min() > least:
         knots = np.sort(np.append(knots, join))
-    step = max(GRID_STEP, config.minimum_step)
+    step = max(GRID_STEP, least)
     counts = np.ceil(np.diff(knots) / step).astype(int)
     # Two intervals a segment where there is room: with one, the cubic through its ends would be all there is.
-    counts = np.maximum(counts, np.where(np.diff(knots) > 4.0 * config.minimum_step, 2, 1))
+    counts = np.maximum(counts, np.where(np.diff(knots) > 4.0 * least, 2, 1))
     grid = np.concatenate(
         [np.linspace(a, b, n, endpoint=False) for a, b, n in zip(knots[:-1], knots[1:], counts, strict=True)]
         + [knots[-1:]]
@@ -108,8 +108,8 @@ def make_path(
     # A cubic and a quintic have velocities; free of rounding: zero is zero.
     tangents[-1] = tangents[-1] if motion.velocities is None else motion.velocities[-1]
     rows = [(tangent_left, tangent_right, at(2, left), at(2, right))]
-    bounds = [np.where(config.enabled("acceleration"), motion.table.acceleration, np.inf)]
-    ceiling = np.minimum(1.0, _joint_ceiling(motion, positions, tangents, config))
+    bounds = [np.where(settings.enabled("acceleration"), motion.table.acceleration, np.inf)]
+    ceiling = np.minimum(1.0, _joint_ceiling(motion, positions, tangents, settings))
     if samples is not None:
         inside = Points(samples, segment, left, np.zeros(len(left)))
         last = Points(samples, segment[-1:], right[-1:], np.zeros(1))
@@ -120,8 +120,8 @@ def make_path(
             ceiling = np.minimum(ceiling, slow)
         for tool in tools:
             both = np.concatenate((inside.twist(tool.tool_link), last.twist(tool.tool_link)))
-            ceiling = np.minimum(ceiling, _tool_ceiling(both, tool, config))
-            more, limits = _tool_rows(inside, ends, tool, config)
+            ceiling = np.minimum(ceiling, _tool_ceiling(both, tool, settings))
+            more, limits = _tool_rows(inside, ends, tool, settings)
             rows += more
             bounds += limits
     limits_of_path = PathLimits(
@@ -136,20 +136,19 @@ def make_path(
     path = Path(limits_of_path, make_lines(limits_of_path), positions, tangents, motion)
     if keep == 0.0 or path.starts_at_rest:
         return path
-    return replace(path, kept=min(int(np.searchsorted(grid, join - config.minimum_step)), len(grid) - 2))
+    return replace(path, kept=min(int(np.searchsorted(grid, join - least)), len(grid) - 2))
 
 
-def _joint_ceiling(motion: Motion, positions: FloatArray, tangents: FloatArray, config: GuardConfig) -> FloatArray:
+def _joint_ceiling(motion: Motion, positions: FloatArray, tangents: FloatArray, settings: GuardSettings) -> FloatArray:
     """Return the largest squared path speed that the joint velocity bounds allow, ``[N]``."""
-    if not config.enabled("velocity"):
+    if not settings.enabled("velocity"):
         return np.full(len(tangents), np.inf)
     bound = np.broadcast_to(motion.table.velocity, tangents.shape).copy()
-    scale = config.velocity_scale
     for column, law in motion.table.position_dependent:
-        q, vmax = positions[:, column], motion.table.velocity[column] / scale
+        q, vmax = positions[:, column], motion.table.velocity[column]
         up = upper_bound(q, law.upper_offset, law.upper_gain, law.upper_position, vmax)
         down = upper_bound(-q, law.lower_offset, law.lower_gain, -law.lower_position, vmax)
-        bound[:, column] = scale * np.where(tangents[:, column] > 0.0, up, down)
+        bound[:, column] = np.where(tangents[:, column] > 0.0, up, down)
     lowest: FloatArray = _ceiling(np.abs(tangents), bound).min(axis=1)
     return lowest
 
@@ -162,20 +161,20 @@ def _ceiling(speed: FloatArray, bound: FloatArray | float) -> FloatArray:
     return result
 
 
-def _tool_ceiling(twist: FloatArray, tool: CartesianLimits, config: GuardConfig) -> FloatArray:
+def _tool_ceiling(twist: FloatArray, tool: CartesianLimits, settings: GuardSettings) -> FloatArray:
     ceiling = np.full(len(twist), np.inf)
     for name, part, bound in (
         ("cartesian_speed", slice(0, 3), tool.linear_speed),
         ("rotational_speed", slice(3, 6), tool.angular_speed),
     ):
-        if config.enabled(name) and np.isfinite(bound):
+        if settings.enabled(name) and np.isfinite(bound):
             speed = np.linalg.norm(twist[:, part], axis=1)
-            ceiling = np.minimum(ceiling, _ceiling(speed, bound * config.cartesian_scale))
+            ceiling = np.minimum(ceiling, _ceiling(speed, bound))
     return ceiling
 
 
 def _tool_rows(
-    left: Points, right: Points, tool: CartesianLimits, config: GuardConfig
+    left: Points, right: Points, tool: CartesianLimits, settings: GuardSettings
 ) -> tuple[list[tuple[FloatArray, FloatArray, FloatArray, FloatArray]], list[FloatArray]]:
     """Return rows for |p̈| ≤ A with p̈ = p''·x + p'·a, the circle of accelerations cut to a polygon inside it.
 
@@ -184,7 +183,7 @@ def _tool_rows(
     """
     rows: list[tuple[FloatArray, FloatArray, FloatArray, FloatArray]] = []
     bounds: list[FloatArray] = []
-    if not config.enabled("cartesian_acceleration"):
+    if not settings.enabled("cartesian_acceleration"):
         return rows, bounds
     for part, bound in ((slice(0, 3), tool.linear_acceleration), (slice(3, 6), tool.angular_acceleration)):
         if not np.isfinite(bound):
@@ -204,7 +203,7 @@ def _tool_rows(
                 for _, along, sideways in ends
             ]
             rows.append((factor[0], factor[1], slope[0], slope[1]))
-            bounds.append(np.full(len(_EDGES), bound * config.cartesian_scale * _APOTHEM))
+            bounds.append(np.full(len(_EDGES), bound * _APOTHEM))
     return rows, bounds
 
 

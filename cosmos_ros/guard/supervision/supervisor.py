@@ -11,12 +11,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from cosmos_ros.guard.checks.start import commanded_at
+from cosmos_ros.guard.checks.freshness import StateSettings
+from cosmos_ros.guard.checks.start import StartSettings, commanded_at
 from cosmos_ros.guard.context import GuardContext
 from cosmos_ros.guard.guard import Guard
 from cosmos_ros.guard.supervision.camera_ages import Cameras
 from cosmos_ros.guard.supervision.other_publishers import Neighbours
-from cosmos_ros.guard.supervision.supervisor_states import Counters, Output, State, SupervisorConfig
+from cosmos_ros.guard.supervision.supervisor_states import Counters, Output, State, SupervisorSettings
 from cosmos_ros.guard.verdict import Response, Verdict, Violation
 from cosmos_ros.types import NANOSECONDS, JointState, JointTrajectory
 
@@ -27,7 +28,7 @@ class Supervisor:
     def __init__(
         self,
         guard: Guard,
-        config: SupervisorConfig | None = None,
+        settings: SupervisorSettings | None = None,
         clock: Callable[[], int] | None = None,
         cameras: tuple[str, ...] = (),
     ) -> None:
@@ -35,13 +36,15 @@ class Supervisor:
 
         Args:
             guard: Judges trajectories.
-            config: Policies.
+            settings: Policies.
             clock: The node's clock, ns; asked again after a judgement took its time. None: judging takes none.
             cameras: Names of the cameras that ``on_camera`` may tell of.
         """
         self.guard = guard
+        self._max_state_age = guard.settings.of(StateSettings).max_state_age
+        self._tracking_tolerance = guard.settings.of(StartSettings).tracking_tolerance
         self._clock = clock
-        self.config = config or SupervisorConfig()
+        self.settings = settings or SupervisorSettings()
         self.state = State.DISARMED
         self.reason = "not armed yet"
         self.counters = Counters()
@@ -145,7 +148,7 @@ class Supervisor:
         self._last_candidate_ns = now_ns
         if not isinstance(trajectory, JointTrajectory):
             verdict = Verdict(Response.REJECT, None, tuple(trajectory), stamp_ns=stamp_ns)
-        elif (stale := self.cameras.stale(now_ns, self.config.max_camera_age)) is not None:
+        elif (stale := self.cameras.stale(now_ns, self.settings.max_camera_age)) is not None:
             verdict = Verdict(Response.REJECT, None, (stale,), stamp_ns=trajectory.stamp_ns)
         elif (
             trajectory.stamp_ns and self._source_stamp is not None
@@ -161,9 +164,7 @@ class Supervisor:
             if verdict.trajectory is not None and late is not None:
                 found = (late, *verdict.violations)
                 # Late, not wrong: nothing to brake for.
-                return self._record(
-                    replace(verdict, response=Response.REJECT, trajectory=None, violations=found, remaining=())
-                )
+                return self._record(replace(verdict, response=Response.REJECT, trajectory=None, violations=found))
         # Judging may take long on a busy machine, and a stop must begin where the robot is by then.
         now_ns = max(now_ns, self._clock()) if self._clock is not None else now_ns
         output = self._record(verdict)
@@ -178,9 +179,9 @@ class Supervisor:
         stop = None
         event = ""
         if self.state is State.ARMED:
-            if self.config.brake_on_reject:
+            if self.settings.brake_on_reject:
                 stop = self._brake(now_ns)
-            if self.config.latch_after and self.counters.consecutive_rejects >= self.config.latch_after:
+            if self.settings.latch_after and self.counters.consecutive_rejects >= self.settings.latch_after:
                 stop = stop or self._brake(now_ns)
                 event = f"latched after {self.counters.consecutive_rejects} rejections in a row: {verdict.summary}"
                 self._enter(State.LATCHED, event)
@@ -197,7 +198,7 @@ class Supervisor:
         """Return by how much judging ended too late for a trajectory to begin without a jump; None when in time."""
         if self._clock is None or not trajectory.stamp_ns:
             return None
-        bound = self.config.max_judging_delay
+        bound = self.settings.max_judging_delay
         delay = (self._clock() - trajectory.stamp_ns) / NANOSECONDS
         message = "judged too late to begin without a jump"
         return Violation("stamp", value=delay, bound=bound, message=message) if delay > bound else None
@@ -217,30 +218,29 @@ class Supervisor:
 
     def _lost(self, now_ns: int) -> str:
         """Return why the motion being executed cannot be watched any more, or an empty string."""
-        config = self.guard.config
         context = self.context(now_ns)
         measured, executing, age = self._measured, self._executing, context.state_age
         if measured is None or executing is None or age is None:
             return "no joint state"
-        if age > config.max_state_age:
+        if age > self._max_state_age:
             return f"joint state is {age:.2f} s old"
         if blind := self._blind(now_ns):
             return blind
         if self._last_candidate_ns is not None:
             silence = (now_ns - self._last_candidate_ns) / NANOSECONDS
-            if silence > self.config.silence_timeout:
+            if silence > self.settings.silence_timeout:
                 return f"predictor silent for {silence:.2f} s"
         expected = commanded_at(context, executing.joint_names, measured.stamp_ns)
         if expected is not None and measured.stamp_ns >= executing.stamp_ns:
             for name, q in zip(executing.joint_names, expected[0], strict=True):
                 if name in measured.names:
                     error = abs(measured.position_of(name) - float(q))
-                    if not error <= config.tracking_tolerance:
+                    if not error <= self._tracking_tolerance:
                         return f"{name} does not follow: {error:.3f} from where it was sent"
         return ""
 
     def _blind(self, now_ns: int) -> str:
-        stale = self.cameras.stale(now_ns, self.config.max_camera_age)
+        stale = self.cameras.stale(now_ns, self.settings.max_camera_age)
         return "" if stale is None else f"{stale.message}: {stale.value:.2f} s"
 
     def arm(self, now_ns: int) -> tuple[bool, str]:
@@ -256,13 +256,13 @@ class Supervisor:
 
     def refusal(self, now_ns: int) -> str:
         """Return why arming would be refused now, or an empty string."""
-        if self.config.never_arm:
+        if self.settings.dry_run:
             return "dry run: this guard was started never to be armed"
         if self._e_stop:
             return "the e-stop is pressed"
         if self.state is State.E_STOP or self.state is State.LATCHED:
             return f"latched ({self.reason}); reset first"
-        around = self._neighbours.refusal(require_controllers=self.config.require_controllers)
+        around = self._neighbours.refusal(require_controllers=self.settings.require_controllers)
         if around:
             return around
         if self.bad_state:
@@ -270,11 +270,13 @@ class Supervisor:
         age = self.context(now_ns).state_age
         if age is None:
             return "no joint state yet"
-        if age > self.guard.config.max_state_age:
+        if age > self._max_state_age:
             return f"the joint state is {age:.2f} s old"
-        if age < -self.config.clock_jump:
+        if age < -self.settings.clock_jump:
             return f"the joint state is stamped {-age:.2f} s in the future"
-        missing = [n for n in self.guard.limits.required_joints if self._measured and n not in self._measured.names]
+        missing = [
+            n for n in self.guard.robot.limits.required_joints if self._measured and n not in self._measured.names
+        ]
         if missing:
             return f"joints {', '.join(missing)} are not in the joint state"
         return self._blind(now_ns)
@@ -290,7 +292,7 @@ class Supervisor:
         age = self.context(now_ns).state_age
         if age is None:
             return "none yet"
-        return "stale" if age > self.guard.config.max_state_age else ""
+        return "stale" if age > self._max_state_age else ""
 
     def disarm(self, now_ns: int) -> Output:
         """Stop letting anything through; brake what moves."""
@@ -315,7 +317,7 @@ class Supervisor:
     def _advance(self, now_ns: int) -> Output:
         """Note the time; when it ran backwards everything stamped is void and the robot is brought to rest."""
         before, self._now = self._now, now_ns
-        if before is None or now_ns >= before - int(self.config.clock_jump * NANOSECONDS):
+        if before is None or now_ns >= before - int(self.settings.clock_jump * NANOSECONDS):
             return Output()
         stop = None
         if self.state is State.ARMED and self._executing is not None and self.moving(before):

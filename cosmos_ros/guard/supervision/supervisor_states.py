@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from cosmos_ros.guard.verdict import Response, Verdict
+from cosmos_ros.settings import check_values, setting
 from cosmos_ros.types import JointTrajectory
 
 
@@ -19,29 +20,35 @@ class State(str, Enum):
 
 
 @dataclass(frozen=True)
-class SupervisorConfig:
-    """Policies beyond a single trajectory.
+class SupervisorSettings:
+    """Policies beyond a single trajectory."""
 
-    Attributes:
-        silence_timeout: Seconds without a candidate after which a motion being executed is braked.
-        clock_jump: Seconds by which time may run backwards before that counts as a jump.
-        latch_after: Consecutive rejections that latch the guard; 0 never latches.
-        brake_on_reject: Brake what is being executed when a candidate is rejected; otherwise it runs to its end.
-        never_arm: Refuse to be armed (dry run).
-        require_controllers: Refuse to be armed while nobody listens on a controller's topic.
-        max_judging_delay: Seconds by which judging may end after the trajectory was to begin: a controller that gets
-            it later jumps into its middle.
-        max_camera_age: Oldest image of a camera that was heard once, s; 0: cameras are not watched.
-    """
+    dry_run: bool = setting(False, "Never let this guard be armed: it only says what it would send.", read_only=True)
+    require_controllers: bool = setting(True, "Refuse to arm while nobody listens on a controller's topic.")
+    brake_on_reject: bool = setting(
+        True, "Brake when a candidate is rejected; otherwise finish what is being executed."
+    )
+    max_judging_delay: float = setting(
+        0.02,
+        "How long after its start a trajectory may leave the guard: a controller that gets it later jumps into its "
+        "middle",
+        unit="s", minimum=0.0, maximum=1.0,
+    )  # fmt: skip
+    max_camera_age: float = setting(
+        0.5, "Oldest image of a camera that was heard once; 0: cameras are not watched", unit="s", minimum=0.0,
+        maximum=60.0,
+    )  # fmt: skip
+    silence_timeout: float = setting(
+        1.0, "Silence of the predictor after which the motion being executed is braked", unit="s", minimum=0.05,
+        maximum=60.0,
+    )  # fmt: skip
+    latch_after: int = setting(20, "Rejections in a row that latch the guard; 0: never.", minimum=0, maximum=100_000)
+    clock_jump: float = setting(
+        0.1, "How far time may run backwards before that counts as a jump", unit="s", minimum=0.0, maximum=10.0
+    )
 
-    silence_timeout: float = 1.0
-    clock_jump: float = 0.1
-    latch_after: int = 10
-    brake_on_reject: bool = True
-    never_arm: bool = False
-    require_controllers: bool = True
-    max_judging_delay: float = 0.02
-    max_camera_age: float = 0.0
+    def __post_init__(self) -> None:
+        check_values(self)
 
 
 @dataclass(frozen=True)

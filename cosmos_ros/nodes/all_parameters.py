@@ -1,0 +1,24 @@
+"""The declared parameters of every node, for what is generated from them."""
+
+from __future__ import annotations
+
+from cosmos_ros.settings import Setting
+
+
+def node_parameters() -> dict[str, tuple[Setting, ...]]:
+    """Return the declarations of each node's parameters, by the node's name."""
+    from cosmos_ros.nodes import (  # nodes import ROS
+        guard_parameters,
+        predictor_parameters,
+        rerun_viewer,
+        sim_robot,
+        visualizer,
+    )
+
+    return {
+        "predictor": predictor_parameters.parameters(),
+        "guard": guard_parameters.parameters(),
+        "sim_robot": tuple(sim_robot.PARAMETERS),
+        "visualizer": tuple(visualizer.PARAMETERS),
+        "rerun_viewer": tuple(rerun_viewer.PARAMETERS),
+    }
