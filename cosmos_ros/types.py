@@ -6,7 +6,8 @@ Conventions: SI units and radians; float64 for kinematics; images are ``uint8 [H
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -46,6 +47,18 @@ class JointState:
     positions: FloatArray
     velocities: FloatArray | None = None
 
+    @classmethod
+    def now(cls, positions: Mapping[str, float], velocities: Mapping[str, float] | None = None) -> JointState:
+        """Return a state stamped with the system's clock.
+
+        Args:
+            positions: Joint name → rad or m.
+            velocities: Joint name → rad/s or m/s, for the same joints; None where they are not measured.
+        """
+        names = tuple(positions)
+        speeds = None if velocities is None else np.array([velocities[name] for name in names], dtype=np.float64)
+        return cls(time.time_ns(), names, np.array([positions[name] for name in names], dtype=np.float64), speeds)
+
     def position_of(self, name: str) -> float:
         """Return one joint's position; KeyError when it is not there."""
         try:
@@ -80,6 +93,24 @@ class Observation:
     tool_poses: Mapping[str, FloatArray] = field(default_factory=dict)
     gripper_widths: Mapping[str, float] = field(default_factory=dict)
     scene: Mapping[str, FloatArray] = field(default_factory=dict)
+
+    @classmethod
+    def now(
+        cls,
+        images: Mapping[str, UInt8Array],
+        joints: JointState | Mapping[str, float] | None = None,
+        instruction: str = "",
+    ) -> Observation:
+        """Return an observation stamped with the system's clock, or with the joint state's stamp where it has one.
+
+        Args:
+            images: View name → ``uint8 [H, W, 3]`` RGB.
+            joints: Joint state, or joint name → rad or m; None for robots without joints.
+            instruction: Task text.
+        """
+        state = joints if joints is None or isinstance(joints, JointState) else JointState.now(joints)
+        stamp = time.time_ns() if state is None else state.stamp_ns
+        return cls(stamp, images, dict.fromkeys(images, stamp), state, instruction)
 
 
 @dataclass(frozen=True)
@@ -248,3 +279,27 @@ class JointTrajectory:
     positions: FloatArray
     velocities: FloatArray | None = None
     accelerations: FloatArray | None = None
+
+    @classmethod
+    def from_seconds(
+        cls,
+        joint_names: Sequence[str],
+        times: npt.ArrayLike,
+        positions: npt.ArrayLike,
+        velocities: npt.ArrayLike | None = None,
+    ) -> JointTrajectory:
+        """Return a trajectory that begins when it is received.
+
+        Args:
+            joint_names: J names, the column order.
+            times: ``[N]`` time_from_start, s.
+            positions: ``[N, J]``, rad or m.
+            velocities: ``[N, J]``, rad/s or m/s; None for straight lines between the points.
+        """
+        return cls(
+            tuple(joint_names),
+            0,
+            np.round(np.asarray(times, dtype=np.float64) * NANOSECONDS).astype(np.int64),
+            np.asarray(positions, dtype=np.float64),
+            None if velocities is None else np.asarray(velocities, dtype=np.float64),
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,16 @@ class GuardContext:
     measured: JointState | None = None
     executing: JointTrajectory | None = None
     uncertainty: float | None = None
+
+    @classmethod
+    def now(cls, measured: JointState | Mapping[str, float]) -> GuardContext:
+        """Return the context of a robot that executes nothing, at the joint state's stamp.
+
+        Args:
+            measured: Joint state, or joint name → rad or m.
+        """
+        state = measured if isinstance(measured, JointState) else JointState.now(measured)
+        return cls(state.stamp_ns, state)
 
     @property
     def state_age(self) -> float | None:

@@ -81,7 +81,9 @@ class PipelineSettings:
 class Pipeline:
     """Asks a world model about observations of one embodiment. Used by one thread."""
 
-    def __init__(self, embodiment: Embodiment, world_model: WorldModel, settings: PipelineSettings) -> None:
+    def __init__(
+        self, embodiment: Embodiment, world_model: WorldModel, settings: PipelineSettings | None = None
+    ) -> None:
         """Check that the model can serve the embodiment.
 
         Raises:
@@ -90,7 +92,7 @@ class Pipeline:
         """
         self.embodiment = embodiment
         self.world_model = world_model
-        self.settings = settings
+        self.settings = settings = settings or PipelineSettings()
         self._solver = embodiment.solver()
         check_embodiment(world_model, embodiment, (Mode.POLICY,), settings.chunk_size)
         check_sampling(world_model, settings.sampler, settings.negative_prompt)
