@@ -202,3 +202,9 @@ def test_a_limit_that_cannot_be_used_is_never_left_out_in_silence(monkeypatch, v
 def test_errors_of_settings_are_typed():
     with pytest.raises(CosmosRosError):
         joint_guard(velocity_scale=-1.0)
+
+
+def test_the_mutants_still_name_lines_that_are_there():
+    from mutate import listed, silenced
+
+    assert len(list(listed())) > 100 and len(list(silenced())) > 25
