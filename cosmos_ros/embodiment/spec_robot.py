@@ -84,7 +84,7 @@ class CartesianLimitSpec(Model):
     source: str = Field(default="", description="Where the numbers are from.")
 
 
-class Limits(Model):
+class LimitsSpec(Model):
     """What the robot can follow."""
 
     source: str = Field(description="Where the numbers are from, unless a joint says otherwise.")
@@ -153,7 +153,7 @@ class Box(Model):
         return self
 
 
-class Workspace(Model):
+class WorkspaceSpec(Model):
     """Where the tools may be. Belongs to the cell, not to the robot: set it for yours."""
 
     box: Box | None = Field(default=None, description="Box the tools must stay in. Left out: not checked.")
