@@ -127,7 +127,7 @@ class GripperRange(Model):
 
 
 class Gripper(Model):
-    """One gripper, in every scale it is spoken of."""
+    """One gripper, in every scale that is used for it."""
 
     model: GripperRange = Field(
         description="The number in the action column before normalisation: closed 0 and open 1 for the robot domains, "
@@ -151,7 +151,7 @@ class Gripper(Model):
         if (self.joint is None) != (self.joint_range is None):
             raise ValueError("joint and joint_range belong together")
         if self.model_unit == "metres" and self.width is None:
-            raise ValueError("a gripper spoken of in metres needs width")
+            raise ValueError("a gripper in metres needs width")
         for field, ends in (("speed", self.speed), ("force", self.force)):
             if ends is not None and not 0.0 <= ends[0] <= ends[1]:
                 raise ValueError(f"{field} must be [least, most], neither negative, got {list(ends)}")
