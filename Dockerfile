@@ -20,7 +20,7 @@ COPY package.xml setup.py setup.cfg ./
 COPY resource resource
 COPY scripts scripts
 COPY constraints constraints
-COPY cosmos_ros/__init__.py cosmos_ros/
+COPY cosmos_ros/__init__.py cosmos_ros/version.py cosmos_ros/
 RUN scripts/image.sh python
 RUN GPU=${GPU} scripts/image.sh gpu
 

@@ -57,11 +57,11 @@ EXTRAS: dict[str, list[str]] = {
 
 
 def version() -> str:
-    """Return the version, which is written once, in the package's ``__init__``."""
-    text = (ROOT / PACKAGE / "__init__.py").read_text(encoding="utf-8")
+    """Return the version, which is written once, in the package's ``version``."""
+    text = (ROOT / PACKAGE / "version.py").read_text(encoding="utf-8")
     match = re.search(r'^__version__ = "([^"]+)"', text, flags=re.MULTILINE)
     if match is None:
-        raise RuntimeError(f"{PACKAGE}/__init__.py has no __version__")
+        raise RuntimeError(f"{PACKAGE}/version.py has no __version__")
     return match.group(1)
 
 

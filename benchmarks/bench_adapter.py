@@ -22,9 +22,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from cosmos_ros.embodiment import (  # noqa: E402
-    Columns,
     Embodiment,
     RecordedStates,
+    StateColumns,
     list_embodiments,
     load_embodiment,
     read_states,
@@ -118,7 +118,9 @@ def droid() -> dict[str, object] | None:
     if not path.exists():
         return None
     robot = load_embodiment("franka")
-    columns = Columns("observation.state.cartesian_position", "xyz_euler", None, {"gripper": "action.gripper_position"})
+    columns = StateColumns(
+        "observation.state.cartesian_position", "xyz_euler", None, {"gripper": "action.gripper_position"}
+    )
     states = read_states(robot, path, columns)
     encoded = robot.encode(states)
     poses = states.tool_poses["panda_link8"]

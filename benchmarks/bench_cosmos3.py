@@ -36,9 +36,9 @@ from diffusers.pipelines.cosmos.pipeline_cosmos3_omni import CosmosActionConditi
 from PIL import Image  # noqa: E402
 
 from cosmos_ros.embodiment import load_embodiment  # noqa: E402
-from cosmos_ros.prediction.scenes import from_pictures  # noqa: E402
+from cosmos_ros.prediction.scenes import from_images  # noqa: E402
 from cosmos_ros.types import Mode, Request  # noqa: E402
-from cosmos_ros.world_models.cosmos3.model import Cosmos3  # noqa: E402
+from cosmos_ros.world_models.cosmos3.model import Cosmos3, Cosmos3Options  # noqa: E402
 from cosmos_ros.world_models.sampler_settings import default_sampler  # noqa: E402
 
 GIB = 1 << 30
@@ -137,7 +137,7 @@ def make_request(mode: Mode, tier: int, steps: int, chunk: int) -> Request:
         )
         for view in embodiment.views
     }
-    scene = from_pictures(embodiment, views, instruction="put the red cube into the blue bowl")
+    scene = from_images(embodiment, views, instruction="put the red cube into the blue bowl")
     canvas = embodiment.compose(scene.images)
     extra = {}
     if mode is Mode.FORWARD_DYNAMICS:
@@ -289,13 +289,13 @@ def main() -> int:
     folder = scratch / "Cosmos3-Nano-random"
     try:
         facts: dict = write_checkpoint(arguments.size, arguments.device, folder)
-        model = Cosmos3(model=str(folder), device=arguments.device)
+        model = Cosmos3(Cosmos3Options(model=str(folder), device=arguments.device))
         started = time.perf_counter()
         model.load()
         facts["load_s"] = time.perf_counter() - started
         cuda = arguments.device.startswith("cuda")
         facts["weights_gib"] = torch.cuda.memory_allocated() / GIB if cuda else None
-        facts |= {k: model._facts[k] for k in ("device", "dtype", "torch", "diffusers")}
+        facts |= {k: model.status()[k] for k in ("device", "dtype", "torch", "diffusers")}
         parts = model._pipeline.components
         facts["parameters"] = sum(p.numel() for part in ("transformer", "vae") for p in parts[part].parameters())
         facts |= {"python": platform.python_version(), "chunk": arguments.chunk}

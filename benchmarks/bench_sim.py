@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.guard import Guard
 from cosmos_ros.sim.episode import EpisodeSettings, run_episode
-from cosmos_ros.sim.expert import Expert
+from cosmos_ros.sim.expert import Expert, ExpertOptions
 from cosmos_ros.sim.imagination import world_of
 from cosmos_ros.sim.rendering import GL_BACKEND
 from cosmos_ros.sim.world import WorldRenderer
@@ -85,7 +85,7 @@ def answering(franka) -> None:
     renderer.close()
     request = franka.build_request(observation, Mode.POLICY, needs_observation=True)
     for frames in (True, False):
-        expert = Expert(frames=frames)
+        expert = Expert(ExpertOptions(frames=frames))
         expert.predict(request)
         wall, processor = time.perf_counter(), time.process_time()
         for _ in range(5):
@@ -97,7 +97,7 @@ def answering(franka) -> None:
 
 def success(franka, seeds: int) -> None:
     """Share of tasks done in virtual time with the guard in the chain, by latency."""
-    expert = Expert(frames=False)
+    expert = Expert(ExpertOptions(frames=False))
     expert.load()
     guard = Guard.for_embodiment(franka)
     for latency in (0.05, 0.15, 0.3):

@@ -80,7 +80,7 @@ def manifest() -> Iterator[str]:
     for tag in ("name", "version", "description", "maintainer", "license"):
         if not (root.findtext(tag) or "").strip():
             yield f"package.xml: <{tag}> is missing or empty"
-    init = (ROOT / "cosmos_ros" / "__init__.py").read_text(encoding="utf-8")
+    init = (ROOT / "cosmos_ros" / "version.py").read_text(encoding="utf-8")
     if f'__version__ = "{root.findtext("version")}"' not in init:
         yield "package.xml: <version> is not cosmos_ros.__version__"
     if root.findtext("export/build_type") != "ament_python":

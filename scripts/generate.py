@@ -1,4 +1,4 @@
-"""Writes what is made from declarations in the code: parameter files and the documentation's tables.
+"""Writes what is made from declarations in the code: parameter files, the embodiment schema and tables.
 
 Run by ``make generate``; with ``--check`` it writes nothing and exits 1 when a file is not what it would write.
 """
@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from cosmos_ros.embodiment.spec import schema_text
 from cosmos_ros.nodes.all_parameters import node_parameters
 from cosmos_ros.settings import parameters_table, parameters_yaml
 
@@ -17,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def generated() -> Iterator[tuple[Path, str]]:
     """Yield each generated file, relative to the repository, with its text."""
+    yield Path("embodiments/schema.json"), schema_text()
     nodes = node_parameters()
     for node, settings in nodes.items():
         yield Path("config") / f"{node}.yaml", parameters_yaml(node, settings)

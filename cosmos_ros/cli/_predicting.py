@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -87,6 +86,7 @@ class Asking:
     def loaded(self) -> Iterator[StateModel]:
         """Load the model for the time of the block."""
         from cosmos_ros.prediction.state_api import StateModel
+        from cosmos_ros.world_models import loaded
 
         states = StateModel(
             self.model,
@@ -95,18 +95,15 @@ class Asking:
             settings=settings_of(self.arguments.setting),
             negative_prompt=self.arguments.negative_prompt,
         )
-        try:
-            self.model.load()
+        with loaded(self.model):
             yield states
-        finally:
-            self.model.close()
 
 
 def prepare(arguments: argparse.Namespace, mode: Mode) -> Asking:
     """Load the embodiment, create the world model, and refuse the pair when it cannot do the mode."""
     from cosmos_ros.embodiment import load_embodiment
     from cosmos_ros.errors import ConfigError, InputError
-    from cosmos_ros.world_models import create_world_model, parse_options, world_model_class
+    from cosmos_ros.world_models import create_world_model, parse_options
     from cosmos_ros.world_models.compatibility import check_embodiment
 
     if not 0 <= arguments.seed <= LARGEST_SEED:
@@ -118,10 +115,7 @@ def prepare(arguments: argparse.Namespace, mode: Mode) -> Asking:
             raise ConfigError("--model and --option model=… are the same", where="arguments")
         texts.append(f"model={arguments.model}")
     embodiment = load_embodiment(arguments.embodiment, fps=arguments.fps)
-    options = parse_options(arguments.world_model, texts)
-    # A model that is made for one robot must be told which.
-    if "embodiment" in inspect.signature(world_model_class(arguments.world_model)).parameters:
-        options.setdefault("embodiment", arguments.embodiment)
+    options = parse_options(arguments.world_model, texts, embodiment=arguments.embodiment)
     model = create_world_model(arguments.world_model, **options)
     check_embodiment(model, embodiment, (mode,))
     return Asking(arguments, embodiment, model, options)
@@ -183,7 +177,7 @@ def scene_of(arguments: argparse.Namespace, embodiment: Embodiment) -> tuple[Obs
             if blank:
                 assumed.append(f"black pictures for {', '.join(blank)}")
         posture = numbers(arguments.joints) if arguments.joints else None
-        observation = scenes.from_pictures(embodiment, views, posture)
+        observation = scenes.from_images(embodiment, views, posture)
         if posture is None:
             assumed.append("home posture" if embodiment.has_joints else "tool at the origin")
     if arguments.instruction:
@@ -246,14 +240,14 @@ def write_result(asking: Asking, result: StateRollout, start: Observation, assum
     """Write frames.mp4, prediction.json and the prediction log; print what was written. Return the exit status."""
     from cosmos_ros.errors import InputError
     from cosmos_ros.prediction.prediction_log import PredictionLog
-    from cosmos_ros.prediction.provenance import state_records
+    from cosmos_ros.prediction.provenance import state_provenance
     from cosmos_ros.prediction.result_json import result_to_dict
     from cosmos_ros.world_models.mp4 import encode_video
 
     embodiment = asking.embodiment
     folder: Path = asking.arguments.out
     world_model = {"name": asking.arguments.world_model, "options": dict(asking.options)}
-    records = [{**record, "world_model": world_model} for record in state_records(asking.model, embodiment, result)]
+    records = [{**record, "world_model": world_model} for record in state_provenance(asking.model, embodiment, result)]
     log = PredictionLog(folder / "predictions.jsonl")
     try:
         for record, request, rollout in zip(records, result.requests, result.rollouts, strict=True):

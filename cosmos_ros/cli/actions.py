@@ -99,10 +99,10 @@ def run_decode(arguments: argparse.Namespace) -> int:
 
 def run_encode(arguments: argparse.Namespace) -> int:
     """Encode a file of recorded states."""
-    from cosmos_ros.embodiment import Columns, encoded_to_dict, load_embodiment, read_states
+    from cosmos_ros.embodiment import StateColumns, encoded_to_dict, load_embodiment, read_states
 
     embodiment = load_embodiment(arguments.embodiment, arguments.urdf, arguments.ur_calibration)
-    columns = Columns(
+    columns = StateColumns(
         poses=arguments.poses_column,
         pose_format=arguments.poses_format,
         joints=arguments.joints_column,

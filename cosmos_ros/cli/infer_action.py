@@ -90,7 +90,7 @@ def _frames(arguments: argparse.Namespace, embodiment: Embodiment) -> tuple[UInt
     if arguments.steps is not None and len(canvases) <= arguments.steps:
         raise InputError(f"the video has {len(canvases) - 1} steps, asked for {arguments.steps}", where="--steps")
     posture = _predicting.numbers(arguments.joints) if arguments.joints else None
-    start = scenes.from_pictures(embodiment, {view: frames[0] for view, frames in views.items()}, posture)
+    start = scenes.from_images(embodiment, {view: frames[0] for view, frames in views.items()}, posture)
     if posture is None:
         assumed.append("home posture at the first frame" if embodiment.has_joints else "tool at the origin")
     return canvases, start, assumed

@@ -33,11 +33,11 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Ask again and print what came out as JSON."""
     from cosmos_ros.errors import ConfigError, InputError
-    from cosmos_ros.prediction.prediction_log import picture_folder, read_line, replay
-    from cosmos_ros.world_models import create_world_model, parse_options
+    from cosmos_ros.prediction.prediction_log import image_folder, read_line, replay
+    from cosmos_ros.world_models import open_world_model, parse_options
 
     record, path = read_line(arguments.line, arguments.number)
-    folder = arguments.pictures or (picture_folder(path) if path is not None else None)
+    folder = arguments.pictures or (image_folder(path) if path is not None else None)
     if folder is None:
         raise InputError("a bare line does not say where its pictures are", where="line", hint="Give --pictures.")
     recorded = record["world_model"]
@@ -49,19 +49,14 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError("its world_model.options is not an object", where="line")
     # As text, so that the line's values are checked like those of the command line.
     options = parse_options(name, [f"{key}={value}" for key, value in before.items()])
-    options |= parse_options(name, arguments.option)
-    if arguments.model is not None:
-        options |= parse_options(name, [f"model={arguments.model}"])
-    model = create_world_model(name, **options)
-    try:
-        model.load()
+    options |= parse_options(name, arguments.option) | parse_options(name, [], model=arguments.model or "")
+    with open_world_model(name, **options) as model:
         again = replay(record, model, folder)
-    finally:
-        model.close()
     print(
         json.dumps(
             {
                 "same": again.same,
+                "same_expected": again.same_expected,
                 "largest_difference": again.largest_difference,
                 "changed": list(again.changed),
                 "latencies_ms": dict(again.rollout.latencies_ms),

@@ -1,4 +1,4 @@
-"""Embodiments: between a robot's own numbers and pictures and a world model's."""
+"""Embodiments: between a robot's own numbers and images and a world model's."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from cosmos_ros.embodiment.adapter import Embodiment, load_embodiment
 from cosmos_ros.embodiment.canvas import TierSize, fit_to_tier, tier_size
 from cosmos_ros.embodiment.chunk_files import ActionFile, read_action_file, read_actions
 from cosmos_ros.embodiment.chunk_json import (
-    Columns,
+    StateColumns,
     chunk_to_dict,
     encoded_to_dict,
     parse_pose,
@@ -21,12 +21,12 @@ from cosmos_ros.embodiment.spec import EmbodimentSpec, json_schema, schema_text
 
 __all__ = [
     "ActionFile",
-    "Columns",
     "Embodiment",
     "EmbodimentSpec",
     "EncodedActions",
     "Normaliser",
     "RecordedStates",
+    "StateColumns",
     "TierSize",
     "build_prompt",
     "chunk_to_dict",

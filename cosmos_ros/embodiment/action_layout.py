@@ -39,11 +39,11 @@ class GripColumn:
 
     def to_model(self, opening: FloatArray) -> FloatArray:
         """Return the model's physical number of an opening fraction (0 closed, 1 open)."""
-        return self.scale.model.closed + opening * (self.scale.model.open - self.scale.model.closed)
+        return self.scale.model.value(opening)
 
     def to_opening(self, value: FloatArray) -> FloatArray:
         """Return the opening fraction (0 closed, 1 open) of the model's physical number."""
-        return (value - self.scale.model.closed) / (self.scale.model.open - self.scale.model.closed)
+        return self.scale.model.fraction(value)
 
 
 @dataclass(frozen=True)

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from cosmos_ros.embodiment.chunk_files import as_numbers, as_rows, read_json, read_table
+from cosmos_ros.embodiment.compiled import CompiledEmbodiment
 from cosmos_ros.embodiment.encoder import EncodedActions, RecordedStates
 from cosmos_ros.errors import InputError
 from cosmos_ros.se3 import from_euler_xyz_extrinsic, pose_from, quaternion_xyzw_from_matrix
 from cosmos_ros.types import NANOSECONDS, ActionChunk, Finding, FloatArray
-
-if TYPE_CHECKING:
-    from cosmos_ros.embodiment.adapter import Embodiment
 
 # Rows further from the domain's rate than this are another motion to the model.
 RATE_TOLERANCE = 0.02
@@ -25,7 +23,7 @@ POSE_FORMATS = ("xyz_quaternion_xyzw", "xyz_quaternion_wxyz", "xyz_euler")
 
 
 @dataclass(frozen=True)
-class Columns:
+class StateColumns:
     """Names of a table's columns that hold recorded states.
 
     Attributes:
@@ -42,7 +40,7 @@ class Columns:
     grippers: Mapping[str, str] | None = None
 
 
-def chunk_to_dict(embodiment: Embodiment, chunk: ActionChunk) -> dict[str, Any]:
+def chunk_to_dict(embodiment: CompiledEmbodiment, chunk: ActionChunk) -> dict[str, Any]:
     """Return a decoded chunk as JSON-serialisable data: metres, unit quaternions (x, y, z, w), seconds, radians.
 
     Times and tools start with the state before the first row, at time 0; grippers and joints with the first row. It can
@@ -74,7 +72,7 @@ def chunk_to_dict(embodiment: Embodiment, chunk: ActionChunk) -> dict[str, Any]:
     }
 
 
-def encoded_to_dict(embodiment: Embodiment, encoded: EncodedActions, *, physical: bool) -> dict[str, Any]:
+def encoded_to_dict(embodiment: CompiledEmbodiment, encoded: EncodedActions, *, physical: bool) -> dict[str, Any]:
     """Return encoded actions as JSON-serialisable data."""
     return {
         "embodiment": embodiment.name,
@@ -103,7 +101,9 @@ def findings_to_list(findings: Sequence[Finding]) -> list[dict[str, str]]:
     return [{"level": f.level, "code": f.code, "message": f.message, "where": f.where} for f in findings]
 
 
-def read_states(embodiment: Embodiment, path: str | Path, columns: Columns | None = None) -> RecordedStates:
+def read_states(
+    embodiment: CompiledEmbodiment, path: str | Path, columns: StateColumns | None = None
+) -> RecordedStates:
     """Read recorded states from a file.
 
     JSON: ``{"tools": {link: {"positions": rows, "quaternions_xyzw": rows}}, "grippers": {name: {"openings": values}}}``
@@ -121,7 +121,7 @@ def read_states(embodiment: Embodiment, path: str | Path, columns: Columns | Non
         if not isinstance(content, Mapping):
             raise InputError("expected an object with tools or joints, and grippers", where=str(file))
         return _states_from_json(embodiment, content, str(file))
-    return _states_from_table(embodiment, read_table(file), columns or Columns(), str(file))
+    return _states_from_table(embodiment, read_table(file), columns or StateColumns(), str(file))
 
 
 def parse_pose(text: str, where: str) -> FloatArray:
@@ -139,7 +139,7 @@ def parse_pose(text: str, where: str) -> FloatArray:
         raise InputError(error.message, where=where, hint=error.hint) from None
 
 
-def _states_from_json(embodiment: Embodiment, content: Mapping[str, Any], where: str) -> RecordedStates:
+def _states_from_json(embodiment: CompiledEmbodiment, content: Mapping[str, Any], where: str) -> RecordedStates:
     poses: dict[str, FloatArray] = {}
     for link, tool in _mapping(content, "tools", where).items():
         place = f"{where}: tools.{link}"
@@ -186,7 +186,7 @@ def _states_from_json(embodiment: Embodiment, content: Mapping[str, Any], where:
 
 
 def _states_from_table(
-    embodiment: Embodiment, table: Mapping[str, Any], columns: Columns, where: str
+    embodiment: CompiledEmbodiment, table: Mapping[str, Any], columns: StateColumns, where: str
 ) -> RecordedStates:
     poses: dict[str, FloatArray] = {}
     if columns.poses is not None:
@@ -225,7 +225,7 @@ def _rate_of(table: Mapping[str, Any], where: str) -> float | None:
     return 1.0 / step if step > 0.0 else None
 
 
-def _check_rate(embodiment: Embodiment, rate: Any, where: str) -> tuple[Finding, ...]:
+def _check_rate(embodiment: CompiledEmbodiment, rate: Any, where: str) -> tuple[Finding, ...]:
     """Return a finding when rows are not one every 1/fps; action rows would be steps of another length."""
     if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not rate > 0.0:
         return ()
@@ -238,7 +238,7 @@ def _check_rate(embodiment: Embodiment, rate: Any, where: str) -> tuple[Finding,
     return (Finding("warning", "rate", text, where),)
 
 
-def recorded_openings(embodiment: Embodiment, gripper: str, values: FloatArray) -> FloatArray:
+def recorded_openings(embodiment: CompiledEmbodiment, gripper: str, values: FloatArray) -> FloatArray:
     """Return openings (0 closed, 1 open) of a gripper's numbers in the data set's own scale.
 
     Raises:
@@ -249,7 +249,7 @@ def recorded_openings(embodiment: Embodiment, gripper: str, values: FloatArray) 
     scale = embodiment.spec.grippers[gripper].recorded
     if scale is None:
         raise InputError(f"gripper {gripper} has no `recorded` scale in {embodiment.path.name}", where="grippers")
-    return (np.asarray(values, dtype=np.float64) - scale.closed) / (scale.open - scale.closed)
+    return scale.fraction(np.asarray(values, dtype=np.float64))
 
 
 def _pose_rows(rows: FloatArray, pose_format: str, where: str) -> FloatArray:

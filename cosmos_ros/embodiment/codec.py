@@ -25,7 +25,7 @@ LARGEST = 1e9
 
 
 @dataclass(frozen=True)
-class Motion:
+class RobotMotion:
     """Motion over N instants, in the robot's own numbers.
 
     Attributes:
@@ -39,7 +39,7 @@ class Motion:
     joints: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
-def encode_motion(layout: Layout, motion: Motion) -> FloatArray:
+def encode_motion(layout: Layout, motion: RobotMotion) -> FloatArray:
     """Return the physical action rows ``float64 [T, D]`` of motion over T + 1 instants.
 
     Pose block: ``inv(A_k) @ A_(k+1)`` with ``A = link @ tool_frame``, that is ``inv(C) D_link C``.
@@ -74,7 +74,7 @@ def encode_motion(layout: Layout, motion: Motion) -> FloatArray:
     return rows
 
 
-def decode_motion(layout: Layout, rows: FloatArray, start: Mapping[str, FloatArray]) -> Motion:
+def decode_motion(layout: Layout, rows: FloatArray, start: Mapping[str, FloatArray]) -> RobotMotion:
     """Return the motion of physical action rows ``[T, D]``, one instant for each row.
 
     Args:
@@ -101,7 +101,7 @@ def decode_motion(layout: Layout, rows: FloatArray, start: Mapping[str, FloatArr
         for group in layout.joints
         for index, joint in enumerate(group.joints)
     }
-    return Motion(poses=poses, openings=openings, joints=joints)
+    return RobotMotion(poses=poses, openings=openings, joints=joints)
 
 
 def residuals(layout: Layout, rows: FloatArray) -> FloatArray:

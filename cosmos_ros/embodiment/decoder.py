@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cosmos_ros.embodiment.chunk_sanity import check_decoded
 from cosmos_ros.embodiment.codec import check_rows, decode_motion
+from cosmos_ros.embodiment.compiled import CompiledEmbodiment
 from cosmos_ros.embodiment.loader import list_embodiments, load_spec
 from cosmos_ros.embodiment.normaliser import Normaliser
 from cosmos_ros.errors import DecodeError
 from cosmos_ros.types import NANOSECONDS, ActionChunk, ActionSpace, Finding, FloatArray
-
-if TYPE_CHECKING:
-    from cosmos_ros.embodiment.adapter import Embodiment
 
 # A model's answers overshoot the ends of a gripper's range by less than this.
 GRIPPER_SLACK = 0.1
@@ -25,7 +22,7 @@ GRIPPER_UNIT = 1.5
 
 
 def decode_rows(
-    embodiment: Embodiment,
+    embodiment: CompiledEmbodiment,
     actions: FloatArray,
     start: Mapping[str, FloatArray],
     *,
@@ -70,14 +67,18 @@ def decode_rows(
         start_poses=dict(start),
         poses=poses,
         grippers=openings,
-        gripper_widths=_widths(embodiment, openings),
+        gripper_widths={
+            name: width.value(values)
+            for name, values in openings.items()
+            if (width := embodiment.spec.grippers[name].width) is not None
+        },
         joint_names=names,
         joint_positions=joints,
         findings=findings + gripper_findings,
     )
 
 
-def other_normalisers(embodiment: Embodiment) -> dict[str, Normaliser]:
+def other_normalisers(embodiment: CompiledEmbodiment) -> dict[str, Normaliser]:
     """Return the normalisers of the shipped embodiments of the same width and other numbers, by name."""
     own = embodiment.normaliser
     return {
@@ -109,12 +110,3 @@ def _clip(openings: Mapping[str, FloatArray]) -> tuple[dict[str, FloatArray], tu
             text = f"gripper {name} reaches {values.min():.3g} to {values.max():.3g}, outside 0 (closed) to 1 (open)"
             findings.append(Finding("warning", "gripper_range", text, "actions"))
     return {name: np.clip(values, 0.0, 1.0) for name, values in openings.items()}, tuple(findings)
-
-
-def _widths(embodiment: Embodiment, openings: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    widths: dict[str, FloatArray] = {}
-    for name, values in openings.items():
-        width = embodiment.spec.grippers[name].width
-        if width is not None:
-            widths[name] = width.closed + values * (width.open - width.closed)
-    return widths

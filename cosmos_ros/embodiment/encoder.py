@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from cosmos_ros.embodiment.chunk_sanity import check_encoded
-from cosmos_ros.embodiment.codec import Motion, encode_motion
-from cosmos_ros.embodiment.observed_state import OPENING_SLACK, gripper_openings
-from cosmos_ros.embodiment.robot import check_position, read_joints
+from cosmos_ros.embodiment.codec import RobotMotion, encode_motion
+from cosmos_ros.embodiment.compiled import CompiledEmbodiment
+from cosmos_ros.embodiment.robot import OPENING_SLACK, check_position
 from cosmos_ros.errors import InputError
 from cosmos_ros.se3 import check_poses
 from cosmos_ros.types import Finding, FloatArray, JointState, Observation
-
-if TYPE_CHECKING:
-    from cosmos_ros.embodiment.adapter import Embodiment
 
 
 @dataclass(frozen=True)
@@ -70,7 +66,7 @@ class EncodedActions:
 
 
 def encode_states(
-    embodiment: Embodiment, states: RecordedStates | Sequence[JointState] | Sequence[Observation]
+    embodiment: CompiledEmbodiment, states: RecordedStates | Sequence[JointState] | Sequence[Observation]
 ) -> EncodedActions:
     """Encode recorded states; see ``Embodiment.encode``."""
     if not isinstance(states, RecordedStates):
@@ -84,7 +80,7 @@ def encode_states(
     return EncodedActions(actions, unclamped, physical, clamped, start, states.findings + findings)
 
 
-def collect(embodiment: Embodiment, states: Sequence[JointState] | Sequence[Observation]) -> RecordedStates:
+def collect(embodiment: CompiledEmbodiment, states: Sequence[JointState] | Sequence[Observation]) -> RecordedStates:
     """Return records of single states as arrays; raises InputError naming the row."""
     positions: list[list[float]] = []
     poses: dict[str, list[FloatArray]] = {}
@@ -96,12 +92,12 @@ def collect(embodiment: Embodiment, states: Sequence[JointState] | Sequence[Obse
                 joints = state.joints if isinstance(state, Observation) else state
                 if joints is None:
                     raise InputError("there is no joint state", where="joint_states")
-                values = read_joints(joints, embodiment.joint_names, embodiment.limits)
+                values = embodiment.joint_positions(joints)
                 positions.append([values[name] for name in embodiment.joint_names])
             else:
                 for link, pose in embodiment.tool_poses(state).items():
                     poses.setdefault(link, []).append(pose)
-            observed = gripper_openings(embodiment, state)
+            observed = embodiment.gripper_openings(state)
             for name, values_of in openings.items():
                 if name not in observed:
                     raise InputError(f"gripper {name} is not observed", where="joint_states")
@@ -116,7 +112,7 @@ def collect(embodiment: Embodiment, states: Sequence[JointState] | Sequence[Obse
     )
 
 
-def _motion(embodiment: Embodiment, states: RecordedStates) -> Motion:
+def _motion(embodiment: CompiledEmbodiment, states: RecordedStates) -> RobotMotion:
     joints: dict[str, FloatArray] = {}
     poses: dict[str, FloatArray] = {
         link: check_poses(matrix, f"tool_poses[{link}]") for link, matrix in states.tool_poses.items()
@@ -126,10 +122,10 @@ def _motion(embodiment: Embodiment, states: RecordedStates) -> Motion:
         if not poses and embodiment.robot is not None:
             names = embodiment.joint_names
             poses = embodiment.poses_of(names, np.stack([joints[name] for name in names], axis=1))
-    return Motion(poses=poses, openings=_openings(embodiment, states), joints=joints)
+    return RobotMotion(poses=poses, openings=_openings(embodiment, states), joints=joints)
 
 
-def _joints(embodiment: Embodiment, states: RecordedStates) -> dict[str, FloatArray]:
+def _joints(embodiment: CompiledEmbodiment, states: RecordedStates) -> dict[str, FloatArray]:
     table = np.asarray(states.joint_positions, dtype=np.float64)
     names = states.joint_names
     if table.ndim != 2 or table.shape[1] != len(names):
@@ -151,14 +147,14 @@ def _joints(embodiment: Embodiment, states: RecordedStates) -> dict[str, FloatAr
     return joints
 
 
-def _openings(embodiment: Embodiment, states: RecordedStates) -> dict[str, FloatArray]:
+def _openings(embodiment: CompiledEmbodiment, states: RecordedStates) -> dict[str, FloatArray]:
     openings: dict[str, FloatArray] = {}
     for name, gripper in embodiment.spec.grippers.items():
         if name in states.gripper_widths:
             if gripper.width is None:
                 raise InputError(f"gripper {name} has no width in the embodiment file", where="gripper_widths")
             metres = np.asarray(states.gripper_widths[name], dtype=np.float64)
-            values = (metres - gripper.width.closed) / (gripper.width.open - gripper.width.closed)
+            values = gripper.width.fraction(metres)
             unit = "metres"
         elif name in states.gripper_openings:
             values = np.asarray(states.gripper_openings[name], dtype=np.float64)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
-from cosmos_ros.embodiment.canvas import check_image, tier_size
-from cosmos_ros.embodiment.codec import Motion, check_rows, encode_motion
-from cosmos_ros.embodiment.observed_state import gripper_openings, tool_poses
+from cosmos_ros.embodiment.canvas import Composer, check_image, tier_size
+from cosmos_ros.embodiment.codec import RobotMotion, check_rows, encode_motion
+from cosmos_ros.embodiment.compiled import CompiledEmbodiment
+from cosmos_ros.embodiment.loader import LoadedSpec
 from cosmos_ros.embodiment.prompt import build_prompt
-from cosmos_ros.embodiment.robot import read_joints
 from cosmos_ros.errors import InputError
 from cosmos_ros.types import (
     NANOSECONDS,
@@ -24,43 +24,77 @@ from cosmos_ros.types import (
     UInt8Array,
 )
 
-if TYPE_CHECKING:
-    from cosmos_ros.embodiment.adapter import Embodiment
-
 # A past action is of one control step; buffers may hold a neighbour instead, which is another motion.
 STEP_TOLERANCE = 0.25
 
 
-class RequestBuilder:
-    """Puts observations of one embodiment into the model's own terms."""
+class RequestBuilder(CompiledEmbodiment):
+    """An embodiment that lays images onto the model's canvas and builds requests."""
 
-    def __init__(self, embodiment: Embodiment) -> None:
-        self._embodiment = embodiment
-        layout, normaliser = embodiment.layout, embodiment.normaliser
+    def __init__(
+        self, loaded: LoadedSpec, urdf: str | Path | None = None, ur_calibration: str | Path | None = None
+    ) -> None:
+        super().__init__(loaded, urdf, ur_calibration)
+        self._composer = Composer(self.spec.cameras, self.spec.canvas.rows)
         self._action_layout = ActionLayout(
-            scale=normaliser.scale,
-            offset=normaliser.offset,
-            pose_columns=tuple(block.start for block in layout.poses),
-            gripper_columns=tuple(grip.column for grip in layout.grips),
-            clamp=normaliser.clamped,
+            scale=self.normaliser.scale,
+            offset=self.normaliser.offset,
+            pose_columns=tuple(block.start for block in self.layout.poses),
+            gripper_columns=tuple(grip.column for grip in self.layout.grips),
+            clamp=self.normaliser.clamped,
         )
 
-    def build(
+    def compose(self, images: Mapping[str, UInt8Array]) -> UInt8Array:
+        """Return the canvas ``uint8 [H, W, 3]`` of one set of views, not padded; InputError names a missing view."""
+        return self._composer.compose(images)
+
+    def prepare(self, view: str, image: UInt8Array) -> None:
+        """Scale one view before ``compose``, in any thread; the image must not be changed any more.
+
+        Only saves time: the canvas is the same without. Side views need the size of the primary view, which is known
+        from the last canvas.
+        """
+        self._composer.prepare(view, image)
+
+    def compose_video(self, videos: Mapping[str, UInt8Array]) -> UInt8Array:
+        """Return the canvases ``uint8 [N, H, W, 3]`` of views that are each ``uint8 [N, H, W, 3]``."""
+        lengths = {view: len(frames) for view, frames in videos.items()}
+        if not lengths or len(set(lengths.values())) != 1 or 0 in lengths.values():
+            raise InputError(f"views need equal numbers of frames, got {lengths}", where="videos")
+        count = next(iter(lengths.values()))
+        return np.stack([self.compose({view: frames[i] for view, frames in videos.items()}) for i in range(count)])
+
+    def build_request(
         self,
         observation: Observation,
         mode: Mode,
         *,
-        seed: int,
-        chunk_size: int | None,
-        settings: Mapping[str, float | int | str | bool] | None,
-        actions: FloatArray | None,
-        video: UInt8Array | None,
-        negative_prompt: str,
-        needs_observation: bool,
+        seed: int = 0,
+        chunk_size: int | None = None,
+        settings: Mapping[str, float | int | str | bool] | None = None,
+        actions: FloatArray | None = None,
+        video: UInt8Array | None = None,
+        negative_prompt: str = "",
+        needs_observation: bool = False,
     ) -> Request:
-        """Return the request; see ``Embodiment.build_request``."""
-        embodiment = self._embodiment
-        spec = embodiment.spec
+        """Put an observation into the model's own terms.
+
+        Args:
+            observation: What was seen; its ``previous`` gives the previous canvas and the past action.
+            mode: What is asked.
+            seed: Seed of the sampler.
+            chunk_size: T; None takes the embodiment's own.
+            settings: Sampler overrides, passed on as they are (see ``sampler_settings`` for recommended ones).
+            actions: ``[T, D]`` normalised actions, for forward_dynamics only.
+            video: ``uint8 [T+1, H, W, 3]`` canvases, for inverse_dynamics only.
+            negative_prompt: Text to steer away from.
+            needs_observation: Put the observation itself into the request.
+
+        Raises:
+            InputError: A view, joint or array is missing or wrong; names it.
+            DecodeError: ``actions`` have the wrong width or are not finite.
+        """
+        spec = self.spec
         steps = spec.chunk_size if chunk_size is None else chunk_size
         if steps < 1:
             raise InputError(f"chunk size {steps} must be positive", where="chunk_size")
@@ -73,7 +107,7 @@ class RequestBuilder:
         else:
             if video is not None:
                 raise InputError(f"{mode.value} takes an image, not a video", where="video")
-            image = embodiment.compose(observation.images)
+            image = self.compose(observation.images)
             previous_image = self._previous_canvas(observation)
             height, width = image.shape[:2]
         canvas = tier_size(height, width, spec.canvas.tier)
@@ -83,7 +117,7 @@ class RequestBuilder:
             domain_id=spec.domain.id,
             fps=spec.fps,
             chunk_size=steps,
-            action_dim=embodiment.action_dim,
+            action_dim=self.action_dim,
             image=image,
             video=video,
             actions=self._actions(actions, mode, steps),
@@ -105,7 +139,7 @@ class RequestBuilder:
             resolution_tier=spec.canvas.tier,
             seed=seed,
             settings=dict(settings or {}),
-            recommended_settings=embodiment.sampler_settings(mode),
+            recommended_settings=self.sampler_settings(mode),
             hold_action=self._hold_action(observation),
             layout=self._action_layout,
             observation=observation if needs_observation else None,
@@ -113,9 +147,9 @@ class RequestBuilder:
 
     def _previous_canvas(self, observation: Observation) -> UInt8Array | None:
         previous = observation.previous
-        if previous is None or any(view not in previous.images for view in self._embodiment.views):
+        if previous is None or any(view not in previous.images for view in self.views):
             return None
-        return self._embodiment.compose(previous.images)
+        return self.compose(previous.images)
 
     def _video(self, video: UInt8Array | None, steps: int) -> UInt8Array:
         if video is None:
@@ -135,40 +169,34 @@ class RequestBuilder:
         if actions is None:
             raise InputError("forward_dynamics needs actions", where="actions", hint="Make them with encode.")
         rows = np.asarray(actions, dtype=np.float64)
-        check_rows(self._embodiment.layout, rows)
+        check_rows(self.layout, rows)
         if len(rows) != steps:
             raise InputError(f"expected {steps} action rows, got {len(rows)}", where="actions")
-        return self._embodiment.normaliser.clamp(rows)[0].astype(np.float32)
+        return self.normaliser.clamp(rows)[0].astype(np.float32)
 
     def _state(self, observation: Observation) -> Float32Array | None:
         """Return the state row of joint-space policies: joints (rad) and gripper openings, as in an action row."""
-        layout = self._embodiment.layout
-        if not layout.joints or observation.joints is None:
-            return None
-        openings = gripper_openings(self._embodiment, observation)
-        if any(grip.gripper not in openings for grip in layout.grips):
-            return None
-        return self._held(observation, openings).astype(np.float32)
+        row = self._row_at_rest(observation) if self.layout.joints else None
+        return None if row is None else row.astype(np.float32)
 
     def _hold_action(self, observation: Observation) -> Float32Array | None:
         """Return the row of "do not move, leave the grippers as they are"; None where that is not known."""
-        openings = gripper_openings(self._embodiment, observation)
-        layout = self._embodiment.layout
-        if any(grip.gripper not in openings for grip in layout.grips):
-            return None
-        if layout.joints and observation.joints is None:
-            return None
-        return self._embodiment.normaliser.normalise(self._held(observation, openings)).astype(np.float32)
+        row = self._row_at_rest(observation)
+        return None if row is None else self.normaliser.normalise(row).astype(np.float32)
 
-    def _held(self, observation: Observation, openings: Mapping[str, float]) -> FloatArray:
-        """Return the physical row ``[D]`` that holds everything where it is."""
-        embodiment = self._embodiment
-        row = embodiment.layout.identity_row()
-        for grip in embodiment.layout.grips:
+    def _row_at_rest(self, observation: Observation) -> FloatArray | None:
+        """Return the physical row ``[D]`` that leaves everything where it is; None where that is not known."""
+        openings = self.gripper_openings(observation)
+        if any(grip.gripper not in openings for grip in self.layout.grips):
+            return None
+        row = self.layout.identity_row()
+        for grip in self.layout.grips:
             row[grip.column] = float(grip.to_model(np.array(openings[grip.gripper])))
-        if embodiment.layout.joints and observation.joints is not None:
-            joints = read_joints(observation.joints, embodiment.joint_names, embodiment.limits)
-            for group in embodiment.layout.joints:
+        if self.layout.joints:
+            if observation.joints is None:
+                return None
+            joints = self.joint_positions(observation.joints)
+            for group in self.layout.joints:
                 row[group.start : group.start + len(group.joints)] = [joints[name] for name in group.joints]
         return row
 
@@ -177,25 +205,21 @@ class RequestBuilder:
         previous = observation.previous
         if previous is None:
             return None
-        embodiment = self._embodiment
-        steps = (observation.stamp_ns - previous.stamp_ns) * embodiment.fps / NANOSECONDS
+        steps = (observation.stamp_ns - previous.stamp_ns) * self.fps / NANOSECONDS
         if abs(steps - 1.0) > STEP_TOLERANCE:
             return None
-        if embodiment.has_joints and (previous.joints is None or observation.joints is None):
+        if self.has_joints and (previous.joints is None or observation.joints is None):
             return None
         pair = (previous, observation)
-        openings = [gripper_openings(embodiment, o) for o in pair]
-        if any(grip.gripper not in known for grip in embodiment.layout.grips for known in openings):
+        openings = [self.gripper_openings(o) for o in pair]
+        if any(grip.gripper not in known for grip in self.layout.grips for known in openings):
             return None
-        poses = [tool_poses(embodiment, o) for o in pair]
-        joints = [
-            read_joints(o.joints, embodiment.joint_names, embodiment.limits) if o.joints is not None else {}
-            for o in pair
-        ]
-        motion = Motion(
-            poses={link: np.stack([p[link] for p in poses]) for link in embodiment.tool_links},
-            openings={g.gripper: np.array([k[g.gripper] for k in openings]) for g in embodiment.layout.grips},
-            joints={name: np.array([j[name] for j in joints]) for name in embodiment.joint_names},
+        poses = [self.tool_poses(o) for o in pair]
+        joints = [self.joint_positions(o.joints) if o.joints is not None else {} for o in pair]
+        motion = RobotMotion(
+            poses={link: np.stack([p[link] for p in poses]) for link in self.tool_links},
+            openings={g.gripper: np.array([k[g.gripper] for k in openings]) for g in self.layout.grips},
+            joints={name: np.array([j[name] for j in joints]) for name in self.joint_names},
         )
-        rows = embodiment.normaliser.normalise(encode_motion(embodiment.layout, motion))
-        return np.asarray(embodiment.normaliser.clamp(rows)[0][0], dtype=np.float32)
+        rows = self.normaliser.normalise(encode_motion(self.layout, motion))
+        return np.asarray(self.normaliser.clamp(rows)[0][0], dtype=np.float32)

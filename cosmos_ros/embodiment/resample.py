@@ -10,7 +10,6 @@ from __future__ import annotations
 from functools import lru_cache
 from math import ceil
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -49,6 +48,8 @@ def _halve(image: UInt8Array) -> UInt8Array:
     Four times the pixels have whole means, which OpenCV averages exactly and fast; dividing after it cuts. In strips,
     so that what is needed in between stays in the processor's cache.
     """
+    import cv2  # heavy, and not needed where only the robot is of interest
+
     height, width = image.shape[0] // 2, image.shape[1] // 2
     result = np.empty((height, width, image.shape[2]), dtype=np.uint8)
     for top in range(0, height, _STRIP):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from cosmos_ros.embodiment.spec import EmbodimentSpec
+from cosmos_ros.embodiment.spec_action import PoseBlock
 from cosmos_ros.embodiment.spec_robot import JointLimitSpec
 from cosmos_ros.errors import ConfigError, CosmosRosError, InputError
 from cosmos_ros.kinematics import GripperJoint, RobotModel
@@ -18,6 +19,8 @@ from cosmos_ros.types import JointState
 
 # A measured joint is never this far outside its mechanical range, so such a number is in another unit.
 OUTSIDE_RANGE = 0.5
+# Fingers rest a little beyond their nominal ends; a gripper in another unit lies far beyond.
+OPENING_SLACK = 0.15
 
 
 def load_robot(
@@ -81,8 +84,6 @@ def _require(
 
 def tool_links(spec: EmbodimentSpec) -> tuple[str, ...]:
     """Return the links tool poses are given for."""
-    from cosmos_ros.embodiment.spec_action import PoseBlock
-
     if spec.robot is not None and spec.robot.tool_links is not None:
         return tuple(spec.robot.tool_links)
     return tuple(block.pose for block in spec.action.layout if isinstance(block, PoseBlock))
@@ -236,3 +237,13 @@ def check_position(name: str, value: float, limit: JointLimit | None, where: str
         where=where,
         hint="Check the robot, the unit (rad, m) and the joint's zero.",
     )
+
+
+def check_opening(name: str, opening: float, given: str, where: str) -> None:
+    """Refuse an opening that lies far outside 0 (closed) to 1 (open); raises InputError."""
+    if not -OPENING_SLACK <= opening <= 1.0 + OPENING_SLACK:
+        raise InputError(
+            f"gripper {name} ({given}) is an opening of {opening:.3g}, outside 0 (closed) to 1 (open)",
+            where=where,
+            hint="Check its unit and the gripper's range in the embodiment file.",
+        )

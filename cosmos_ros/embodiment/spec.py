@@ -13,14 +13,14 @@ from pydantic import Field, model_validator
 
 from cosmos_ros.embodiment.spec_action import Action, Domain, GripBlock, Gripper, JointBlock, PoseBlock
 from cosmos_ros.embodiment.spec_base import Model, Name, Positive
-from cosmos_ros.embodiment.spec_robot import Collision, Limits, Robot, Workspace
+from cosmos_ros.embodiment.spec_robot import Collision, LimitsSpec, Robot, WorkspaceSpec
 
 ViewPoint = Literal["ego_view", "third_person_view", "wrist_view", "concat_view"]
 Tier = Literal[256, 480, 704, 720]
 Pixels = Annotated[int, Field(ge=1, le=8192)]
 
 
-class Camera(Model):
+class ViewSpec(Model):
     """One view of the canvas."""
 
     divide: int = Field(
@@ -34,7 +34,7 @@ class Camera(Model):
 
 
 class Canvas(Model):
-    """How the views become one picture."""
+    """How the views become one image."""
 
     rows: list[list[Name]] = Field(
         min_length=1, max_length=4, description="View names, row by row from the top, each row from left to right."
@@ -51,7 +51,7 @@ class Prompt(Model):
     )
 
 
-class Sampler(Model):
+class SamplerSpec(Model):
     """Sampler settings recommended for one mode."""
 
     num_inference_steps: int = Field(ge=1, le=1000, description="Denoising steps.")
@@ -62,9 +62,9 @@ class Sampler(Model):
 class Samplers(Model):
     """Recommended sampler settings by mode."""
 
-    policy: Sampler | None = Field(default=None, description="First image to actions and frames.")
-    forward_dynamics: Sampler | None = Field(default=None, description="First image and actions to frames.")
-    inverse_dynamics: Sampler | None = Field(default=None, description="Frames to actions.")
+    policy: SamplerSpec | None = Field(default=None, description="First image to actions and frames.")
+    forward_dynamics: SamplerSpec | None = Field(default=None, description="First image and actions to frames.")
+    inverse_dynamics: SamplerSpec | None = Field(default=None, description="Frames to actions.")
 
 
 class EmbodimentSpec(Model):
@@ -77,13 +77,13 @@ class EmbodimentSpec(Model):
     chunk_size: int = Field(ge=1, le=1024, description="T, number of action rows; frames are T + 1.")
     action: Action = Field(description="Columns of one action row.")
     grippers: dict[Name, Gripper] = Field(default_factory=dict, description="By name.")
-    cameras: dict[Name, Camera] = Field(min_length=1, max_length=8, description="Views by name, the primary first.")
-    canvas: Canvas = Field(description="How the views become one picture.")
+    cameras: dict[Name, ViewSpec] = Field(min_length=1, max_length=8, description="Views by name, the primary first.")
+    canvas: Canvas = Field(description="How the views become one image.")
     prompt: Prompt = Field(description="Fixed parts of the caption.")
     robot: Robot | None = Field(default=None, description="Left out: tracked by tool poses alone.")
-    limits: Limits | None = Field(default=None, description="What the robot can follow.")
+    limits: LimitsSpec | None = Field(default=None, description="What the robot can follow.")
     collision: Collision | None = Field(default=None, description="Bodies for the self-collision check.")
-    workspace: Workspace = Field(default=Workspace(), description="Where the tools may be; yours to set.")
+    workspace: WorkspaceSpec = Field(default=WorkspaceSpec(), description="Where the tools may be; yours to set.")
     samplers: Samplers = Field(default=Samplers(), description="Recommended sampler settings by mode.")
     notes: list[str] = Field(default_factory=list, description="What a user should know, and what is undocumented.")
 

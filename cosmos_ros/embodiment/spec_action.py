@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
@@ -13,6 +13,7 @@ from cosmos_ros.types import FloatArray
 # Metres. A tool frame in millimetres lies far beyond.
 LARGEST_TOOL = 2.0
 
+N = TypeVar("N", float, FloatArray)
 Row = Annotated[list[Number], Field(min_length=3, max_length=4)]
 
 
@@ -116,9 +117,17 @@ class GripperRange(Model):
             raise ValueError("closed and open must differ")
         return self
 
+    def fraction(self, value: N) -> N:
+        """Return the opening (0 closed, 1 open) of a number on this scale."""
+        return (value - self.closed) / (self.open - self.closed)
+
+    def value(self, fraction: N) -> N:
+        """Return the number on this scale of an opening (0 closed, 1 open)."""
+        return self.closed + fraction * (self.open - self.closed)
+
 
 class Gripper(Model):
-    """One gripper, in every scale it is spoken of."""
+    """One gripper, in every scale that is used for it."""
 
     model: GripperRange = Field(
         description="The number in the action column before normalisation: closed 0 and open 1 for the robot domains, "
@@ -142,14 +151,14 @@ class Gripper(Model):
         if (self.joint is None) != (self.joint_range is None):
             raise ValueError("joint and joint_range belong together")
         if self.model_unit == "metres" and self.width is None:
-            raise ValueError("a gripper spoken of in metres needs width")
+            raise ValueError("a gripper in metres needs width")
         for field, ends in (("speed", self.speed), ("force", self.force)):
             if ends is not None and not 0.0 <= ends[0] <= ends[1]:
                 raise ValueError(f"{field} must be [least, most], neither negative, got {list(ends)}")
         return self
 
 
-class Normaliser(Model):
+class NormaliserSpec(Model):
     """How physical action numbers become the model's numbers."""
 
     kind: Literal["quantile", "none", "translation_scale"] = Field(
@@ -163,7 +172,7 @@ class Normaliser(Model):
     source: str = Field(default="", description="Where the statistics are from.")
 
     @model_validator(mode="after")
-    def _check(self) -> Normaliser:
+    def _check(self) -> NormaliserSpec:
         if self.kind == "quantile":
             if not self.q01 or len(self.q01) != len(self.q99):
                 raise ValueError(f"quantile needs q01 and q99 of equal length, got {len(self.q01)} and {len(self.q99)}")
@@ -196,7 +205,7 @@ class Action(Model):
     """The columns of one action row."""
 
     layout: list[Block] = Field(min_length=1, max_length=16, description="Blocks in column order.")
-    normaliser: Normaliser = Field(description="Physical numbers to the model's numbers.")
+    normaliser: NormaliserSpec = Field(description="Physical numbers to the model's numbers.")
     orthonormality: Orthonormality = Field(default=Orthonormality(), description="Gates of the rotation check.")
 
     @property

@@ -84,7 +84,7 @@ class CartesianLimitSpec(Model):
     source: str = Field(default="", description="Where the numbers are from.")
 
 
-class Limits(Model):
+class LimitsSpec(Model):
     """What the robot can follow."""
 
     source: str = Field(description="Where the numbers are from, unless a joint says otherwise.")
@@ -95,7 +95,7 @@ class Limits(Model):
     )
 
 
-class Capsule(Model):
+class CapsuleSpec(Model):
     """A cylinder with round ends, fixed to a link."""
 
     link: Name = Field(description="Link it moves with.")
@@ -108,7 +108,7 @@ class Capsule(Model):
 class Collision(Model):
     """Bodies for the self-collision check."""
 
-    capsules: list[Capsule] = Field(min_length=2, max_length=64, description="Bodies.")
+    capsules: list[CapsuleSpec] = Field(min_length=2, max_length=64, description="Bodies.")
     chains: list[Annotated[list[Name], Field(min_length=1, max_length=64)]] = Field(
         min_length=1,
         max_length=8,
@@ -139,24 +139,27 @@ class Collision(Model):
         return tuple(found)
 
 
-class Box(Model):
+class BoxSpec(Model):
     """An axis-aligned box in the base frame."""
 
     lower: Vector3 = Field(description="Smallest x, y, z in the base frame, m.")
     upper: Vector3 = Field(description="Largest x, y, z in the base frame, m.")
 
     @model_validator(mode="after")
-    def _check(self) -> Box:
+    def _check(self) -> BoxSpec:
         for axis, low, high in zip("xyz", self.lower, self.upper, strict=True):
             if not high > low:
                 raise ValueError(f"upper {axis} {high} must be above lower {axis} {low}")
         return self
 
 
-class Workspace(Model):
+class WorkspaceSpec(Model):
     """Where the tools may be. Belongs to the cell, not to the robot: set it for yours."""
 
-    box: Box | None = Field(default=None, description="Box the tools must stay in. Left out: not checked.")
+    box: BoxSpec | None = Field(default=None, description="Box the tools must stay in. Left out: not checked.")
+    keep_out: list[BoxSpec] = Field(
+        default_factory=list, max_length=32, description="Boxes the tools must stay out of: fixtures, people's places."
+    )
     table_height: Number | None = Field(
         default=None, description="Height of a table in the base frame, m; tools stay above it. Left out: not checked."
     )

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from cosmos_ros.types import Mode, Request, Rollout
 from cosmos_ros.world_models import create_world_model
-from cosmos_ros.world_models.flow import Flow
+from cosmos_ros.world_models.backends.flow import Flow, FlowOptions
 from cosmos_ros.world_models.protocol import Capabilities, WorldModel
 
 CONSTANT_VELOCITY = "constant_velocity"
@@ -21,7 +21,7 @@ class ConstantVelocity:
     capabilities = Capabilities(modes=frozenset({Mode.POLICY}), returns_frames=False)
 
     def __init__(self) -> None:
-        self._flow = Flow(damping=1.0)
+        self._flow = Flow(FlowOptions(damping=1.0))
 
     def load(self) -> None:
         """Nothing to load."""

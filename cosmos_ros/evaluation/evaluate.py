@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 
 import cv2
 
-import cosmos_ros
 from cosmos_ros.errors import InputError
 from cosmos_ros.evaluation.annotation_merge import Merged, forget, merge
 from cosmos_ros.evaluation.annotations import Annotation, AnnotationWriter, make_annotation
@@ -26,6 +25,7 @@ from cosmos_ros.evaluation.results_folder import METRICS, REPORT, TIMING, Result
 from cosmos_ros.evaluation.scoring import Scored, Scorer
 from cosmos_ros.evaluation.summary import SCHEMA, stale_inputs, summarise, summarise_timing
 from cosmos_ros.evaluation.thumbnails import Keepsakes, Strip, make_strip
+from cosmos_ros.version import __version__
 
 Item = TypeVar("Item")
 _WAITING = 3
@@ -159,7 +159,7 @@ class _Run:
         return {
             **self._options.identity(),
             "schema": SCHEMA,
-            "version": cosmos_ros.__version__,
+            "version": __version__,
             "config_hash": self._setup.embodiment.config_hash,
         }
 

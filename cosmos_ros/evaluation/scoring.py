@@ -35,7 +35,6 @@ from cosmos_ros.types import (
     Rollout,
     UInt8Array,
 )
-from cosmos_ros.world_models.protocol import check_request, check_rollout
 
 MODEL = "model"
 POLICY, FORWARD, INVERSE = (mode.value for mode in (Mode.POLICY, Mode.FORWARD_DYNAMICS, Mode.INVERSE_DYNAMICS))
@@ -187,21 +186,9 @@ class Scorer:
     def _ask(
         self, mode: Mode, job: ChunkJob, entry: dict[str, Any], key: str, timing: dict[str, Any], **given: Any
     ) -> Rollout | None:
-        model = self._pipelines[MODEL].world_model
+        model = self._pipelines[MODEL].model
         try:
-            request = self._embodiment.build_request(
-                job.observation,
-                mode,
-                seed=self._settings.seed,
-                chunk_size=self._settings.chunk_size,
-                settings=self._settings.sampler,
-                negative_prompt=self._settings.negative_prompt,
-                needs_observation=model.capabilities.needs_observation,
-                **given,
-            )
-            check_request(model, request)
-            rollout = model.predict(request)
-            check_rollout(model.name, request, rollout, model.capabilities)
+            rollout = model.answer(model.build_request(job.observation, mode, **given))
         except CosmosRosError as error:
             entry[key] = {"error": _error(error)}
             return None

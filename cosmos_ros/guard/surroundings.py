@@ -10,6 +10,7 @@ from cosmos_ros.errors import ConfigError
 
 if TYPE_CHECKING:
     from cosmos_ros.embodiment import Embodiment
+    from cosmos_ros.embodiment.spec_robot import BoxSpec
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Surroundings:
 def surroundings_of(embodiment: Embodiment) -> Surroundings:
     """Return boxes, table and capsules as an embodiment gives them."""
     workspace, collision = embodiment.spec.workspace, embodiment.spec.collision
-    box, height = workspace.box, workspace.table_height
+    height = workspace.table_height
     capsules: tuple[Capsule, ...] = ()
     if collision is not None:
         capsules = tuple(
@@ -72,13 +73,16 @@ def surroundings_of(embodiment: Embodiment) -> Surroundings:
         )
     return Surroundings(
         links=tuple(embodiment.tool_links),
-        workspace=None
-        if box is None
-        else Box((box.lower[0], box.lower[1], box.lower[2]), (box.upper[0], box.upper[1], box.upper[2])),
+        workspace=None if workspace.box is None else _box(workspace.box),
+        keep_out=tuple(_box(box) for box in workspace.keep_out),
         minimum_z=-inf if height is None else float(height),
         capsules=capsules,
         collision_pairs=tuple(embodiment.collision_pairs()),
     )
+
+
+def _box(box: BoxSpec) -> Box:
+    return Box((box.lower[0], box.lower[1], box.lower[2]), (box.upper[0], box.upper[1], box.upper[2]))
 
 
 def parse_boxes(text: str) -> tuple[Box, ...]:

@@ -17,7 +17,7 @@ from cosmos_ros.nodes import qos
 from cosmos_ros.nodes.rollout_publisher import RolloutPublisher
 from cosmos_ros.prediction.pipeline import Prediction
 from cosmos_ros.prediction.prediction_log import PredictionLog
-from cosmos_ros.prediction.provenance import state_records, to_json
+from cosmos_ros.prediction.provenance import state_provenance, to_json
 from cosmos_ros.prediction.state_api import StateRollout
 from cosmos_ros.types import Request, Rollout
 from cosmos_ros.worker import Worker
@@ -92,7 +92,7 @@ class Teller:
         """Tell about the answer of a state-level call, soon: one record a chunk."""
 
         def lines() -> list[Line]:
-            records = state_records(self._model, self._embodiment, result)
+            records = state_provenance(self._model, self._embodiment, result)
             return list(zip(records, result.requests, result.rollouts, strict=True))
 
         self._engine.submit(_Telling(lines))

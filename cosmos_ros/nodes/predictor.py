@@ -378,7 +378,7 @@ class Predictor(LifecycleNode):
             self._diagnostics.set("prediction", WARN, f"holding: {joined.held}", self._counters())
         else:
             values = {**self._counters(), **{f"{k} [ms]": f"{v:.1f}" for k, v in prediction.latencies_ms.items()}}
-            scripted = " (SCRIPTED)" if prediction.facts["scripted"] else ""
+            scripted = " (SCRIPTED)" if prediction.input_provenance["scripted"] else ""
             self._diagnostics.set("prediction", OK, f"predicting{scripted}", values)
 
     def _join(self, trajectory: TrajectoryRecord) -> Joined:

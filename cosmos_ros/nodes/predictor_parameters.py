@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +10,7 @@ from cosmos_ros.nodes.camera_input import TRANSPORTS
 from cosmos_ros.observation.sync_settings import Timing
 from cosmos_ros.settings import Setting, declared, setting
 from cosmos_ros.trajectory.joiner import JoinSettings
-from cosmos_ros.world_models import world_model_names
-from cosmos_ros.world_models.registry import parse_options, world_model_class
+from cosmos_ros.world_models import parse_options, world_model_names
 
 
 @dataclass(frozen=True)
@@ -71,14 +69,12 @@ def world_model_options(values: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: An option is malformed or not one of the model's.
     """
-    name = values["world_model"]
-    options = parse_options(name, [text for text in values["model_options"].split(",") if text.strip()])
-    if values["model"]:
-        options["model"] = values["model"]
-    # A model that is made for one robot (the scripted expert) must be told which.
-    if "embodiment" in inspect.signature(world_model_class(name)).parameters:
-        options.setdefault("embodiment", values["embodiment"])
-    return options
+    return parse_options(
+        values["world_model"],
+        [text for text in values["model_options"].split(",") if text.strip()],
+        model=values["model"],
+        embodiment=values["embodiment"],
+    )
 
 
 def sampler_settings(values: Mapping[str, Any]) -> dict[str, float | int | str | bool]:

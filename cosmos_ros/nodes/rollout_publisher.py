@@ -56,7 +56,7 @@ class RolloutPublisher:
         """Publish what somebody subscribes to."""
         frames = prediction.rollout.frames
         fps = prediction.request.fps
-        title = "SCRIPTED, not predicted" if prediction.facts["scripted"] else ""
+        title = "SCRIPTED, not predicted" if prediction.input_provenance["scripted"] else ""
         if frames is not None:
             # Everything is encoded before anything is sent, so that subscribers get a rollout in one burst.
             messages: list[tuple[Any, Any]] = []

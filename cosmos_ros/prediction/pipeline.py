@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.errors import InputError
-from cosmos_ros.prediction.provenance import input_facts, prediction_facts
+from cosmos_ros.kinematics import IkSolution, ResidualGate, chunk_to_trajectory
+from cosmos_ros.prediction.bound_model import BoundModel, RequestSettings
+from cosmos_ros.prediction.provenance import input_provenance, prediction_provenance
 from cosmos_ros.types import ActionChunk, JointTrajectory, Mode, Observation, Request, Rollout, UInt8Array
-from cosmos_ros.world_models.compatibility import check_embodiment, check_sampling
-from cosmos_ros.world_models.protocol import WorldModel, check_request, check_rollout
-
-if TYPE_CHECKING:
-    from cosmos_ros.embodiment import Embodiment
-    from cosmos_ros.kinematics import IkSolution, ResidualGate
+from cosmos_ros.world_models.protocol import WorldModel
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class Prediction:
         trajectory: Joint trajectory starting at the observed state; None for embodiments without joints.
         ik: Residuals of the inverse kinematics; None when none was solved.
         latencies_ms: Stage → milliseconds: request, model, decode, kinematics, total.
-        facts: What the provenance says that stands nowhere else (model, embodiment, config hash).
+        input_provenance: The part of the provenance that stands nowhere else: model, embodiment, config hash, stamps.
     """
 
     stamp_ns: int
@@ -42,7 +40,7 @@ class Prediction:
     trajectory: JointTrajectory | None
     ik: IkSolution | None
     latencies_ms: Mapping[str, float]
-    facts: Mapping[str, Any]
+    input_provenance: Mapping[str, Any]
 
     @cached_property
     def provenance(self) -> dict[str, Any]:
@@ -51,31 +49,21 @@ class Prediction:
         Made on first use: digests of megabytes must not delay the trajectory.
         """
         return {
-            **self.facts,
-            **prediction_facts(self.request, self.rollout),
+            **self.input_provenance,
+            **prediction_provenance(self.request, self.rollout),
             "latencies_ms": {**{f"model/{k}": v for k, v in self.rollout.latencies_ms.items()}, **self.latencies_ms},
         }
 
 
 @dataclass(frozen=True)
-class PipelineSettings:
+class PipelineSettings(RequestSettings):
     """How predictions are asked for.
 
     Attributes:
-        seed: Seed of the sampler; the same for every prediction, so that a bag gives the same answers twice.
-        chunk_size: T, or None for the embodiment's own.
-        negative_prompt: Text to steer away from.
-        sampler: Overrides of the model's sampler settings.
         blank_views: Views that no camera provides; they are black on the canvas.
-        gate: Largest IK residual that may pass, or None for the default gate.
     """
 
-    seed: int = 0
-    chunk_size: int | None = None
-    negative_prompt: str = ""
-    sampler: Mapping[str, float | int | str | bool] = field(default_factory=dict)
     blank_views: frozenset[str] = frozenset()
-    gate: ResidualGate | None = None
 
 
 class Pipeline:
@@ -87,15 +75,15 @@ class Pipeline:
         """Check that the model can serve the embodiment.
 
         Raises:
-            CapabilityError: The model does not speak the embodiment's domain, rows or chunk length, has no policy
+            CapabilityError: The model does not know the embodiment's domain, rows or chunk length, has no policy
                 mode, or does not take the sampler settings or the negative prompt.
         """
         self.embodiment = embodiment
         self.world_model = world_model
         self.settings = settings = settings or PipelineSettings()
+        self.model = BoundModel(world_model, embodiment, settings)
+        self.model.require(Mode.POLICY)
         self._solver = embodiment.solver()
-        check_embodiment(world_model, embodiment, (Mode.POLICY,), settings.chunk_size)
-        check_sampling(world_model, settings.sampler, settings.negative_prompt)
         unknown = settings.blank_views - set(embodiment.views)
         if unknown:
             raise InputError(f"views {sorted(unknown)} are not of embodiment {embodiment.name}", where="blank_views")
@@ -108,6 +96,7 @@ class Pipeline:
     def reseed(self, seed: int) -> None:
         """Use another seed from the next prediction on."""
         self.settings = replace(self.settings, seed=seed)
+        self.model.settings = self.settings
 
     def prepare(self, view: str, image: UInt8Array) -> None:
         """Do what can be done with one view's image before the others are there; in any thread."""
@@ -121,19 +110,9 @@ class Pipeline:
         """
         clock = _StageClock()
         observation = self.complete(observation)
-        request = self.embodiment.build_request(
-            observation,
-            Mode.POLICY,
-            seed=self.settings.seed,
-            chunk_size=self.settings.chunk_size,
-            settings=self.settings.sampler,
-            negative_prompt=self.settings.negative_prompt,
-            needs_observation=self.world_model.capabilities.needs_observation,
-        )
-        check_request(self.world_model, request)
+        request = self.model.build_request(observation, Mode.POLICY)
         clock.lap("request")
-        rollout = self.world_model.predict(request)
-        check_rollout(self.world_model.name, request, rollout, self.world_model.capabilities)
+        rollout = self.model.answer(request)
         clock.lap("model")
         chunk = self.embodiment.decode(rollout, observation) if rollout.actions is not None else None
         clock.lap("decode")
@@ -147,34 +126,28 @@ class Pipeline:
             trajectory=trajectory,
             ik=ik,
             latencies_ms=clock.finish(),
-            facts=input_facts(self.world_model, self.embodiment, observation),
+            input_provenance=input_provenance(self.world_model, self.embodiment, observation),
         )
 
     def _solve(
         self, chunk: ActionChunk | None, observation: Observation
     ) -> tuple[JointTrajectory | None, IkSolution | None]:
-        from cosmos_ros.kinematics import ResidualGate, chunk_to_trajectory
-
         if chunk is None or observation.joints is None or not self.embodiment.has_joints:
             return None, None
         return chunk_to_trajectory(
-            chunk,
-            observation.joints,
-            self._solver,
-            self.embodiment.gripper_joints,
-            self.settings.gate or ResidualGate(),
+            chunk, observation.joints, self._solver, self.embodiment.gripper_joints, ResidualGate()
         )
 
     def complete(self, observation: Observation) -> Observation:
-        """Return the observation with black pictures for the views that have no camera; InputError without any."""
+        """Return the observation with black images for the views that have no camera; InputError without any."""
         return with_blank_views(observation, self.settings.blank_views)
 
 
 def with_blank_views(observation: Observation, blank: frozenset[str]) -> Observation:
-    """Return the observation with black pictures, as large as its first, for the views that no camera provides.
+    """Return the observation with black images, as large as its first, for the views that no camera provides.
 
     Raises:
-        InputError: No view has a picture.
+        InputError: No view has an image.
     """
     missing = [view for view in sorted(blank) if view not in observation.images]
     if not missing:

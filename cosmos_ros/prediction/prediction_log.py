@@ -1,6 +1,6 @@
-"""One JSON line a prediction, with everything that is needed to ask the same again.
+"""One JSON line a prediction, with everything that is needed to make it again.
 
-Small arrays stand in the line. Pictures are kept beside it, as PNG files named by their digest, so that a picture
+Small arrays stand in the line. Images are kept beside it, as PNG files named by their digest, so that an image
 that was asked about twice is kept once.
 """
 
@@ -18,12 +18,13 @@ import cv2
 import numpy as np
 
 from cosmos_ros.errors import InputError
+from cosmos_ros.prediction.bound_model import ask
 from cosmos_ros.prediction.provenance import digest, to_json
 from cosmos_ros.types import ActionLayout, Float32Array, Mode, Request, Rollout, UInt8Array
-from cosmos_ros.world_models.protocol import WorldModel, check_rollout
+from cosmos_ros.world_models.protocol import WorldModel
 
 FORMAT = 1
-_PICTURES = ("image", "previous_image", "video")
+_IMAGES = ("image", "previous_image", "video")
 _ROWS = ("actions", "state", "past_action", "hold_action")
 # Field → a text, or the largest number that is read back.
 _PLAIN: dict[str, str | int | float] = {
@@ -40,11 +41,11 @@ _PLAIN: dict[str, str | int | float] = {
     "seed": 2**63 - 1,
 }
 _LONGEST_LINE = 64 << 20
-_LARGEST_PICTURE = 1 << 30  # bytes, decoded
+_LARGEST_IMAGE = 1 << 30  # bytes, decoded
 
 
 def request_to_record(request: Request) -> dict[str, Any]:
-    """Return a request as JSON-serialisable data; pictures by digest and shape.
+    """Return a request as JSON-serialisable data; images by digest and shape.
 
     ``observation`` is left out: models that need it cannot be asked again from a line.
     """
@@ -54,9 +55,9 @@ def request_to_record(request: Request) -> dict[str, Any]:
     for name in _ROWS:
         rows = getattr(request, name)
         record[name] = None if rows is None else _exact(rows)
-    for name in _PICTURES:
-        picture = getattr(request, name)
-        record[name] = None if picture is None else {"digest": digest(picture), "shape": list(picture.shape)}
+    for name in _IMAGES:
+        image = getattr(request, name)
+        record[name] = None if image is None else {"digest": digest(image), "shape": list(image.shape)}
     layout = request.layout
     record["layout"] = None
     if layout is not None:
@@ -71,15 +72,15 @@ def request_to_record(request: Request) -> dict[str, Any]:
     return record
 
 
-def request_from_record(record: Mapping[str, Any], picture: Callable[[str], UInt8Array]) -> Request:
+def request_from_record(record: Mapping[str, Any], read_image: Callable[[str], UInt8Array]) -> Request:
     """Return the request of a record.
 
     Args:
         record: As :func:`request_to_record` made it.
-        picture: Returns the picture of a digest.
+        image: Returns the image of a digest.
 
     Raises:
-        InputError: A field is missing or wrong, or a picture is not the one that was recorded.
+        InputError: A field is missing or wrong, or an image is not the one that was recorded.
     """
     if record.get("needs_observation"):
         raise InputError("this model read the observation itself, which a line does not hold", where="request")
@@ -90,8 +91,8 @@ def request_from_record(record: Mapping[str, Any], picture: Callable[[str], UInt
         for name in _ROWS:
             rows = record.get(name)
             fields[name] = None if rows is None else np.array(rows, dtype=np.float32)
-        for name in _PICTURES:
-            fields[name] = None if record.get(name) is None else _picture(record[name], picture, name)
+        for name in _IMAGES:
+            fields[name] = None if record.get(name) is None else _image(record[name], read_image, name)
         layout = record.get("layout")
         if layout is not None:
             fields["layout"] = ActionLayout(
@@ -122,26 +123,26 @@ def _checked(name: str, value: Any) -> Any:
 
 
 class PredictionLog:
-    """Appends one line a prediction to a file, and keeps the pictures in a folder beside it.
+    """Appends one line a prediction to a file, and keeps the images in a folder beside it.
 
     Args:
         path: The file; the folder is ``<path>.pictures``.
-        pictures: Keep the pictures; without them a line cannot be asked again unless the pictures are elsewhere.
-        max_picture_bytes: Keep no further pictures beyond this size of the folder.
+        images: Keep the images; without them a line cannot be asked again unless the images are elsewhere.
+        max_image_bytes: Keep no further images beyond this size of the folder.
 
     Raises:
         InputError: The file cannot be opened.
     """
 
-    def __init__(self, path: str | Path, *, pictures: bool = True, max_picture_bytes: int = 4 << 30) -> None:
+    def __init__(self, path: str | Path, *, images: bool = True, max_image_bytes: int = 4 << 30) -> None:
         self.path = Path(path).expanduser()
-        self._keep = pictures
-        self._room = max_picture_bytes
-        self._folder = picture_folder(self.path)
+        self._keep_images = images
+        self._room = max_image_bytes
+        self._folder = image_folder(self.path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file: TextIO = self.path.open("a", encoding="utf-8")
-            if pictures:
+            if images:
                 self._folder.mkdir(exist_ok=True)
                 self._room -= sum(file.stat().st_size for file in self._folder.glob("*.png"))
         except OSError as error:
@@ -156,14 +157,14 @@ class PredictionLog:
             request, rollout: The question and the answer.
 
         Raises:
-            InputError: Line or pictures cannot be written, as on a full disk.
+            InputError: Line or images cannot be written, as on a full disk.
         """
         failure: OSError | None = None
-        kept = self._keep and self._room > 0
+        kept = self._keep_images and self._room > 0
         try:
-            for name in _PICTURES if kept else ():
-                self._write_picture(getattr(request, name))
-        except OSError as error:  # the line is worth more than its pictures
+            for name in _IMAGES if kept else ():
+                self._write_image(getattr(request, name))
+        except OSError as error:  # the line is worth more than its images
             kept, failure = False, error
         line = to_json(
             {
@@ -188,24 +189,24 @@ class PredictionLog:
         with contextlib.suppress(OSError):  # what could not be written has been said
             self._file.close()
 
-    def _write_picture(self, picture: UInt8Array | None) -> None:
-        if picture is None:
+    def _write_image(self, image: UInt8Array | None) -> None:
+        if image is None:
             return
-        path = self._folder / f"{digest(picture)}.png"
+        path = self._folder / f"{digest(image)}.png"
         if path.exists():
             return
-        # A clip becomes one tall picture; its shape stands in the line.
-        tall = picture.reshape(-1, *picture.shape[-2:])
+        # A clip becomes one tall image; its shape stands in the line.
+        tall = image.reshape(-1, *image.shape[-2:])
         data = cv2.imencode(".png", cv2.cvtColor(tall, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]
-        # A picture that is there is taken to be whole.
+        # A image that is there is taken to be whole.
         unfinished = path.with_suffix(".part")
         unfinished.write_bytes(data.tobytes())
         unfinished.replace(path)
         self._room -= len(data)
 
 
-def picture_folder(log: Path) -> Path:
-    """Return the folder that holds the pictures of a prediction log."""
+def image_folder(log: Path) -> Path:
+    """Return the folder that holds the images of a prediction log."""
     return log.with_name(log.name + ".pictures")
 
 
@@ -245,26 +246,27 @@ class Replay:
     Attributes:
         rollout: The new answer.
         same: The actions are equal, bit by bit (and the frames, where their digest was recorded).
+        same_expected: The model is deterministic, and nothing in the surroundings differs.
         largest_difference: Largest absolute difference of the actions, in the rows' own numbers.
         changed: What differs in the surroundings, e.g. ``device: A → B``.
     """
 
     rollout: Rollout
     same: bool
+    same_expected: bool
     largest_difference: float
     changed: tuple[str, ...]
 
 
-def replay(record: Mapping[str, Any], model: WorldModel, pictures: Path) -> Replay:
+def replay(record: Mapping[str, Any], model: WorldModel, images: Path) -> Replay:
     """Ask a loaded world model what a line recorded.
 
     Raises:
-        InputError: The line or a picture is missing or malformed.
+        InputError: The line or an image is missing or malformed.
         CapabilityError, ModelError: As the model's ``predict``.
     """
-    request = request_from_record(record["request"], lambda name: _read_picture(pictures, name))
-    rollout = model.predict(request)
-    check_rollout(model.name, request, rollout, model.capabilities)
+    request = request_from_record(record["request"], lambda name: _read_image(images, name))
+    rollout = ask(model, request)
     difference, same = 0.0, True
     recorded = record.get("actions")
     if recorded is not None and rollout.actions is not None:
@@ -286,7 +288,8 @@ def replay(record: Mapping[str, Any], model: WorldModel, pictures: Path) -> Repl
     now = rollout.provenance
     watched = ("model", "revision", "fingerprint", "device", "dtype", "torch", "diffusers", "server", "dialect")
     changed = tuple(f"{k}: {record[k]} → {now[k]}" for k in watched if k in record and k in now and record[k] != now[k])
-    return Replay(rollout, same, difference, changed)
+    expected = model.capabilities.deterministic and not changed
+    return Replay(rollout, same, expected, difference, changed)
 
 
 def _exact(rows: Any) -> Any:
@@ -306,25 +309,25 @@ def _line_of(path: Path, number: int) -> str:
     return lines[number - 1 if number > 0 else number]
 
 
-def _picture(record: Mapping[str, Any], picture: Callable[[str], UInt8Array], name: str) -> UInt8Array:
+def _image(record: Mapping[str, Any], read_image: Callable[[str], UInt8Array], name: str) -> UInt8Array:
     shape = tuple(int(n) for n in record["shape"])
-    if len(shape) not in (3, 4) or shape[-1] != 3 or min(shape) < 1 or math.prod(shape) > _LARGEST_PICTURE:
+    if len(shape) not in (3, 4) or shape[-1] != 3 or min(shape) < 1 or math.prod(shape) > _LARGEST_IMAGE:
         raise ValueError(f"{name} has shape {shape}")
-    found = picture(str(record["digest"]))
+    found = read_image(str(record["digest"]))
     if found.size != math.prod(shape) or digest(found.reshape(shape)) != record["digest"]:
-        raise InputError(f"the kept picture {record['digest']} is not the one that was recorded", where=name)
+        raise InputError(f"the kept image {record['digest']} is not the one that was recorded", where=name)
     return found.reshape(shape)
 
 
-def _read_picture(folder: Path, name: str) -> UInt8Array:
+def _read_image(folder: Path, name: str) -> UInt8Array:
     if not name.isalnum():
         raise InputError(f"'{name[:40]}' is no digest", where="request")
     path = folder / f"{name}.png"
     if not path.is_file():
         raise InputError(
-            "the picture that was asked about is not there", where=str(path), hint="Name its folder with --pictures."
+            "the image that was asked about is not there", where=str(path), hint="Name its folder with --pictures."
         )
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise InputError("the picture cannot be decoded", where=str(path))
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise InputError("the image cannot be decoded", where=str(path))
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)

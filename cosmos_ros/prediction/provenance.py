@@ -1,4 +1,4 @@
-"""What is told about a prediction: who was asked what, with which settings, from which inputs, and digests."""
+"""Provenance of a prediction: which model was asked what, with which settings, from which inputs, and digests."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def digest(array: Any) -> str | None:
     return hasher.hexdigest()[:16]
 
 
-def prediction_facts(request: Request, rollout: Rollout) -> dict[str, Any]:
-    """Return what a question and its answer say about how a prediction was made: mode, caption, seed, digests."""
-    picture = request.image if request.video is None else request.video
+def prediction_provenance(request: Request, rollout: Rollout) -> dict[str, Any]:
+    """Return what a request and its answer say about how a prediction was made: mode, caption, seed, digests."""
+    image = request.image if request.video is None else request.video
     return {
         **rollout.provenance,
         "mode": request.mode.value,
@@ -42,21 +42,22 @@ def prediction_facts(request: Request, rollout: Rollout) -> dict[str, Any]:
         "settings": dict(request.settings),
         "fps": request.fps,
         "chunk_size": request.chunk_size,
-        "canvas": None if picture is None else list(picture.shape[-3:-1]),
+        "canvas": None if image is None else list(image.shape[-3:-1]),
         "digests": {
-            "canvas": digest(picture),
+            "canvas": digest(image),
             "actions": digest(rollout.actions),
             "frames": digest(rollout.frames),
         },
     }
 
 
-def input_facts(model: WorldModel, embodiment: Embodiment, observation: Observation | None) -> dict[str, Any]:
-    """Return who was asked, for which robot, and the stamps of what was seen."""
+def input_provenance(model: WorldModel, embodiment: Embodiment, observation: Observation | None) -> dict[str, Any]:
+    """Return which model was asked, for which robot, and the stamps of what was seen."""
     joints = None if observation is None else observation.joints
     return {
         "backend": model.name,
         "scripted": model.capabilities.scripted,
+        "deterministic": model.capabilities.deterministic,
         "embodiment": embodiment.name,
         "config_hash": embodiment.config_hash,
         "stamp_ns": None if observation is None else observation.stamp_ns,
@@ -65,13 +66,13 @@ def input_facts(model: WorldModel, embodiment: Embodiment, observation: Observat
     }
 
 
-def state_records(model: WorldModel, embodiment: Embodiment, result: StateRollout) -> list[dict[str, Any]]:
+def state_provenance(model: WorldModel, embodiment: Embodiment, result: StateRollout) -> list[dict[str, Any]]:
     """Return one record a chunk of a state-level call; ``first_row`` says where on the horizon it begins."""
     begins = (0, *result.seams)
     return [
         {
-            **input_facts(model, embodiment, result.start),
-            **prediction_facts(request, rollout),
+            **input_provenance(model, embodiment, result.start),
+            **prediction_provenance(request, rollout),
             "first_row": begin,
             "latencies_ms": {f"model/{stage}": value for stage, value in rollout.latencies_ms.items()},
         }

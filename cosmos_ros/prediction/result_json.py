@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from cosmos_ros.embodiment import Embodiment, chunk_to_dict
 from cosmos_ros.errors import KinematicsError
+from cosmos_ros.kinematics import ResidualGate, chunk_to_trajectory
+from cosmos_ros.prediction.state_api import StateRollout
 from cosmos_ros.types import NANOSECONDS, Observation
-
-if TYPE_CHECKING:
-    from cosmos_ros.embodiment import Embodiment
-    from cosmos_ros.prediction.state_api import StateRollout
 
 
 def result_to_dict(embodiment: Embodiment, result: StateRollout, start: Observation | None) -> dict[str, Any]:
@@ -19,8 +18,6 @@ def result_to_dict(embodiment: Embodiment, result: StateRollout, start: Observat
     ``trajectory`` the joint trajectory (rad, m, s) that inverse kinematics finds from the start state.
     ``trajectory_error`` says why there is none.
     """
-    from cosmos_ros.embodiment import chunk_to_dict
-
     trajectory, error = None, ""
     if result.chunk is not None and start is not None and start.joints is not None and embodiment.has_joints:
         try:
@@ -42,8 +39,6 @@ def result_to_dict(embodiment: Embodiment, result: StateRollout, start: Observat
 
 
 def _trajectory(embodiment: Embodiment, result: StateRollout, start: Observation) -> dict[str, Any]:
-    from cosmos_ros.kinematics import ResidualGate, chunk_to_trajectory
-
     assert result.chunk is not None
     assert start.joints is not None
     found, ik = chunk_to_trajectory(

@@ -1,8 +1,9 @@
-"""Observations out of pictures, composed canvases and recordings, for state-level calls."""
+"""Observations out of images, composed canvases and recordings, for state-level calls."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
     from cosmos_ros.recordings.reader import BagReader
 
 
-def from_pictures(
+def from_images(
     embodiment: Embodiment, views: Mapping[str, UInt8Array], arm: FloatArray | None = None, instruction: str = ""
 ) -> Observation:
-    """Return the observation of some pictures.
+    """Return the observation of some images.
 
     Args:
         embodiment: Whose views and joints they are.
@@ -31,12 +32,12 @@ def from_pictures(
         instruction: Task text.
 
     Raises:
-        InputError: No pictures, or the wrong number of joints.
+        InputError: No images, or the wrong number of joints.
     """
     if not views:
-        raise InputError("at least one picture is needed", where="views")
+        raise InputError("at least one image is needed", where="views")
     black = np.zeros_like(next(iter(views.values())))
-    pictures = {view: views.get(view, black) for view in embodiment.views}
+    images = {view: views.get(view, black) for view in embodiment.views}
     if not embodiment.has_joints:
         if arm is not None:
             raise InputError(f"embodiment {embodiment.name} has no joints", where="joints")
@@ -47,8 +48,8 @@ def from_pictures(
         }
         return Observation(
             stamp_ns=0,
-            images=pictures,
-            image_stamps_ns=dict.fromkeys(pictures, 0),
+            images=images,
+            image_stamps_ns=dict.fromkeys(images, 0),
             joints=None,
             instruction=instruction,
             tool_poses={link: np.eye(4) for link in embodiment.tool_links},
@@ -63,8 +64,8 @@ def from_pictures(
     positions = np.array([posture[name] for name in embodiment.all_joints])
     return Observation(
         stamp_ns=0,
-        images=pictures,
-        image_stamps_ns=dict.fromkeys(pictures, 0),
+        images=images,
+        image_stamps_ns=dict.fromkeys(images, 0),
         joints=JointState(stamp_ns=0, names=embodiment.all_joints, positions=positions),
         instruction=instruction,
     )
@@ -103,7 +104,7 @@ def from_bag(
     Args:
         path: rosbag2 folder or file.
         embodiment: Whose views and joints are in it.
-        at_s: Seconds after the recording's begin.
+        at_s: Seconds after the recording's start.
         topics: View → image topic where it is not ``/<view>/image_raw``; a view in neither is black.
 
     Raises:
@@ -120,8 +121,6 @@ def observations_from_bag(
     Raises:
         InputError: As :func:`from_bag`; also when there are fewer.
     """
-    from dataclasses import replace
-
     from cosmos_ros.observation.sync_settings import SynchroniserSettings
     from cosmos_ros.observation.synchroniser import Synchroniser
     from cosmos_ros.recordings.reader import BagReader
@@ -174,7 +173,7 @@ def observations_from_bag(
 
 
 def _last_instruction(bag: BagReader, before_ns: int) -> str:
-    """Return the task text that held when a walk begins in the middle of a recording."""
+    """Return the task text at a time in the middle of a recording."""
     topic = "/instruction"
     text = ""
     if topic in bag.topics and before_ns > bag.start_ns:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from cosmos_ros.embodiment.canvas import tier_size
+from cosmos_ros.embodiment import Embodiment, RecordedStates, tier_size
 from cosmos_ros.errors import CapabilityError, InputError, ModelError
+from cosmos_ros.prediction.bound_model import BoundModel, RequestSettings
 from cosmos_ros.types import (
     ActionChunk,
     ActionSpace,
@@ -27,11 +27,7 @@ from cosmos_ros.types import (
     Rollout,
     UInt8Array,
 )
-from cosmos_ros.world_models.compatibility import check_embodiment, check_sampling
-from cosmos_ros.world_models.protocol import WorldModel, check_request, check_rollout
-
-if TYPE_CHECKING:
-    from cosmos_ros.embodiment import Embodiment, RecordedStates
+from cosmos_ros.world_models.protocol import WorldModel
 
 MAX_HORIZON = 4096
 Settings = Mapping[str, float | int | str | bool]
@@ -48,8 +44,8 @@ class StateRollout:
         chunk: The actions decoded over the whole horizon; None when the start is not known.
         seams: Row indices at which a new request began (0 left out); frame ``seams[i]`` is where it started from.
         fps: Rate of frames and rows, 1/s.
-        requests, rollouts: What was asked and answered, chunk by chunk.
-        start: The observation at the begin, where there was one.
+        requests, rollouts: Request and answer of each chunk.
+        start: The first observation, where there was one.
     """
 
     frames: UInt8Array | None
@@ -88,10 +84,11 @@ class StateModel:
     ) -> None:
         self.world_model = world_model
         self.embodiment = embodiment
-        self._seed = seed
-        self._settings = dict(settings or {})
-        self._negative_prompt = negative_prompt
-        check_sampling(world_model, self._settings, negative_prompt)
+        self._model = BoundModel(
+            world_model,
+            embodiment,
+            RequestSettings(seed=seed, sampler=dict(settings or {}), negative_prompt=negative_prompt),
+        )
 
     def predict_next_state(self, scene: Observation, action: FloatArray | RecordedStates) -> StateRollout:
         """Forward dynamics: the frames that follow from actions.
@@ -104,7 +101,7 @@ class StateModel:
             CapabilityError: The model has no forward dynamics for this embodiment, or cannot be chained so far.
             InputError, DecodeError, ModelError: Scene, action, or the model's answer is wrong.
         """
-        self._check(Mode.FORWARD_DYNAMICS)
+        self._model.require(Mode.FORWARD_DYNAMICS)
         rows = self._rows(action)
         requests, rollouts, frames = self._chain(scene, Mode.FORWARD_DYNAMICS, len(rows), rows)
         return self._result(scene, frames, rows.astype(np.float32), requests, rollouts, ActionSpace.MODEL)
@@ -123,7 +120,7 @@ class StateModel:
             CapabilityError: The model has no inverse dynamics for this embodiment.
             InputError, ModelError: The video or the model's answer is wrong.
         """
-        self._check(Mode.INVERSE_DYNAMICS)
+        self._model.require(Mode.INVERSE_DYNAMICS)
         canvases = self.embodiment.compose_video(video) if isinstance(video, Mapping) else np.asarray(video)
         if canvases.ndim != 4 or len(canvases) < 2:
             raise InputError(f"at least 2 frames are needed, got shape {list(canvases.shape)}", where="video")
@@ -139,8 +136,8 @@ class StateModel:
             padding = steps + 1 - len(piece)
             if padding:  # the convention of the model's own inference: the last frame stands
                 piece = np.concatenate([piece, np.repeat(piece[-1:], padding, axis=0)])
-            request = self._build(observation, Mode.INVERSE_DYNAMICS, index, video=piece)
-            rollout = self._ask(request)
+            request = self._model.build_request(observation, Mode.INVERSE_DYNAMICS, seed=self._seed(index), video=piece)
+            rollout = self._model.answer(request)
             assert rollout.actions is not None
             requests.append(request)
             rollouts.append(rollout)
@@ -159,7 +156,7 @@ class StateModel:
             CapabilityError: The model has no policy for this embodiment, or cannot be chained so far.
             InputError, ModelError: The scene or the model's answer is wrong.
         """
-        self._check(Mode.POLICY)
+        self._model.require(Mode.POLICY)
         if not 1 <= horizon <= MAX_HORIZON:
             raise InputError(f"horizon {horizon} must be 1 to {MAX_HORIZON}", where="horizon")
         if instruction:
@@ -191,10 +188,10 @@ class StateModel:
                 piece = given[first : first + count]
                 actions = np.concatenate([piece, np.repeat(piece[-1:], steps - count, axis=0)])
             if not requests:
-                request = self._build(scene, mode, index, actions=actions)
+                request = self._model.build_request(scene, mode, seed=self._seed(index), actions=actions)
             else:
                 request = self._continue(requests[-1], rollouts[-1], given, first, index, actions)
-            rollout = self._ask(request)
+            rollout = self._model.answer(request)
             requests.append(request)
             rollouts.append(rollout)
             if rollout.frames is not None:
@@ -232,39 +229,12 @@ class StateModel:
             past_action=last,
             hold_action=hold,
             actions=None if actions is None else actions.astype(np.float32),
-            seed=self._seed + index,
+            seed=self._seed(index),
             observation=None,
         )
 
-    def _build(
-        self,
-        observation: Observation,
-        mode: Mode,
-        index: int,
-        *,
-        actions: FloatArray | None = None,
-        video: UInt8Array | None = None,
-    ) -> Request:
-        return self.embodiment.build_request(
-            observation,
-            mode,
-            seed=self._seed + index,
-            settings=self._settings,
-            actions=actions,
-            video=video,
-            negative_prompt=self._negative_prompt,
-            needs_observation=self.world_model.capabilities.needs_observation,
-        )
-
-    def _ask(self, request: Request) -> Rollout:
-        model = self.world_model
-        check_request(model, request)
-        rollout = model.predict(request)
-        check_rollout(model.name, request, rollout, model.capabilities)
-        return rollout
-
-    def _check(self, mode: Mode) -> None:
-        check_embodiment(self.world_model, self.embodiment, (mode,))
+    def _seed(self, index: int) -> int:
+        return self._model.settings.seed + index
 
     def _rows(self, action: FloatArray | RecordedStates) -> FloatArray:
         rows = action if isinstance(action, np.ndarray) else self.embodiment.encode(action).actions
@@ -305,10 +275,10 @@ class StateModel:
 
 
 def _on_same_canvas(frame: UInt8Array, before: Request) -> UInt8Array:
-    """Return a predicted frame as the next chunk's picture, on the canvas that frames and caption are of.
+    """Return a predicted frame as the next chunk's image, on the canvas that frames and caption are of.
 
     Frames come back without padding. Where that is near the border between two canvases the frame alone would be laid
-    onto the other one; it is then scaled back to the size of the picture that was asked about.
+    onto the other one; it is then scaled back to the size of the image that was asked about.
     """
     assert before.image is not None
     height, width = before.image.shape[:2]

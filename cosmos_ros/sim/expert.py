@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from cosmos_ros.embodiment import Embodiment, RecordedStates, load_embodiment
+from cosmos_ros.embodiment import RecordedStates
 from cosmos_ros.errors import ConfigError, CosmosRosError, InputError, ModelError
 from cosmos_ros.kinematics import InverseKinematics, ResidualGate, chunk_to_trajectory
 from cosmos_ros.sim.imagination import Imagination, step_times_ns
@@ -20,72 +20,40 @@ from cosmos_ros.sim.rendering import CAN_RENDER, INSTALL_HINT, mujoco
 from cosmos_ros.sim.tabletop import Tabletop
 from cosmos_ros.sim.task import PutOn, parse_instruction
 from cosmos_ros.types import FloatArray, Mode, Observation, Request, Rollout, UInt8Array
-from cosmos_ros.world_models.protocol import Capabilities, check_request, take_settings
+from cosmos_ros.world_models.backends.expert import ExpertOptions, capabilities, drivable_embodiment
+from cosmos_ros.world_models.protocol import check_request
+from cosmos_ros.world_models.sampler_settings import check_settings
 
 # Share of what the action normaliser can express that a plan may use.
 _HEADROOM = 0.97
 
 
 class Expert:
-    """Puts one named thing on another, by script.
+    """Puts one named thing on another, by script."""
 
-    Args:
-        embodiment: Shipped embodiment or path of its YAML file; one arm, one gripper, end-effector deltas.
-        frames: Render the plan. Without, answers carry no frames.
-        frame_scale: Rendered size of the views relative to what the canvas shows of them, 0.1 to 1.
-        scene: The scene; default the shipped tabletop.
+    name = "expert"
 
-    Raises:
-        ConfigError: The embodiment cannot be driven by it.
-    """
+    def __init__(self, options: ExpertOptions) -> None:
+        """Build; nothing is rendered yet.
 
-    def __init__(
-        self,
-        embodiment: str = "franka",
-        frames: bool = True,
-        frame_scale: float = 1.0,
-        scene: Tabletop | None = None,
-    ) -> None:
-        where = "world_model expert"
-        if not 0.1 <= frame_scale <= 1.0:
-            raise ConfigError(f"frame_scale {frame_scale} is outside 0.1 to 1", where=where)
-        self._embodiment: Embodiment = load_embodiment(embodiment)
-        layout, robot = self._embodiment.layout, self._embodiment.robot
-        if robot is None or len(layout.poses) != 1 or len(layout.grips) != 1 or layout.joints:
-            raise ConfigError(
-                f"embodiment {self._embodiment.name} is not one arm with one gripper driven by pose deltas", where=where
-            )
-        self._robot = robot
-        self._link = layout.poses[0].link
-        self._gripper = layout.grips[0].gripper
+        Raises:
+            ConfigError: The embodiment cannot be driven by it.
+        """
+        self._options = options
+        self.capabilities = capabilities(options)
+        self._embodiment = drivable_embodiment(options)
+        assert self._embodiment.robot is not None
+        self._robot = self._embodiment.robot
+        self._link = self._embodiment.layout.poses[0].link
+        self._gripper = self._embodiment.layout.grips[0].gripper
         width = self._embodiment.spec.grippers[self._gripper].width
-        if width is None:
-            raise ConfigError(f"gripper {self._gripper} has no width in the embodiment file", where=where)
+        assert width is not None
         self._stroke = width.open - width.closed
-        self._scene = scene or Tabletop()
-        self._frames, self._scale = frames, frame_scale
-        self._capabilities = Capabilities(
-            modes=frozenset({Mode.POLICY, Mode.FORWARD_DYNAMICS} if frames else {Mode.POLICY}),
-            domains=frozenset({self._embodiment.domain_name}),
-            needs_observation=True,
-            needs_scene=True,
-            returns_frames=frames,
-            scripted=True,
-        )
+        self._scene = Tabletop()
         self._imagination: Imagination | None = None
         self._solver: InverseKinematics | None = None
         self._tool_offset = np.eye(4)
         self._tool_link = ""
-
-    @property
-    def name(self) -> str:
-        """``expert``."""
-        return "expert"
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """Policy and forward dynamics from the simulator's scene; scripted."""
-        return self._capabilities
 
     def load(self) -> None:
         """Build the private copy of the scene.
@@ -95,11 +63,11 @@ class Expert:
         """
         if self._imagination is not None:
             return
-        if self._frames and not CAN_RENDER:
+        if self._options.frames and not CAN_RENDER:
             raise ConfigError(
                 "no off-screen OpenGL was found to render the plan with", where="world_model expert", hint=INSTALL_HINT
             )
-        self._imagination = Imagination(self._embodiment, self._scene, self._scale)
+        self._imagination = Imagination(self._embodiment, self._scene, self._options.frame_scale)
         self._solver = self._embodiment.solver()
         self._tool_link = self._imagination.world.tool_link
         home = self._embodiment.home
@@ -114,7 +82,7 @@ class Expert:
             CapabilityError: The mode, domain or a setting is not supported.
         """
         check_request(self, request)
-        take_settings(self.name, request.settings, frozenset())
+        check_settings("world_model expert", request.settings, frozenset())
         self.load()
         observation = request.observation
         if observation is None:
@@ -151,7 +119,7 @@ class Expert:
             # The observed motion is faster than the action space can say: brake within it.
             pace = replace(pace, speed=0.7 * pace.speed, turn=0.7 * pace.turn)
         planned = time.perf_counter()
-        frames = self._pictures(request, observation, task, states) if self._frames else None
+        frames = self._pictures(request, observation, task, states) if self._options.frames else None
         return Rollout(
             frames=frames,
             actions=encoded.actions.astype(np.float32),

@@ -27,7 +27,7 @@ DOMAINS: dict[str, int] = {
 # The VAE compresses time by four after the first frame, so T + 1 frames come out only when T is a multiple of four.
 POSE_CHUNK_SIZES = range(4, 257, 4)
 
-# Cosmos3-Nano-Policy-DROID: seven joints and the gripper, 32 rows at 15 Hz, whatever is asked; its picture is the
+# Cosmos3-Nano-Policy-DROID: seven joints and the gripper, 32 rows at 15 Hz, whatever is asked; its image is the
 # wrist view of 640x360 over both exterior views at half that size.
 POLICY_DROID_DOMAIN = "droid_lerobot"
 POLICY_DROID_WIDTH = 8
@@ -44,5 +44,5 @@ def check_width(where: str, request: Request) -> None:
     raise CapabilityError(
         f"domain {request.domain_name} has action rows of {width} numbers, the embodiment has {request.action_dim}",
         where=where,
-        hint="Joint positions are spoken by world_model:=openpi and by nim with variant nano-droid." if joint else None,
+        hint="Joint positions are for world_model:=openpi and for nim with variant nano-droid." if joint else None,
     )

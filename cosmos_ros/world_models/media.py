@@ -1,4 +1,4 @@
-"""Pictures and clips on their way to a server, and frames on their way back."""
+"""Images and clips on their way to a server, and frames on their way back."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from cosmos_ros.types import Mode, Request, UInt8Array
 from cosmos_ros.world_models.mp4 import encode_video
 
 
-def picture_of(where: str, request: Request) -> UInt8Array:
+def conditioning_image(where: str, request: Request) -> UInt8Array:
     """Return the conditioning frame ``uint8 [H, W, 3]``, or the first of the clip; CapabilityError when missing."""
     if request.mode is Mode.INVERSE_DYNAMICS:
         if request.video is None or len(request.video) != request.chunk_size + 1:
             raise CapabilityError(f"the request carries no video of {request.chunk_size + 1} frames", where=where)
-        picture: UInt8Array = request.video[0]
-        return picture
+        first: UInt8Array = request.video[0]
+        return first
     if request.image is None:
         raise CapabilityError("the request carries no image", where=where)
     if request.mode is Mode.FORWARD_DYNAMICS and (
@@ -30,20 +30,20 @@ def picture_of(where: str, request: Request) -> UInt8Array:
 
 
 def canvas_of(where: str, request: Request) -> TierSize:
-    """Return the tier's canvas for the request's picture; raises CapabilityError as :func:`picture_of`."""
-    height, width = picture_of(where, request).shape[:2]
+    """Return the tier's canvas for the request's image; raises CapabilityError as :func:`conditioning_image`."""
+    height, width = conditioning_image(where, request).shape[:2]
     return tier_size(height, width, request.resolution_tier)
 
 
 def encode_png(where: str, request: Request) -> bytes:
     """Return the conditioning frame as PNG, which keeps every pixel."""
-    picture = cv2.cvtColor(picture_of(where, request), cv2.COLOR_RGB2BGR)
-    return bytes(cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
+    image = cv2.cvtColor(conditioning_image(where, request), cv2.COLOR_RGB2BGR)
+    return bytes(cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
 
 
 def encode_clip(where: str, request: Request) -> bytes:
     """Return the conditioning clip as H.264 MP4."""
-    picture_of(where, request)
+    conditioning_image(where, request)
     assert request.video is not None
     return encode_video(request.video, request.fps)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -18,7 +17,7 @@ class Capabilities:
 
     Attributes:
         modes: Modes it answers.
-        domains: Domain names it speaks; None means any.
+        domains: Domain names it knows; None means any.
         chunk_sizes: Allowed T as a range or tuple; None means any positive T.
         needs_observation: It wants ``Request.observation`` (history, joint state, simulator scene).
         needs_scene: It wants the simulator's object poses.
@@ -27,7 +26,8 @@ class Capabilities:
         returns_frames: Policy and forward_dynamics answers carry frames.
         action_space: Meaning of its action rows.
         scripted: Its actions are scripted, not predicted; everything published must say so.
-        deterministic: The same request gives the same answer on the same machine.
+        deterministic: The same request gives the same answer on the same machine; when a recorded request is asked
+            again, a difference is then reported as unexpected.
         settings: Names of the sampler settings it takes; None leaves the check to its ``predict``.
         negative_prompt: It takes one.
     """
@@ -49,7 +49,7 @@ class Capabilities:
 
 @runtime_checkable
 class WorldModel(Protocol):
-    """A world model. Implementations are constructed with keyword settings only and are used by one thread."""
+    """A world model. Implementations are used by one thread."""
 
     @property
     def name(self) -> str:
@@ -88,7 +88,7 @@ def check_request(model: WorldModel, request: Request) -> None:
         )
     if can.domains is not None and request.domain_name not in can.domains:
         raise CapabilityError(
-            f"domain {request.domain_name} is not supported; it speaks {sorted(can.domains)}", where=where
+            f"domain {request.domain_name} is not supported; it knows {sorted(can.domains)}", where=where
         )
     if request.chunk_size < 1 or (can.chunk_sizes is not None and request.chunk_size not in can.chunk_sizes):
         raise CapabilityError(
@@ -136,15 +136,3 @@ def check_rollout(model_name: str, request: Request, rollout: Rollout, capabilit
             raise ModelError(f"frames have shape {list(frames.shape)}, expected [{steps + 1}, H, W, 3]", where=where)
         if frames.dtype != np.uint8:
             raise ModelError(f"frames have dtype {frames.dtype}, expected uint8", where=where)
-
-
-def take_settings(
-    name: str, settings: Mapping[str, float | int | str | bool], known: frozenset[str]
-) -> dict[str, float | int | str | bool]:
-    """Return the settings as a dict; raise CapabilityError for any name the backend does not know."""
-    unknown = sorted(set(settings) - known)
-    if unknown:
-        raise CapabilityError(
-            f"settings {unknown} are not known; allowed: {sorted(known) or 'none'}", where=f"world_model {name}"
-        )
-    return dict(settings)

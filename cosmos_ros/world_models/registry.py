@@ -1,28 +1,33 @@
-"""Finds world models by name: the shipped ones here, others by entry point."""
+"""Finds backends by name, and opens world models: the files of ``backends`` and other packages' entry points."""
 
 from __future__ import annotations
 
 import importlib
-import inspect
-from collections.abc import Callable, Sequence
+import pkgutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cosmos_ros.errors import ConfigError
+from cosmos_ros.types import Mode
+from cosmos_ros.world_models import backends
+from cosmos_ros.world_models.backend import Backend
+from cosmos_ros.world_models.compatibility import check_embodiment
 from cosmos_ros.world_models.protocol import WorldModel
+
+if TYPE_CHECKING:
+    from cosmos_ros.embodiment import Embodiment
 
 ENTRY_POINT_GROUP = "cosmos_ros.world_models"
 
-# Name → (module:attribute, the extra that installs what it needs).
-_SHIPPED: dict[str, tuple[str, str]] = {
-    "persistence": ("cosmos_ros.world_models.persistence:Persistence", ""),
-    "flow": ("cosmos_ros.world_models.flow:Flow", ""),
-    "expert": ("cosmos_ros.sim.expert:Expert", "sim"),
-    "cosmos3": ("cosmos_ros.world_models.cosmos3.model:Cosmos3", "cosmos3"),
-    "vllm_omni": ("cosmos_ros.world_models.remote.vllm_omni:VllmOmni", "network"),
-    "nim": ("cosmos_ros.world_models.remote.nim:Nim", "network"),
-    "openpi": ("cosmos_ros.world_models.remote.openpi:OpenPi", "network"),
-}
+
+@lru_cache(maxsize=1)
+def _shipped() -> dict[str, Backend[Any]]:
+    names = [module.name for module in pkgutil.iter_modules(backends.__path__)]
+    found = [importlib.import_module(f"{backends.__name__}.{name}").BACKEND for name in names]
+    return {backend.name: backend for backend in sorted(found, key=lambda one: bool(one.packages))}
 
 
 def _entry_points() -> dict[str, metadata.EntryPoint]:
@@ -30,78 +35,60 @@ def _entry_points() -> dict[str, metadata.EntryPoint]:
 
 
 def world_model_names() -> tuple[str, ...]:
-    """Return every known name: the shipped ones first, then those of installed entry points."""
-    return (*_SHIPPED, *sorted(set(_entry_points()) - set(_SHIPPED)))
+    """Return every known name: the shipped ones, those that need no package first; then those of entry points."""
+    return (*_shipped(), *sorted(set(_entry_points()) - set(_shipped())))
 
 
-def world_model_class(name: str) -> Callable[..., WorldModel]:
-    """Import one backend and return its class (or factory).
+def find_backend(name: str) -> Backend[Any]:
+    """Return the declaration of one backend; what it needs is not imported.
 
     Raises:
-        ConfigError: The name is unknown, or what the backend needs is not installed.
+        ConfigError: The name is unknown, or its entry point gives no declaration of that name.
     """
-    if name in _SHIPPED:
-        path, extra = _SHIPPED[name]
-        module, _, attribute = path.partition(":")
-        try:
-            found = getattr(importlib.import_module(module), attribute)
-        except ImportError as error:
-            hint = f"Install it: pip install 'cosmos_ros[{extra}]'." if extra else "Install the package again."
-            raise ConfigError(f"cannot be imported: {error}", where=f"world_model {name}", hint=hint) from error
-    else:
-        point = _entry_points().get(name)
-        if point is None:
-            raise ConfigError(
-                f"'{name}' is not a known world model",
-                where="world_model",
-                hint=f"Choose one of {', '.join(world_model_names())}.",
-            )
-        try:
-            found = point.load()
-        except (ImportError, AttributeError) as error:
-            raise ConfigError(
-                f"the entry point {point.value} cannot be loaded: {error}",
-                where=f"world_model {name}",
-                hint="Install the package that provides it again.",
-            ) from error
-    factory: Callable[..., WorldModel] = found
-    return factory
+    if name in _shipped():
+        return _shipped()[name]
+    point = _entry_points().get(name)
+    if point is None:
+        raise ConfigError(
+            f"'{name}' is not a known world model",
+            where="world_model",
+            hint=f"Choose one of {', '.join(world_model_names())}.",
+        )
+    where = f"world_model {name}"
+    try:
+        found = point.load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            f"the entry point {point.value} cannot be loaded: {error}",
+            where=where,
+            hint="Install the package that provides it again.",
+        ) from error
+    if not isinstance(found, Backend) or found.name != name:
+        raise ConfigError(
+            f"the entry point {point.value} gives {found!r:.80}",
+            where=where,
+            hint=f"It must give a cosmos_ros.world_models.Backend with the name {name}.",
+        )
+    return found
 
 
-def parse_options(name: str, texts: Sequence[str]) -> dict[str, Any]:
-    """Return constructor options of ``key=value`` texts, each converted to the type of the option's default.
+def parse_options(name: str, texts: Sequence[str], *, model: str = "", embodiment: str = "") -> dict[str, Any]:
+    """Return the options of a backend from texts.
 
     Args:
         name: Which world model they are for.
-        texts: E.g. ``["offload=model", "frames=false"]``.
+        texts: ``option=value``, e.g. ``["offload=model", "frames=false"]``.
+        model: Value of the option ``model``; empty leaves it as it is.
+        embodiment: Value of the option ``embodiment``, for backends that are made for one robot.
 
     Raises:
-        ConfigError: Not key=value, unknown, given twice, or not of the option's type.
+        ConfigError: Not option=value, unknown, given twice, or not of the option's type.
     """
-    where = f"world_model {name}"
-    parameters = inspect.signature(world_model_class(name)).parameters
-    options: dict[str, Any] = {}
-    for text in texts:
-        key, equals, value = (part.strip() for part in text.partition("="))
-        if not equals or not key:
-            raise ConfigError(f"'{text}' is not option=value", where=where)
-        if key in options:
-            raise ConfigError(f"option {key} is given twice", where=where)
-        if key not in parameters:
-            raise ConfigError(f"option {key} is not known; allowed: {sorted(parameters) or 'none'}", where=where)
-        options[key] = _converted(where, key, value, parameters[key].default)
+    backend = find_backend(name)
+    options = backend.parse_options([*texts, *([f"model={model}"] if model else [])])
+    if embodiment and "embodiment" in backend.option_names:
+        options.setdefault("embodiment", embodiment)
     return options
-
-
-def _converted(where: str, key: str, value: str, default: Any) -> Any:
-    kind: type = str if default is inspect.Parameter.empty or default is None else type(default)
-    try:
-        if kind is bool:
-            return {"true": True, "false": False}[value.lower()]
-        return kind(value) if kind in (int, float) else value
-    except (KeyError, ValueError):
-        name = {bool: "true or false", int: "a whole number", float: "a number"}[kind]
-        raise ConfigError(f"option {key} is '{value}', must be {name}", where=where) from None
 
 
 def create_world_model(name: str, **options: Any) -> WorldModel:
@@ -109,24 +96,54 @@ def create_world_model(name: str, **options: Any) -> WorldModel:
 
     Args:
         name: One of :func:`world_model_names`.
-        options: The backend's own keyword settings (``model``, ``revision``, ``url``, …).
+        options: The backend's own options (``model``, ``revision``, ``timeout``, …).
 
     Raises:
-        ConfigError: Unknown name, missing dependency, unknown option or a wrong value.
+        ConfigError: Unknown name, missing package, unknown option or a wrong value.
     """
-    factory = world_model_class(name)
-    parameters = inspect.signature(factory).parameters
-    if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
-        unknown = sorted(set(options) - set(parameters))
-        if unknown:
-            raise ConfigError(
-                f"options {unknown} are not known; allowed: {sorted(parameters) or 'none'}",
-                where=f"world_model {name}",
-            )
-        missing = sorted(k for k, p in parameters.items() if p.default is p.empty and k not in options)
-        if missing:
-            raise ConfigError(f"options {missing} are needed", where=f"world_model {name}")
-    model = factory(**options)
-    if not isinstance(model, WorldModel):
-        raise ConfigError("what it returns lacks a part of the WorldModel protocol", where=f"world_model {name}")
-    return model
+    return find_backend(name).create(options)
+
+
+@contextmanager
+def loaded(model: WorldModel) -> Iterator[WorldModel]:
+    """Load a world model for the time of the block; it is closed whatever happens.
+
+    Raises:
+        ConfigError, ModelError: As its ``load``.
+    """
+    try:
+        model.load()
+        yield model
+    finally:
+        model.close()
+
+
+@contextmanager
+def open_world_model(
+    name: str, embodiment: Embodiment | str | None = None, *, modes: Iterable[Mode] = (Mode.POLICY,), **options: Any
+) -> Iterator[WorldModel]:
+    """Create a world model, check that it can serve a robot, and load it for the time of the block.
+
+    Args:
+        name: One of :func:`world_model_names`.
+        embodiment: Which robot it is asked about, or its name or file; None leaves that open.
+        modes: What it will be asked for.
+        options: The backend's own options (``model``, ``revision``, ``timeout``, …).
+
+    Raises:
+        ConfigError: Unknown name, missing package, unknown option or a wrong value.
+        CapabilityError: The model cannot serve the embodiment in these modes.
+        ModelError: Loading failed.
+    """
+    from cosmos_ros.embodiment import load_embodiment
+
+    backend = find_backend(name)
+    if isinstance(embodiment, str):
+        embodiment = load_embodiment(embodiment)
+    if embodiment is not None and "embodiment" in backend.option_names:
+        options.setdefault("embodiment", str(embodiment.path))
+    model = backend.create(options)
+    if embodiment is not None:
+        check_embodiment(model, embodiment, modes)
+    with loaded(model):
+        yield model

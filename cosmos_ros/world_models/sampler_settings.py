@@ -2,13 +2,14 @@
 
 The pipelines' own defaults (35 steps, guidance 6, system prompt on) are for text to video and are wrong for actions.
 Precedence: ``Request.settings`` (the user's), then ``Request.recommended_settings`` (the embodiment's file), then the
-table below.
+defaults of the mode.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
 from cosmos_ros.errors import CapabilityError
 from cosmos_ros.types import ActionSpace, Mode, Request
@@ -16,76 +17,65 @@ from cosmos_ros.types import ActionSpace, Mode, Request
 Value = float | int | str | bool
 
 
-@dataclass(frozen=True)
-class Setting:
-    """One sampler setting. ``kind`` is int, float or bool; the bounds are inclusive."""
-
-    kind: type
-    description: str
-    minimum: float = 0.0
-    maximum: float = 1.0
-
-
-SETTINGS: dict[str, Setting] = {
-    "num_inference_steps": Setting(int, "Denoising steps.", 1, 100),
-    "guidance_scale": Setting(float, "Classifier-free guidance; 1 is off and halves the work.", 1.0, 20.0),
-    "flow_shift": Setting(float, "Shift of the flow-matching noise schedule.", 0.1, 50.0),
-    "use_system_prompt": Setting(bool, "Put the text-to-video system prompt before the caption; actions want it off."),
-}
+def _setting(default: Value, description: str, *, minimum: float = 0.0, maximum: float = 1.0) -> Any:
+    return field(default=default, metadata={"description": description, "minimum": minimum, "maximum": maximum})
 
 
 @dataclass(frozen=True)
-class Sampler:
-    """Resolved settings of one request."""
+class SamplerSettings:
+    """The sampler settings of one request; the defaults are those of policy."""
 
-    num_inference_steps: int
-    guidance_scale: float
-    flow_shift: float
-    use_system_prompt: bool = False
+    num_inference_steps: int = _setting(30, "Denoising steps.", minimum=1, maximum=100)
+    guidance_scale: float = _setting(
+        1.0, "Classifier-free guidance; 1 is off and halves the work.", minimum=1.0, maximum=20.0
+    )
+    flow_shift: float = _setting(5.0, "Shift of the flow-matching noise schedule.", minimum=0.1, maximum=50.0)
+    use_system_prompt: bool = _setting(
+        False, "Put the text-to-video system prompt before the caption; actions want it off."
+    )
 
     def to_dict(self) -> dict[str, Value]:
         """Return the settings by name."""
-        return {
-            "num_inference_steps": self.num_inference_steps,
-            "guidance_scale": self.guidance_scale,
-            "flow_shift": self.flow_shift,
-            "use_system_prompt": self.use_system_prompt,
-        }
+        return asdict(self)
 
+
+_FIELDS = {entry.name: entry for entry in fields(SamplerSettings)}
+SETTINGS = frozenset(_FIELDS)
 
 # Sources disagree: cosmos-framework's command line and the cookbooks run the dynamics modes with 30 steps and shift 10
 # (5 for camera_pose), the policy with shift 5; the paper's table 21 has 50 steps for the dynamics modes and shift 5.
 # Policy-DROID's server runs 4 steps, guidance 3, shift 5.
-_DYNAMICS = Sampler(num_inference_steps=30, guidance_scale=1.0, flow_shift=10.0)
-_POLICY = Sampler(num_inference_steps=30, guidance_scale=1.0, flow_shift=5.0)
-_CAMERA = Sampler(num_inference_steps=30, guidance_scale=1.0, flow_shift=5.0)
-_JOINT_POLICY = Sampler(num_inference_steps=4, guidance_scale=3.0, flow_shift=5.0)
+_POLICY = SamplerSettings()
+_DYNAMICS = SamplerSettings(flow_shift=10.0)
+_JOINT_POLICY = SamplerSettings(num_inference_steps=4, guidance_scale=3.0)
 
 
-def default_sampler(mode: Mode, domain_name: str, action_space: ActionSpace = ActionSpace.MODEL) -> Sampler:
-    """Return the table's row for a mode and domain."""
+def default_sampler(mode: Mode, domain_name: str, action_space: ActionSpace = ActionSpace.MODEL) -> SamplerSettings:
+    """Return the defaults of a mode and domain."""
     if action_space is ActionSpace.JOINT:
         return _JOINT_POLICY
-    if mode is Mode.POLICY:
-        return _POLICY
-    return _CAMERA if domain_name == "camera_pose" else _DYNAMICS
+    return _POLICY if mode is Mode.POLICY or domain_name == "camera_pose" else _DYNAMICS
 
 
-def check_settings(where: str, settings: Mapping[str, Value], known: frozenset[str] | None = None) -> dict[str, Value]:
-    """Return the settings, each of its kind and in its range.
+def check_names(where: str, settings: Iterable[str], known: frozenset[str]) -> None:
+    """Refuse names that a backend does not take; CapabilityError lists those it does."""
+    unknown = sorted(set(settings) - known)
+    if unknown:
+        raise CapabilityError(f"settings {unknown} are not known; allowed: {sorted(known) or 'none'}", where=where)
+
+
+def check_settings(where: str, settings: Mapping[str, Value], known: frozenset[str] = SETTINGS) -> dict[str, Value]:
+    """Return the settings, each of its type and in its range.
 
     Args:
         where: For the error message, e.g. ``world_model cosmos3``.
         settings: Values by name.
-        known: Names that the backend takes; None: all of :data:`SETTINGS`.
+        known: Names that the backend takes, all of them of ``SamplerSettings``.
 
     Raises:
-        CapabilityError: A name is unknown, or a value is of the wrong kind, not finite or out of range.
+        CapabilityError: A name is unknown, or a value is of the wrong type, not finite or out of range.
     """
-    allowed = frozenset(SETTINGS) if known is None else known
-    unknown = sorted(set(settings) - allowed)
-    if unknown:
-        raise CapabilityError(f"settings {unknown} are not known; allowed: {sorted(allowed) or 'none'}", where=where)
+    check_names(where, settings, known)
     return {name: _checked(where, name, value) for name, value in settings.items()}
 
 
@@ -94,35 +84,30 @@ def resolve_sampler(
     request: Request,
     *,
     action_space: ActionSpace = ActionSpace.MODEL,
-    known: frozenset[str] | None = None,
-) -> Sampler:
-    """Return the sampler of one request; raises CapabilityError as :func:`check_settings`."""
-    values = default_sampler(request.mode, request.domain_name, action_space).to_dict()
+    known: frozenset[str] = SETTINGS,
+) -> SamplerSettings:
+    """Return the sampler settings of one request; raises CapabilityError as :func:`check_settings`."""
+    values: dict[str, Any] = default_sampler(request.mode, request.domain_name, action_space).to_dict()
     values |= check_settings(f"{where}, embodiment", request.recommended_settings)
     values |= check_settings(where, request.settings, known)
-    return Sampler(
-        num_inference_steps=int(values["num_inference_steps"]),
-        guidance_scale=float(values["guidance_scale"]),
-        flow_shift=float(values["flow_shift"]),
-        use_system_prompt=bool(values["use_system_prompt"]),
-    )
+    return SamplerSettings(**values)
 
 
 def _checked(where: str, name: str, value: Value) -> Value:
-    setting = SETTINGS[name]
-    if setting.kind is bool:
+    limits = _FIELDS[name].metadata
+    default: Any = _FIELDS[name].default
+    kind = type(default)
+    if kind is bool:
         if not isinstance(value, bool):
             raise CapabilityError(f"setting {name} is {value!r}, must be true or false", where=where)
         return value
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    whole = number and (setting.kind is not int or float(value) == int(value) if _finite(value) else False)
-    if not whole or not setting.minimum <= float(value) <= setting.maximum:
-        kind = "a whole number " if setting.kind is int else ""
+    fits = number and limits["minimum"] <= float(value) <= limits["maximum"]
+    if not fits or (kind is int and float(value) != int(value)):
+        whole = "a whole number " if kind is int else ""
         raise CapabilityError(
-            f"setting {name} is {value!r}, must be {kind}in [{setting.minimum:g}, {setting.maximum:g}]", where=where
+            f"setting {name} is {value!r}, must be {whole}in [{limits['minimum']:g}, {limits['maximum']:g}]",
+            where=where,
         )
-    return setting.kind(value)  # type: ignore[no-any-return]
-
-
-def _finite(value: Value) -> bool:
-    return abs(float(value)) < float("inf")  # False for NaN too
+    converted: Value = kind(value)
+    return converted

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cosmos_ros.embodiment import Columns, Embodiment, RecordedStates, list_embodiments, load_embodiment
+from cosmos_ros.embodiment import Embodiment, RecordedStates, StateColumns, list_embodiments, load_embodiment
 from cosmos_ros.types import JointState, Observation
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,10 +30,10 @@ def sample(variable: str, relative: str) -> Path:
     return path
 
 
-def droid_episode() -> tuple[Path, Columns]:
+def droid_episode() -> tuple[Path, StateColumns]:
     """Return the DROID episode and the columns in which it says where the tool and the gripper were; may skip."""
     pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-    columns = Columns(
+    columns = StateColumns(
         poses="observation.state.cartesian_position",
         pose_format="xyz_euler",
         grippers={"gripper": "action.gripper_position"},

@@ -11,7 +11,7 @@ from robots import NAMES, embodiment, random_walk, sample
 
 from cosmos_ros.cli.main import main
 from cosmos_ros.embodiment import (
-    Columns,
+    StateColumns,
     chunk_to_dict,
     parse_pose,
     read_actions,
@@ -285,15 +285,15 @@ def test_tables_are_read_by_the_named_columns(tmp_path):
     robot = embodiment("agibot_g1")
     positions = np.tile([robot.home[name] for name in robot.joint_names], (3, 1))
     np.savez(tmp_path / "s.npz", q=positions, left=[0.0, 60.0, 120.0], right=[120.0, 120.0, 0.0])
-    columns = Columns(joints="q", grippers={"left_gripper": "left", "right_gripper": "right"})
+    columns = StateColumns(joints="q", grippers={"left_gripper": "left", "right_gripper": "right"})
     states = read_states(robot, tmp_path / "s.npz", columns)
     np.testing.assert_allclose(states.gripper_openings["left_gripper"], [1.0, 0.5, 0.0])
     np.testing.assert_allclose(states.gripper_openings["right_gripper"], [0.0, 0.0, 1.0])
     assert robot.encode(states).physical.shape == (2, 29)
     with pytest.raises(InputError, match=r"qq is missing; there are left, q, right"):
-        read_states(robot, tmp_path / "s.npz", Columns(joints="qq"))
+        read_states(robot, tmp_path / "s.npz", StateColumns(joints="qq"))
     with pytest.raises(InputError, match="a pose column is for one tool"):
-        read_states(robot, tmp_path / "s.npz", Columns(poses="q"))
+        read_states(robot, tmp_path / "s.npz", StateColumns(poses="q"))
     with pytest.raises(InputError, match="no gripper hand"):
         recorded_openings(robot, "hand", np.zeros(2))
 
@@ -307,11 +307,11 @@ def test_pose_formats_of_tables(tmp_path):
     np.savez(tmp_path / "s.npz", xyzw=xyzw, wxyz=wxyz, width=[0.02, 0.03])
     expected = parse_pose(",".join(map(repr, xyzw[0].tolist())), "test")
     for column, form in (("xyzw", "xyz_quaternion_xyzw"), ("wxyz", "xyz_quaternion_wxyz")):
-        states = read_states(robot, tmp_path / "s.npz", Columns(column, form, grippers={"gripper": "width"}))
+        states = read_states(robot, tmp_path / "s.npz", StateColumns(column, form, grippers={"gripper": "width"}))
         assert max(pose_error(states.tool_poses["camera"][0], expected)) < 1e-12
         np.testing.assert_allclose(states.gripper_openings["gripper"] * 0.11, [0.02, 0.03])
     with pytest.raises(InputError, match="xyz_euler needs 6 numbers a row, got 7"):
-        read_states(robot, tmp_path / "s.npz", Columns("xyzw", "xyz_euler"))
+        read_states(robot, tmp_path / "s.npz", StateColumns("xyzw", "xyz_euler"))
 
 
 def test_droid_episode_from_the_command_line(capsys, tmp_path):

@@ -13,7 +13,7 @@ import pytest
 from robots import droid_episode, embodiment, random_walk
 
 from cosmos_ros.cli.main import main
-from cosmos_ros.embodiment import Columns, read_action_file, read_actions, read_states
+from cosmos_ros.embodiment import StateColumns, read_action_file, read_actions, read_states
 from cosmos_ros.errors import InputError
 
 HOLD = [0, 0, 0, 1, 0, 0, 0, 1, 0, 1.0]
@@ -131,7 +131,7 @@ def test_columns_are_not_for_json(tmp_path):
     with pytest.raises(InputError, match=r"a\.json: JSON has no column 'x'"):
         read_actions(tmp_path / "a.json", "x")
     with pytest.raises(InputError, match=r"a\.json: JSON has no columns"):
-        read_states(embodiment("franka"), tmp_path / "a.json", Columns(joints="q"))
+        read_states(embodiment("franka"), tmp_path / "a.json", StateColumns(joints="q"))
 
 
 # What a file says of itself.

@@ -23,7 +23,7 @@ from cosmos_ros.evaluation.evaluation_options import EvaluationOptions
 from cosmos_ros.messages.stamps import ns_from_stamp
 from cosmos_ros.recordings.gaps import Gaps
 from cosmos_ros.recordings.reader import BagReader
-from cosmos_ros.world_models.persistence import Persistence
+from cosmos_ros.world_models.backends.persistence import Persistence
 
 SECOND = 10**9
 

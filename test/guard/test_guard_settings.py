@@ -14,7 +14,7 @@ from model_support import TIP, model
 
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.errors import ConfigError, CosmosRosError, GuardError
-from cosmos_ros.guard import Guard, GuardContext, GuardedRobot, GuardSettings, Response, Surroundings, Violation
+from cosmos_ros.guard import Box, Guard, GuardContext, GuardedRobot, GuardSettings, Response, Surroundings, Violation
 from cosmos_ros.guard.checks import registry
 from cosmos_ros.guard.checks.base import Case, Cure, Limit
 from cosmos_ros.guard.checks.singularity import SingularitySettings
@@ -95,14 +95,23 @@ def test_keep_out_boxes_stop_the_arm(where):
         around = Surroundings(links=(TIP,))
         settings = GuardSettings(keep_out=" ".join(f"{x:.4f}" for x in corners))
     else:
-        from cosmos_ros.guard import Box
-
         around = Surroundings(links=(TIP,), keep_out=(Box(tuple(corners[:3]), tuple(corners[3:])),))
         settings = GuardSettings()
     guard = Guard(GuardedRobot(panda_limits(), model(), around), settings)
     verdict = guard.judge(trajectory, context())
     assert verdict.response is Response.TRUNCATE
     assert verdict.first is not None and verdict.first.limit == "keep_out"
+
+
+def test_an_embodiment_file_may_say_where_not_to_be(tmp_path):
+    file = tmp_path / "cell.yaml"
+    file.write_text(
+        "extends: franka\nname: cell\nworkspace:\n  box: {lower: [-1, -1, 0], upper: [1, 1, 1]}\n"
+        "  keep_out:\n    - {lower: [0.3, 0.3, 0.0], upper: [0.5, 0.5, 0.4]}\n"
+    )
+    guard = Guard.for_embodiment(load_embodiment(str(file)))
+    assert guard.robot.surroundings.keep_out == (Box((0.3, 0.3, 0.0), (0.5, 0.5, 0.4)),)
+    assert {"workspace", "keep_out"} <= {check.name for check in guard.checker.checks}
 
 
 @pytest.mark.parametrize("text", ["1 2 3", "0 0 0 1 1 x", "1 0 0 0 1 1", "0 0 0 1 1 nan"])

@@ -28,12 +28,16 @@ FAULTY = '''
 """A sway with faults on demand."""
 import time
 import numpy as np
-from cosmos_ros.world_models.protocol import Capabilities
 from cosmos_ros.types import Mode, Rollout
+from cosmos_ros.world_models import Backend, Capabilities, NoOptions
 
 
 class Faulty:
     name = "faulty"
+
+    def __init__(self, options):
+        pass
+
     capabilities = Capabilities(modes=frozenset({Mode.POLICY}), needs_observation=True, returns_frames=False)
 
     def load(self):
@@ -63,6 +67,15 @@ class Faulty:
         if told == "shape":
             actions = actions[:, :7]
         return Rollout(frames=None, actions=actions)
+
+
+BACKEND = Backend(
+    name="faulty",
+    summary="fails as it is told",
+    options=NoOptions,
+    capabilities=lambda _: Faulty.capabilities,
+    implementation=Faulty,
+)
 '''
 
 
@@ -128,7 +141,7 @@ def rig(tmp_path_factory) -> Iterator[Rig]:
     info = plugin / "faulty_model-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: faulty-model\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[cosmos_ros.world_models]\nfaulty = faulty_model:Faulty\n")
+    (info / "entry_points.txt").write_text("[cosmos_ros.world_models]\nfaulty = faulty_model:BACKEND\n")
     with processes() as (watcher, group, environment, lines):
         environment["PYTHONPATH"] = f"{plugin}:{environment['PYTHONPATH']}"
         values = resolve(arguments(), {})

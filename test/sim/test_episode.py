@@ -7,12 +7,12 @@ import pytest
 
 from cosmos_ros.guard import Guard, Response
 from cosmos_ros.sim.episode import EpisodeSettings, run_episode
-from cosmos_ros.sim.expert import Expert
+from cosmos_ros.sim.expert import Expert, ExpertOptions
 
 
 @pytest.fixture(scope="module")
 def expert():
-    made = Expert(frames=False)
+    made = Expert(ExpertOptions(frames=False))
     made.load()
     return made
 

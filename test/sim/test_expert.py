@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cosmos_ros.errors import CapabilityError, ConfigError, ModelError
-from cosmos_ros.sim.expert import Expert
+from cosmos_ros.sim.expert import Expert, ExpertOptions
 from cosmos_ros.sim.imagination import world_of
 from cosmos_ros.sim.task import DEFAULT_INSTRUCTION
 from cosmos_ros.sim.world import WorldRenderer
@@ -27,7 +27,7 @@ def world(franka):
 
 @pytest.fixture(scope="module")
 def expert(gl):
-    made = Expert()
+    made = Expert(ExpertOptions())
     made.load()
     yield made
     made.close()
@@ -37,7 +37,7 @@ def expert(gl):
 @pytest.fixture(scope="module")
 def blind():
     """An expert without pictures, which needs no OpenGL."""
-    made = Expert(frames=False)
+    made = Expert(ExpertOptions(frames=False))
     made.load()
     return made
 
@@ -134,9 +134,9 @@ def test_refuses_what_it_did_not_declare(franka, world, blind) -> None:
     with pytest.raises(CapabilityError, match="guidance_scale"):
         blind.predict(replace(request, settings={"guidance_scale": 2.0}))
     with pytest.raises(ConfigError, match="frame_scale"):
-        Expert(frame_scale=0.0)
-    with pytest.raises(ConfigError, match="not one arm"):
-        Expert(embodiment="agibot_g1")
+        Expert(ExpertOptions(frame_scale=0.0))
+    with pytest.raises(ConfigError, match="one arm with one gripper"):
+        Expert(ExpertOptions(embodiment="agibot_g1"))
 
 
 def rendered(world, franka) -> dict[str, np.ndarray]:

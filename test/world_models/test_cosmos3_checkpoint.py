@@ -157,10 +157,10 @@ def test_hub_id_needs_a_pinned_revision(folder):
         find_checkpoint(str(folder), COMMIT)
 
 
-def test_without_torch_the_extra_is_named(folder, monkeypatch):
+def test_without_torch_the_packages_are_named(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     model = create_world_model("cosmos3", model=str(folder))
-    with pytest.raises(ConfigError, match=r"pip install 'cosmos_ros\[cosmos3\]'"):
+    with pytest.raises(ConfigError, match=r"pip install 'torch>=2.6' 'diffusers>=0.42'"):
         model.load()
     model.close()
 

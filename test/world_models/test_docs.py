@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from cosmos_ros.embodiment import list_embodiments, load_embodiment
 from cosmos_ros.types import ActionSpace, Mode
-from cosmos_ros.world_models.compatibility import markdown, survey
+from cosmos_ros.world_models.compatibility_table import backends_markdown, markdown, survey
 from cosmos_ros.world_models.sampler_settings import default_sampler
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "world_models.md"
 
 
 def test_table_of_embodiments_is_current():
-    pytest.importorskip("mujoco", reason="the expert's column needs MuJoCo")
     text = DOCUMENT.read_text(encoding="utf-8")
     table = text.split("<!-- table -->\n")[1].split("\n<!-- /table -->")[0]
-    expected = markdown(survey(load_embodiment(name) for name in list_embodiments()))
+    expected = markdown(survey([load_embodiment(name) for name in list_embodiments()]))
     assert table == expected, "run `cosmos-ros world-models` and put its output between the marks"
+
+
+def test_table_of_backends_is_current():
+    table = DOCUMENT.read_text(encoding="utf-8").split("<!-- backends -->\n")[1].split("\n<!-- /backends -->")[0]
+    assert table == backends_markdown(), "put cosmos_ros.world_models.compatibility_table.backends_markdown() there"
 
 
 def test_table_of_settings_is_current():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields, replace
 
 import msgpack
 import numpy as np
@@ -18,7 +19,7 @@ from cosmos_ros.world_models.remote.action_answers import read_action
 from cosmos_ros.world_models.remote.circuit_breaker import CircuitBreaker
 from cosmos_ros.world_models.remote.joint_policy import gripper_from_server
 from cosmos_ros.world_models.remote.network import excerpt, read_json, reason_of
-from cosmos_ros.world_models.sampler_settings import SETTINGS, check_settings, resolve_sampler
+from cosmos_ros.world_models.sampler_settings import SETTINGS, SamplerSettings, check_settings, resolve_sampler
 
 REQUEST = Request(
     mode=Mode.POLICY, domain_name="av", domain_id=1, fps=10.0, chunk_size=2, action_dim=3, instruction="drive"
@@ -167,15 +168,13 @@ def test_settings_are_in_range_or_refused(name, value):
     except CapabilityError as error:
         assert name in str(error)
         return
-    setting = SETTINGS[name]
-    assert type(checked) is setting.kind
-    assert setting.minimum <= float(checked) <= setting.maximum
+    setting = next(entry for entry in fields(SamplerSettings) if entry.name == name)
+    assert type(checked) is type(setting.default)
+    assert setting.metadata["minimum"] <= float(checked) <= setting.metadata["maximum"]
 
 
 def test_sampler_precedence():
     recommended = {"num_inference_steps": 50, "flow_shift": 7.0}
-    from dataclasses import replace
-
     request = replace(REQUEST, recommended_settings=recommended, settings={"flow_shift": 3})
     sampler = resolve_sampler("model", request)
     assert (sampler.num_inference_steps, sampler.flow_shift, sampler.guidance_scale) == (50, 3.0, 1.0)
@@ -185,16 +184,17 @@ def test_sampler_precedence():
 
 def test_circuit_opens_tries_once_and_closes():
     now = [0.0]
-    circuit = CircuitBreaker("model", failures=2, pause=2.0, longest_pause=5.0, clock=lambda: now[0])
-    circuit.failed("first")
-    circuit.check()
-    circuit.failed("second")
-    with pytest.raises(ModelError, match="after 2 failures in a row, the last: second; next trial in 2 s"):
+    circuit = CircuitBreaker("model", clock=lambda: now[0])
+    for reason in ("first", "second"):
+        circuit.failed(reason)
+        circuit.check()
+    circuit.failed("third")
+    with pytest.raises(ModelError, match="after 3 failures in a row, the last: third; next trial in 2 s"):
         circuit.check()
     now[0] = 2.0
     assert circuit.state == "half-open"
     circuit.check()
-    for expected in (4.0, 5.0, 5.0):  # each failed trial doubles the pause, up to the longest
+    for expected in (4.0, 8.0, 16.0, 32.0, 60.0, 60.0):  # each failed trial doubles the pause, up to the longest
         circuit.failed("again")
         assert circuit.state == "open"
         now[0] += expected - 0.01

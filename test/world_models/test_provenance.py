@@ -10,7 +10,7 @@ from world_model_scenes import block_on_table, normalise
 from cosmos_ros.errors import InputError
 from cosmos_ros.prediction.prediction_log import (
     PredictionLog,
-    picture_folder,
+    image_folder,
     read_line,
     replay,
     request_from_record,
@@ -63,7 +63,7 @@ def test_request_round_trip_is_exact(make_request, mode):
 def test_replay_gives_the_same(make_request, tmp_path):
     model, rollout, path = ask_and_log(tmp_path, moving(make_request))
     record, found = read_line(str(path))
-    again = replay(record, model, picture_folder(found))
+    again = replay(record, model, image_folder(found))
     assert again.same
     assert again.largest_difference == 0.0
     np.testing.assert_array_equal(again.rollout.actions, rollout.actions)
@@ -72,7 +72,7 @@ def test_replay_gives_the_same(make_request, tmp_path):
 def test_replay_notices_another_model(make_request, tmp_path):
     _, _, path = ask_and_log(tmp_path, moving(make_request))
     record, _ = read_line(str(path))
-    again = replay(record, create_world_model("flow", damping=0.2), picture_folder(path))
+    again = replay(record, create_world_model("flow", damping=0.2), image_folder(path))
     assert not again.same
     assert again.largest_difference > 1e-3
 
@@ -89,28 +89,28 @@ def test_replay_names_changed_surroundings(make_request, tmp_path):
 
     _, _, path = ask_and_log(tmp_path, moving(make_request))
     record, _ = read_line(str(path))
-    assert replay(record, Elsewhere(), picture_folder(path)).changed == ("device: abacus → slide rule",)
+    assert replay(record, Elsewhere(), image_folder(path)).changed == ("device: abacus → slide rule",)
 
 
 def test_a_clip_is_kept_whole(make_request, tmp_path):
     request = make_request(Mode.INVERSE_DYNAMICS)
     model, _, path = ask_and_log(tmp_path, request, "persistence")
     record, _ = read_line(str(path))
-    assert len(list(picture_folder(path).glob("*.png"))) == 1
-    assert replay(record, model, picture_folder(path)).same
+    assert len(list(image_folder(path).glob("*.png"))) == 1
+    assert replay(record, model, image_folder(path)).same
 
 
 def test_held_pictures_are_kept_once_and_the_folder_is_bounded(make_request, tmp_path):
     request = make_request()
     rollout = create_world_model("persistence").predict(request)
-    log = PredictionLog(tmp_path / "log.jsonl", max_picture_bytes=1)
+    log = PredictionLog(tmp_path / "log.jsonl", max_image_bytes=1)
     for image in (request.image, request.image, block_on_table(90)):
         log.write({}, replace(request, image=image), rollout)
     log.close()
-    assert len(list(picture_folder(log.path).glob("*.png"))) == 1
+    assert len(list(image_folder(log.path).glob("*.png"))) == 1
     kept = [json.loads(line)["pictures"] for line in log.path.read_text().splitlines()]
     assert kept == [True, False, False]
-    again = PredictionLog(log.path, pictures=False)
+    again = PredictionLog(log.path, images=False)
     again.write({}, request, rollout)
     again.close()
     assert len(log.path.read_text().splitlines()) == 4
@@ -151,19 +151,19 @@ def test_tampered_and_missing_pictures(make_request, tmp_path):
     record, _ = read_line(str(path))
     with pytest.raises(InputError, match="--pictures"):
         replay(record, model, tmp_path / "elsewhere")
-    picture = next(picture_folder(path).glob("*.png"))
+    picture = next(image_folder(path).glob("*.png"))
     record["request"]["image"]["digest"] = "../../etc/passwd"
     with pytest.raises(InputError, match="is no digest"):
-        replay(record, model, picture_folder(path))
+        replay(record, model, image_folder(path))
     record, _ = read_line(str(path))
     import cv2
 
     cv2.imwrite(str(picture), block_on_table(100))
     with pytest.raises(InputError, match="not the one that was recorded"):
-        replay(record, model, picture_folder(path))
+        replay(record, model, image_folder(path))
     picture.write_bytes(b"\x89PNG")
     with pytest.raises(InputError, match="cannot be decoded"):
-        replay(record, model, picture_folder(path))
+        replay(record, model, image_folder(path))
 
 
 def test_malformed_requests(make_request):
@@ -202,7 +202,7 @@ def test_the_line_outlives_its_pictures(make_request, tmp_path, monkeypatch):
     log.close()
     records = [json.loads(line) for line in log.path.read_text().splitlines()]
     assert [(record["n"], record["pictures"]) for record in records] == [(1, False), (2, True)]
-    assert not list(picture_folder(log.path).glob("*.part"))
+    assert not list(image_folder(log.path).glob("*.part"))
 
 
 def test_nothing_to_compare_is_not_the_same(make_request, tmp_path):
@@ -210,4 +210,4 @@ def test_nothing_to_compare_is_not_the_same(make_request, tmp_path):
     record, _ = read_line(str(path))
     record["actions"], record["digests"] = None, {}
     with pytest.raises(InputError, match="neither actions nor"):
-        replay(record, model, picture_folder(path))
+        replay(record, model, image_folder(path))

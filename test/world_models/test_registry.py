@@ -1,22 +1,123 @@
+"""Backends are found by their files and by entry points, and both kinds work alike."""
+
 from __future__ import annotations
 
 import subprocess
 import sys
-from importlib import metadata
+import textwrap
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from cosmos_ros.errors import ConfigError
+from cosmos_ros.embodiment import load_embodiment
+from cosmos_ros.errors import CapabilityError, ConfigError, ModelError
+from cosmos_ros.prediction.bound_model import ask
 from cosmos_ros.types import Mode
-from cosmos_ros.world_models import WorldModel, create_world_model, parse_options, registry, world_model_names
-from cosmos_ros.world_models.persistence import Persistence
+from cosmos_ros.world_models import (
+    WorldModel,
+    create_world_model,
+    find_backend,
+    open_world_model,
+    parse_options,
+    registry,
+    world_model_names,
+)
+from cosmos_ros.world_models.compatibility_table import survey
+
+# A package of somebody else's: one file with the declaration and the model, and an entry point.
+ELSEWHERE = """
+from dataclasses import dataclass
+
+import numpy as np
+
+from cosmos_ros.types import Mode, Rollout
+from cosmos_ros.world_models import Backend, Capabilities
+
+CAPABILITIES = Capabilities(modes=frozenset({Mode.POLICY}), returns_frames=False, settings=frozenset())
+events = []
 
 
-def test_shipped_names_come_first_and_once():
+@dataclass(frozen=True)
+class Options:
+    gain: float = 0.5
+    embodiment: str = ""
+
+
+class Drift:
+    name = "drift"
+    capabilities = CAPABILITIES
+
+    def __init__(self, options):
+        self.options = options
+
+    def load(self):
+        events.append("load")
+
+    def predict(self, request):
+        if request.seed == 13:
+            raise ZeroDivisionError("unlucky")
+        rows = np.full((request.chunk_size, request.action_dim), self.options.gain, np.float32)
+        return Rollout(frames=None, actions=rows)
+
+    def close(self):
+        events.append("close")
+
+
+BACKEND = Backend(
+    name="drift",
+    summary="always the same row",
+    options=Options,
+    capabilities=lambda _: CAPABILITIES,
+    implementation=Drift,
+    examples={"drift": {}},
+)
+NEEDY = Backend(
+    name="needy",
+    summary="needs what is not there",
+    options=Options,
+    capabilities=lambda _: CAPABILITIES,
+    implementation="no_such_package.model:Model",
+    packages=("no-such-package>=2",),
+)
+NOTHING = Backend(
+    name="nothing", summary="makes no model", options=Options, capabilities=lambda _: CAPABILITIES,
+    implementation=lambda options: "words",
+)
+"""
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    (tmp_path / "acme_drift.py").write_text(textwrap.dedent(ELSEWHERE))
+    info = tmp_path / "acme_drift-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-drift\nVersion: 1.0\n")
+    points = {
+        "drift": "acme_drift:BACKEND", "needy": "acme_drift:NEEDY", "nothing": "acme_drift:NOTHING",
+        "other": "acme_drift:BACKEND", "flow": "acme_drift:BACKEND", "broken": "acme_gone:BACKEND",
+    }  # fmt: skip
+    lines = [f"{name} = {value}" for name, value in points.items()]
+    (info / "entry_points.txt").write_text("\n".join(["[cosmos_ros.world_models]", *lines, ""]))
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    sys.modules.pop("acme_drift", None)
+
+
+def test_every_file_of_the_folder_is_a_backend():
     names = world_model_names()
-    assert names[:2] == ("persistence", "flow")
-    assert {"expert", "cosmos3", "vllm_omni", "nim", "openpi"} <= set(names)
+    assert {"persistence", "flow", "expert", "cosmos3", "vllm_omni", "nim", "openpi"} <= set(names)
     assert len(names) == len(set(names))
+    folder = Path(registry.backends.__path__[0])
+    assert {path.stem for path in folder.glob("[a-z]*.py")} <= set(names)
+
+
+def test_packages_are_those_of_the_extras():
+    root = Path(__file__).resolve().parents[2]
+    text = (root / "setup.py").read_text()
+    for name in registry._shipped():
+        for package in find_backend(name).packages:
+            assert f'"{package}"' in text, f"{name} needs {package}, which no extra of setup.py installs"
 
 
 @pytest.mark.parametrize("name", ["persistence", "flow"])
@@ -31,12 +132,12 @@ def test_weightless_models_speak_the_protocol(name):
 
 
 def test_unknown_name_lists_the_choices():
-    with pytest.raises(ConfigError, match="persistence, flow"):
+    with pytest.raises(ConfigError, match="flow, persistence, cosmos3"):
         create_world_model("crystal_ball")
 
 
 def test_unknown_option_lists_the_choices():
-    with pytest.raises(ConfigError, match=r"\['dampening'\] are not known; allowed: \['damping'\]"):
+    with pytest.raises(ConfigError, match="option dampening is not known; allowed: damping"):
         create_world_model("flow", dampening=0.5)
 
 
@@ -45,33 +146,54 @@ def test_wrong_option_value_names_the_range():
         create_world_model("flow", damping=1.5)
 
 
-def test_missing_dependency_names_the_extra(monkeypatch):
-    monkeypatch.setitem(registry._SHIPPED, "needy", ("cosmos_ros.no_such_module:Model", "network"))
-    with pytest.raises(ConfigError, match=r"pip install 'cosmos_ros\[network\]'"):
+def test_a_backend_from_elsewhere_works_as_a_shipped_one(elsewhere, make_request):
+    import acme_drift
+
+    assert {"drift", "needy"} <= set(world_model_names())
+    assert world_model_names().count("flow") == 1
+    assert parse_options("drift", ["gain=0.25"], embodiment="umi") == {"gain": 0.25, "embodiment": "umi"}
+    with open_world_model("drift", "franka", gain=0.25) as model:
+        assert model.options.embodiment.endswith("franka.yaml")
+        np.testing.assert_array_equal(model.predict(make_request()).actions, np.full((4, 10), 0.25, np.float32))
+        assert acme_drift.events == ["load"]
+    assert acme_drift.events == ["load", "close"]
+    with pytest.raises(CapabilityError, match="has no inverse_dynamics"):
+        open_world_model("drift", "franka", modes=[Mode.INVERSE_DYNAMICS]).__enter__()
+    with pytest.raises(ModelError, match="ZeroDivisionError: unlucky"):
+        ask(create_world_model("drift"), make_request(seed=13))
+    row = survey([load_embodiment("franka")])["franka"]
+    assert Mode.POLICY not in row["drift"]
+    assert "has no inverse_dynamics" in row["drift"][Mode.INVERSE_DYNAMICS]
+    assert "acme_gone:BACKEND cannot be loaded" in row["broken"][Mode.POLICY]
+
+
+def test_what_is_wrong_with_a_backend_is_one_clear_line(elsewhere):
+    with pytest.raises(ConfigError, match=r"needs no-such-package>=2: No module.*pip install 'no-such-package>=2'"):
         create_world_model("needy")
-
-
-def test_third_party_entry_point(monkeypatch):
-    point = metadata.EntryPoint("acme", "cosmos_ros.world_models.persistence:Persistence", registry.ENTRY_POINT_GROUP)
-    broken = metadata.EntryPoint("broken", "acme_world_models:Gone", registry.ENTRY_POINT_GROUP)
-    monkeypatch.setattr(registry.metadata, "entry_points", lambda group: (point, broken))
-    assert world_model_names()[-2:] == ("acme", "broken")
-    assert isinstance(create_world_model("acme"), Persistence)
-    with pytest.raises(ConfigError, match="acme_world_models:Gone cannot be loaded"):
+    with pytest.raises(ConfigError, match="lacks a part of the WorldModel protocol"):
+        create_world_model("nothing")
+    with pytest.raises(ConfigError, match=r"must give a cosmos_ros\.world_models\.Backend with the name other"):
+        create_world_model("other")
+    with pytest.raises(ConfigError, match="acme_gone:BACKEND cannot be loaded"):
         create_world_model("broken")
 
 
-def test_factory_that_is_no_world_model_is_refused(monkeypatch):
-    point = metadata.EntryPoint("words", "textwrap:dedent", registry.ENTRY_POINT_GROUP)
-    monkeypatch.setattr(registry.metadata, "entry_points", lambda group: (point,))
-    with pytest.raises(ConfigError, match="lacks a part of the WorldModel protocol"):
-        create_world_model("words", text="")
+def test_a_model_that_fails_to_load_is_closed(elsewhere, monkeypatch):
+    import acme_drift
+
+    monkeypatch.setattr(acme_drift.Drift, "load", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError), open_world_model("drift"):
+        pass
+    assert acme_drift.events == ["close"]
 
 
 def test_listing_and_baselines_import_no_heavy_library():
     code = (
-        "import sys, cosmos_ros.world_models as w; w.world_model_names(); w.create_world_model('flow')\n"
-        "heavy = {'torch', 'diffusers', 'rclpy', 'aiohttp', 'msgpack', 'av', 'mujoco'} & set(sys.modules)\n"
+        "import sys, cosmos_ros.world_models as w\n"
+        "for name in w.world_model_names():\n"
+        "    b = w.find_backend(name); b.examples or b.capabilities(b.options())\n"
+        "w.create_world_model('flow')\n"
+        "heavy = {'torch', 'diffusers', 'rclpy', 'aiohttp', 'msgpack', 'av', 'mujoco', 'cv2'} & set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
@@ -85,7 +207,7 @@ def test_options_from_text_take_the_type_of_their_default():
     for texts, message in [
         (["damping"], "'damping' is not option=value"),
         (["damping=1", "damping=0"], "given twice"),
-        (["dampening=1"], r"option dampening is not known; allowed: \['damping'\]"),
+        (["dampening=1"], r"option dampening is not known; allowed: damping"),
         (["damping=much"], "option damping is 'much', must be a number"),
     ]:
         with pytest.raises(ConfigError, match=message):

@@ -182,10 +182,10 @@ def test_what_cannot_be_chained_is_refused(franka, scene):
 
 def test_wrong_pairs_are_refused_before_asking(franka, scene):
     joint = Counter(action_space=ActionSpace.JOINT, domains=frozenset({"droid_lerobot"}))
-    with pytest.raises(CapabilityError, match=r"speaks joint positions.*franka_joint"):
+    with pytest.raises(CapabilityError, match=r"takes joint positions.*franka_joint"):
         StateModel(joint, franka).generate_rollout(scene, "", 4)
     other = Counter(domains=frozenset({"av"}))
-    with pytest.raises(CapabilityError, match="does not speak domain droid_lerobot"):
+    with pytest.raises(CapabilityError, match="does not know domain droid_lerobot"):
         StateModel(other, franka).predict_next_state(scene, np.zeros((1, 10)))
     with pytest.raises(CapabilityError, match="has no inverse_dynamics"):
         StateModel(create_world_model("flow"), franka).infer_action(np.zeros((3, 36, 64, 3), np.uint8))
@@ -196,9 +196,9 @@ def test_wrong_pairs_are_refused_before_asking(franka, scene):
 @pytest.mark.parametrize(
     ("name", "options", "robot", "settings", "message"),
     [
-        ("cosmos3", {"model": "x"}, "franka_joint", {}, "speaks pose deltas, the embodiment joint positions"),
-        ("vllm_omni", {"model": "http://localhost:1"}, "franka_joint", {}, "speaks pose deltas"),
-        ("openpi", {"model": "ws://localhost:1"}, "franka", {}, "speaks joint positions"),
+        ("cosmos3", {"model": "x"}, "franka_joint", {}, "takes pose deltas, the embodiment joint positions"),
+        ("vllm_omni", {"model": "http://localhost:1"}, "franka_joint", {}, "takes pose deltas"),
+        ("openpi", {"model": "ws://localhost:1"}, "franka", {}, "takes joint positions"),
         ("openpi", {"model": "ws://localhost:1"}, "franka_joint", {"chunk_size": 16}, "chunks of 16 steps"),
         ("openpi", {"model": "ws://localhost:1"}, "franka_joint", {"negative_prompt": "blurry"}, "no negative prompt"),
         ("openpi", {"model": "ws://localhost:1"}, "franka_joint", {"sampler": {"flow_shift": 5.0}}, "not known"),

@@ -183,10 +183,10 @@ def test_infer_action_resamples_a_video(tmp_path, capsys, franka):
         (["--world-model", "flow", "--option", "color=red"], "option color is not known"),
         (["--world-model", "flow", "--setting", "steps"], "'steps' is not one KEY=VALUE"),
         (["--world-model", "flow", "--setting", "steps=4"], "['steps'] are not known"),
-        (["--world-model", "openpi", "--model", "ws://localhost:1"], "speaks joint positions"),
+        (["--world-model", "openpi", "--model", "ws://localhost:1"], "takes joint positions"),
         (
             ["--world-model", "nim", "--model", "http://h:1", "--embodiment", "ur5e"],
-            "does not speak domain",
+            "does not know domain",
         ),
         pytest.param(
             ["--world-model", "cosmos3", "--model", "/no/such/place"],
@@ -220,7 +220,7 @@ def test_unreadable_inputs(tmp_path, capsys):
 
 
 def test_what_cannot_be_kept_is_said_before_it_is_computed(wrist, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("cosmos_ros.world_models.flow.Flow.load", lambda _: pytest.fail("was loaded"))
+    monkeypatch.setattr("cosmos_ros.world_models.backends.flow.Flow.load", lambda _: pytest.fail("was loaded"))
     (tmp_path / "file").write_text("")
     assert run("predict", "--image", wrist, "--out", tmp_path / "file") == 2
     assert "nothing can be written there" in capsys.readouterr().err
@@ -307,17 +307,18 @@ def test_canvas_is_split_so_that_composing_gives_it_back(franka):
 def test_compatibility_matches_what_the_backends_refuse(franka, make_request):
     """The table is computed from the same declarations that predict enforces."""
     joint = load_embodiment("franka_joint")
-    openpi = create_world_model("openpi", model="ws://localhost:1")
+    openpi = create_world_model("openpi", model="ws://localhost:1").capabilities
     assert set(refusals(openpi, franka)) == {"policy", "forward_dynamics", "inverse_dynamics"}
     assert set(refusals(openpi, joint)) == {"forward_dynamics", "inverse_dynamics"}
     cosmos3 = create_world_model("cosmos3", model="nvidia/Cosmos3-Nano")
-    assert refusals(cosmos3, franka) == {}
-    assert "joint positions" in refusals(cosmos3, joint)["policy"]
-    assert "chunks of 10 steps" in refusals(cosmos3, franka, chunk_size=10)["policy"]
+    can = cosmos3.capabilities
+    assert refusals(can, franka) == {}
+    assert "joint positions" in refusals(can, joint)["policy"]
+    assert "chunks of 10 steps" in refusals(can, franka, chunk_size=10)["policy"]
     check_embodiment(cosmos3, franka, ["policy"])
 
 
 def test_world_models_prints_the_table(capsys):
     assert run("world-models", "--embodiment", "franka") == 0
     table = capsys.readouterr().out
-    assert "| franka | P F I | P F | P F I | P F I | P F I | – (1) | – (1) |" in table
+    assert "| franka | P F | P F I | P F I | P F | P F I | – (1) | – (1) | P F I |" in table

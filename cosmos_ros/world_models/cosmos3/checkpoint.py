@@ -85,7 +85,7 @@ def find_checkpoint(model: str, revision: str = "", *, allow_download: bool = Fa
     parameters = _check_layout(folder, model)
     if "Policy-DROID" in model or "Policy-DROID" in folder.resolve().name:
         raise ConfigError(
-            "Policy-DROID speaks joint positions and a state row, which diffusers' pipeline has no input for",
+            "Policy-DROID takes joint positions and a state row, which diffusers' pipeline has no input for",
             where=f"{WHERE}, model {model}",
             hint="Serve it with vLLM-Omni or cosmos-framework and use world_model:=openpi, or with NIM.",
         )

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cosmos_ros.errors import ConfigError
+from cosmos_ros.world_models.backends.cosmos3 import BACKEND
 from cosmos_ros.world_models.cosmos3.checkpoint import COMPONENTS, WHERE, Checkpoint
 
 if TYPE_CHECKING:
     import torch
 
-OFFLOADS = ("none", "model", "sequential")
-DTYPES = ("auto", "bfloat16", "float16", "float32")
 GIB = 1 << 30
 # Room beside the weights for one prediction of 17 frames: activations of transformer and decoder. Measured on an H200
 # (benchmarks/results/cosmos3_h200.md): 3.8 GiB at tier 480; the rest is for what other GPUs' kernels want.
@@ -21,7 +20,7 @@ _LARGEST_ON_CPU = 4_000_000_000  # parameters; above, one step takes minutes
 
 
 def require_libraries() -> None:
-    """Refuse when torch or a diffusers with Cosmos3 is not there; ConfigError names the extra."""
+    """Refuse when torch or a diffusers with Cosmos3 is not there; ConfigError names the packages."""
     try:
         import torch  # noqa: F401
         from diffusers import Cosmos3OmniPipeline  # noqa: F401
@@ -29,7 +28,7 @@ def require_libraries() -> None:
         raise ConfigError(
             f"diffusers with Cosmos3 cannot be imported: {one_line(error)}",
             where=WHERE,
-            hint="Install it: pip install 'cosmos_ros[cosmos3]' (diffusers 0.42 or newer).",
+            hint=BACKEND.install_hint,
         ) from error
 
 

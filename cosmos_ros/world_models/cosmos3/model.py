@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cosmos_ros.embodiment.canvas import tier_size
-from cosmos_ros.errors import CapabilityError, ConfigError, ModelError
+from cosmos_ros.errors import CapabilityError, ModelError
 from cosmos_ros.types import Float32Array, Mode, Request, Rollout, UInt8Array
+from cosmos_ros.world_models.backends.cosmos3 import Cosmos3Options, capabilities
 from cosmos_ros.world_models.cosmos3.checkpoint import WHERE, find_checkpoint
 from cosmos_ros.world_models.cosmos3.device import (
-    DTYPES,
     GIB,
-    OFFLOADS,
     check_complete,
     check_memory,
     choose_device,
@@ -28,10 +27,10 @@ from cosmos_ros.world_models.cosmos3.device import (
     place,
     require_libraries,
 )
-from cosmos_ros.world_models.domains import DOMAINS, POSE_CHUNK_SIZES, check_width
-from cosmos_ros.world_models.media import picture_of
-from cosmos_ros.world_models.protocol import Capabilities, check_request
-from cosmos_ros.world_models.sampler_settings import SETTINGS, Sampler, resolve_sampler
+from cosmos_ros.world_models.domains import check_width
+from cosmos_ros.world_models.media import conditioning_image
+from cosmos_ros.world_models.protocol import check_request
+from cosmos_ros.world_models.sampler_settings import SamplerSettings, resolve_sampler
 
 if TYPE_CHECKING:
     from cosmos_ros.world_models.cosmos3.diffusers_pipeline import Cosmos3Pipeline
@@ -45,58 +44,18 @@ class Cosmos3:
     The caption is the embodiment's, tokenized as it is. The canvas is cut at the right and the bottom to a multiple
     of 16 pixels (at most 15), since diffusers would otherwise squeeze it to one, which the training data never was.
     With ``stock_inputs`` both are left to diffusers.
-
-    Args:
-        model: Checkpoint directory, or hub id.
-        revision: Pinned commit; needed with a hub id.
-        device: ``auto``, ``cuda``, ``cuda:1`` … or ``cpu``.
-        dtype: ``auto`` is bfloat16 on CUDA and float32 on the CPU.
-        offload: ``none``; ``model`` keeps one component at a time on the GPU; ``sequential`` one layer at a time,
-            which fits small GPUs and is many times slower.
-        frames: Decode the predicted frames; without them policy saves that time and forward_dynamics is refused.
-        guardrail: Run NVIDIA's guardrail on captions and frames; needs cosmos_guardrail and its gated weights.
-        compile_blocks: Compile the transformer's blocks; the first prediction then takes minutes.
-        stock_inputs: Leave canvas and caption to diffusers.
-        warm_up: Run one small prediction in ``load``.
-        allow_download: Let ``load`` fetch a hub checkpoint.
     """
 
     name = "cosmos3"
 
-    def __init__(
-        self,
-        *,
-        model: str,
-        revision: str = "",
-        device: str = "auto",
-        dtype: str = "auto",
-        offload: str = "none",
-        frames: bool = True,
-        guardrail: bool = False,
-        compile_blocks: bool = False,
-        stock_inputs: bool = False,
-        warm_up: bool = True,
-        allow_download: bool = False,
-    ) -> None:
-        for option, value, allowed in (("offload", offload, OFFLOADS), ("dtype", dtype, DTYPES)):
-            if value not in allowed:
-                raise ConfigError(f"{option} '{value}' is not one of {', '.join(allowed)}", where=WHERE)
-        self._model, self._revision, self._allow_download = model, revision, allow_download
-        self._device_wanted, self._dtype_wanted, self._offload = device, dtype, offload
-        self._frames, self._guardrail, self._compile = frames, guardrail, compile_blocks
-        self._stock_inputs, self._warm_up = stock_inputs, warm_up
+    def __init__(self, options: Cosmos3Options) -> None:
+        self._options = options
         self._pipeline: Cosmos3Pipeline | None = None
         self._device = ""
         self._flow_shift: float | None = None
         self._cancelled = threading.Event()
-        self._facts: dict[str, Any] = {}
-        self.capabilities = Capabilities(
-            modes=frozenset(Mode) if frames else frozenset({Mode.POLICY, Mode.INVERSE_DYNAMICS}),
-            domains=frozenset(DOMAINS),
-            chunk_sizes=POSE_CHUNK_SIZES,
-            returns_frames=frames,
-            settings=frozenset(SETTINGS),
-        )
+        self._provenance: dict[str, Any] = {}
+        self.capabilities = capabilities(options)
 
     def load(self) -> None:
         """Check checkpoint and memory, load, and warm up.
@@ -107,12 +66,14 @@ class Cosmos3:
         """
         self.close()
         require_libraries()
-        checkpoint = find_checkpoint(self._model, self._revision, allow_download=self._allow_download)
+        checkpoint = find_checkpoint(
+            self._options.model, self._options.revision, allow_download=self._options.allow_download
+        )
         import torch
 
-        self._device = choose_device(self._device_wanted, checkpoint)
-        dtype = choose_dtype(self._dtype_wanted, self._device)
-        check_memory(self._device, checkpoint, dtype.itemsize, self._offload)
+        self._device = choose_device(self._options.device, checkpoint)
+        dtype = choose_dtype(self._options.dtype, self._device)
+        check_memory(self._device, checkpoint, dtype.itemsize, self._options.offload)
         from cosmos_ros.world_models.cosmos3.diffusers_pipeline import Cosmos3Pipeline
 
         try:
@@ -124,11 +85,11 @@ class Cosmos3:
                 trust_remote_code=False,
                 low_cpu_mem_usage=True,  # weights that the files lack stay empty instead of being drawn at random
                 sound_tokenizer=None,  # not used by actions
-                enable_safety_checker=self._guardrail,
-                **({} if self._guardrail else {"safety_checker": None}),
+                enable_safety_checker=self._options.guardrail,
+                **({} if self._options.guardrail else {"safety_checker": None}),
             )
             check_complete(pipeline, checkpoint.folder)
-            place(pipeline, self._device, self._offload)
+            place(pipeline, self._device, self._options.offload)
         except torch.OutOfMemoryError as error:
             raise ModelError(
                 f"out of GPU memory while loading: {one_line(error)}",
@@ -140,12 +101,12 @@ class Cosmos3:
                 f"loading {checkpoint.folder} failed: {one_line(error)}", where=WHERE, hint="Check the checkpoint."
             ) from error
         pipeline.set_progress_bar_config(disable=True)
-        if self._compile:
+        if self._options.compile_blocks:
             pipeline.transformer.compile_repeated_blocks(fullgraph=False)
         self._pipeline, self._flow_shift = pipeline, None
         import diffusers
 
-        self._facts = {
+        self._provenance = {
             "model": checkpoint.model,
             "revision": checkpoint.revision,
             "fingerprint": checkpoint.fingerprint,
@@ -153,10 +114,10 @@ class Cosmos3:
             "torch": torch.__version__,
             "device": torch.cuda.get_device_name(self._device) if on_cuda(self._device) else "cpu",
             "dtype": str(dtype).removeprefix("torch."),
-            "offload": self._offload,
+            "offload": self._options.offload,
         }
-        if self._warm_up:
-            self._run(_warm_up_request(), Sampler(num_inference_steps=1, guidance_scale=1.0, flow_shift=5.0))
+        if self._options.warm_up:
+            self._run(_warm_up_request(), SamplerSettings(num_inference_steps=1, guidance_scale=1.0, flow_shift=5.0))
 
     def predict(self, request: Request) -> Rollout:
         """Answer one request.
@@ -175,12 +136,12 @@ class Cosmos3:
         self._cancelled.set()
 
     def status(self) -> Mapping[str, str]:
-        """Return facts for diagnostics."""
-        facts = {key: str(value) for key, value in self._facts.items()}
-        if self._facts and on_cuda(self._device):
+        """Return model, libraries, device and free memory, for diagnostics."""
+        shown = {key: str(value) for key, value in self._provenance.items()}
+        if self._provenance and on_cuda(self._device):
             free, total = free_memory(self._device)
-            facts["gpu_free_gib"], facts["gpu_total_gib"] = f"{free / GIB:.1f}", f"{total / GIB:.1f}"
-        return facts
+            shown["gpu_free_gib"], shown["gpu_total_gib"] = f"{free / GIB:.1f}", f"{total / GIB:.1f}"
+        return shown
 
     def close(self) -> None:
         """Release the weights and the GPU's memory; may be called twice."""
@@ -197,18 +158,18 @@ class Cosmos3:
 
     # Predicting.
 
-    def _run(self, request: Request, sampler: Sampler) -> Rollout:
+    def _run(self, request: Request, sampler: SamplerSettings) -> Rollout:
         import torch
 
         pipeline = self._pipeline
         if pipeline is None:
             raise ModelError("the model is not loaded", where=WHERE, hint="Call load first.")
         self._cancelled.clear()
-        height, width = self._fit(picture_of(WHERE, request))
+        height, width = self._fit(conditioning_image(WHERE, request))
         condition = self._condition(request)
         self._set_shift(pipeline, sampler.flow_shift)
-        pipeline.whole_caption = not self._stock_inputs and bool(request.prompt)
-        decode = self._frames and request.mode is not Mode.INVERSE_DYNAMICS
+        pipeline.whole_caption = not self._options.stock_inputs and bool(request.prompt)
+        decode = self._options.frames and request.mode is not Mode.INVERSE_DYNAMICS
         if on_cuda(self._device):
             torch.cuda.reset_peak_memory_stats(self._device)
         pipeline.marks = {}
@@ -224,7 +185,7 @@ class Cosmos3:
                 use_system_prompt=sampler.use_system_prompt,
                 generator=torch.Generator(self._device).manual_seed(request.seed),
                 output_type="pt" if decode else "latent",
-                enable_safety_check=self._guardrail,
+                enable_safety_check=self._options.guardrail,
                 callback_on_step_end=self._after_step,
             )
             pipeline.mark("decode")
@@ -235,10 +196,10 @@ class Cosmos3:
             frames=frames,
             actions=actions,
             provenance={
-                **self._facts,
+                **self._provenance,
                 "backend": self.name,
                 "sampler": sampler.to_dict(),
-                "stock_inputs": self._stock_inputs,
+                "stock_inputs": self._options.stock_inputs,
                 "canvas_size": [size.height, size.width],
                 "picture_size": [height, width],
                 "peak_memory_gib": self._peak_memory(),
@@ -246,12 +207,12 @@ class Cosmos3:
             latencies_ms=_stages(started, pipeline.marks),
         )
 
-    def _fit(self, picture: UInt8Array) -> tuple[int, int]:
+    def _fit(self, image: UInt8Array) -> tuple[int, int]:
         """Return height and width of what diffusers is given."""
-        height, width = picture.shape[:2]
+        height, width = image.shape[:2]
         if min(height, width) < _STRIDE:
             raise CapabilityError(f"the canvas is {width}x{height}, the smallest is {_STRIDE}x{_STRIDE}", where=WHERE)
-        if self._stock_inputs:
+        if self._options.stock_inputs:
             return int(height), int(width)
         return int(height - height % _STRIDE), int(width - width % _STRIDE)
 
@@ -260,9 +221,9 @@ class Cosmos3:
         from diffusers.pipelines.cosmos.pipeline_cosmos3_omni import CosmosActionCondition
         from PIL import Image
 
-        def cut(picture: UInt8Array) -> Any:
-            height, width = self._fit(picture)
-            return Image.fromarray(np.ascontiguousarray(picture[:height, :width]))
+        def cut(image: UInt8Array) -> Any:
+            height, width = self._fit(image)
+            return Image.fromarray(np.ascontiguousarray(image[:height, :width]))
 
         media: dict[str, Any] = {}
         if request.mode is Mode.INVERSE_DYNAMICS:

@@ -14,7 +14,7 @@ from cosmos_ros.world_models.remote.network import shown
 _FLOAT32_MAX = 3.4e38
 
 
-def read_action(where: str, payload: Any, request: Request, *, width: int | None = None) -> Float32Array:
+def read_action(where: str, payload: Any, request: Request) -> Float32Array:
     """Return ``float32 [T, D]`` of an action envelope ``{"data": [[…]], "shape": [T, D], …}`` or a bare nested list.
 
     What the envelope says about itself (shape, raw_action_dim, action_mode, domain_id) must agree with the data and
@@ -23,7 +23,7 @@ def read_action(where: str, payload: Any, request: Request, *, width: int | None
     Raises:
         ModelError: Names the field, or the first row and column that is not a finite number.
     """
-    columns = request.action_dim if width is None else width
+    columns = request.action_dim
     rows = payload
     if isinstance(payload, Mapping):
         rows = payload.get("data", payload.get("values"))

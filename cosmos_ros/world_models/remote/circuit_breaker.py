@@ -5,7 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from cosmos_ros.errors import ConfigError, ModelError
+from cosmos_ros.errors import ModelError
+
+FAILURES = 3  # in a row that open the circuit
+FIRST_PAUSE_S = 2.0
+LONGEST_PAUSE_S = 60.0
 
 
 class CircuitBreaker:
@@ -15,30 +19,14 @@ class CircuitBreaker:
 
     Args:
         where: For the error message, e.g. ``world_model nim``.
-        failures: Failures in a row that open it.
-        pause: First pause in seconds.
-        longest_pause: Longest pause in seconds.
         clock: Monotonic seconds; for tests.
     """
 
-    def __init__(
-        self,
-        where: str,
-        *,
-        failures: int = 3,
-        pause: float = 2.0,
-        longest_pause: float = 60.0,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        if failures < 1 or pause < 0 or longest_pause < pause:
-            raise ConfigError(f"circuit of {failures} failures, pauses {pause} to {longest_pause} s", where=where)
+    def __init__(self, where: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._where = where
-        self._limit = failures
-        self._first_pause = pause
-        self._longest_pause = longest_pause
         self._clock = clock
         self._failed = 0
-        self._pause = pause
+        self._pause = FIRST_PAUSE_S
         self._open_until: float | None = None
         self._reason = ""
 
@@ -78,7 +66,7 @@ class CircuitBreaker:
     def succeeded(self) -> None:
         """Close it."""
         self._failed = 0
-        self._pause = self._first_pause
+        self._pause = FIRST_PAUSE_S
         self._open_until = None
         self._reason = ""
 
@@ -88,6 +76,6 @@ class CircuitBreaker:
         self._failed += 1
         self._reason = reason
         if trial:
-            self._pause = min(self._pause * 2, self._longest_pause)
-        if trial or self._failed >= self._limit:
+            self._pause = min(self._pause * 2, LONGEST_PAUSE_S)
+        if trial or self._failed >= FAILURES:
             self._open_until = self._clock() + self._pause

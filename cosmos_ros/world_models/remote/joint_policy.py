@@ -1,4 +1,4 @@
-"""Cosmos3-Nano-Policy-DROID's own numbers: absolute joint positions, and a gripper whose sign depends on who speaks.
+"""Cosmos3-Nano-Policy-DROID's own numbers: absolute joint positions, and a gripper whose sign depends on the sender.
 
 The checkpoint's action rows are seven joint positions (rad) and the gripper, 1 = open. Its servers take and return the
 DROID data set's raw gripper instead, 0 = open and 1 = closed. Within this package 1 is open, so it is turned here.
@@ -12,7 +12,7 @@ import numpy as np
 from cosmos_ros.errors import CapabilityError, ModelError
 from cosmos_ros.types import Float32Array, Request, UInt8Array
 from cosmos_ros.world_models.domains import POLICY_DROID_SIZE, POLICY_DROID_WIDTH
-from cosmos_ros.world_models.media import picture_of
+from cosmos_ros.world_models.media import conditioning_image
 
 _LARGEST_ANGLE = 2 * np.pi  # no Franka joint goes there
 _SHAPE_SLACK = 0.02  # cameras of 848x480 are 16:9 but for one percent
@@ -44,24 +44,24 @@ def policy_state(where: str, request: Request) -> tuple[Float32Array, float]:
     return state[:7], float(np.clip(1.0 - state[7], 0.0, 1.0))
 
 
-def policy_picture(where: str, request: Request) -> UInt8Array:
+def policy_image(where: str, request: Request) -> UInt8Array:
     """Return the canvas ``uint8 [540, 640, 3]``; smaller or larger ones of the same shape are scaled.
 
     Raises:
         CapabilityError: There is none, or it is of another shape: the servers would take it, and squeeze it.
     """
-    picture = picture_of(where, request)
-    height, width = picture.shape[:2]
+    image = conditioning_image(where, request)
+    height, width = image.shape[:2]
     if (height, width) == POLICY_DROID_SIZE:
-        return picture
+        return image
     wanted_height, wanted_width = POLICY_DROID_SIZE
     if abs(width * wanted_height / (height * wanted_width) - 1.0) > _SHAPE_SLACK:
         raise CapabilityError(
             f"the canvas is {width}x{height}, this policy was trained on {wanted_width}x{wanted_height}",
             where=where,
-            hint="Use a wrist camera of 16:9, or crop its picture to that.",
+            hint="Use a wrist camera of 16:9, or crop its image to that.",
         )
-    scaled = cv2.resize(picture, (wanted_width, wanted_height), interpolation=cv2.INTER_LINEAR)
+    scaled = cv2.resize(image, (wanted_width, wanted_height), interpolation=cv2.INTER_LINEAR)
     return np.asarray(scaled, dtype=np.uint8)
 
 

@@ -23,8 +23,10 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from cosmos_ros.errors import ConfigError, ModelError
+from cosmos_ros.world_models.remote.options import ServerOptions
 
 TOKEN_VARIABLE = "COSMOS_ROS_TOKEN"  # noqa: S105  # the name of the variable, not a token
+ATTEMPTS = 3  # of a request that is safe to repeat
 FIRST_PAUSE = 0.2  # seconds before the second try; doubles with each further one
 Result = TypeVar("Result")
 
@@ -40,34 +42,7 @@ class RequestCancelledError(ModelError):
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Bounds of one conversation. Times in seconds, sizes in bytes.
-
-    Attributes:
-        connect: Longest wait for a connection.
-        read: Longest silence while reading.
-        total: Deadline of one prediction with all its requests.
-        answer: Largest answer.
-        attempts: Most tries of a request that is safe to repeat.
-    """
-
-    connect: float = 5.0
-    read: float = 60.0
-    total: float = 120.0
-    answer: int = 256 << 20
-    attempts: int = 3
-
-    def check(self, where: str) -> Limits:
-        """Return itself; raise ConfigError when a bound is not positive and finite."""
-        for name in ("connect", "read", "total", "answer", "attempts"):
-            value = getattr(self, name)
-            if not 0 < value < float("inf"):
-                raise ConfigError(f"{name} limit is {value}, must be positive", where=where)
-        return self
-
-
-@dataclass(frozen=True)
-class Answer:
+class HttpAnswer:
     """One HTTP answer, read whole."""
 
     status: int
@@ -150,17 +125,15 @@ class HttpClient:
 
     Args:
         where: For error messages, e.g. ``world_model nim``.
-        url: ``http`` or ``https`` address of the server, without path or with a prefix.
-        limits: Bounds.
-        ca_file: PEM file of certificates to trust instead of the system's.
+        options: Its ``http`` or ``https`` address, without path or with a prefix, and the bounds.
     """
 
-    def __init__(self, where: str, url: str, limits: Limits, ca_file: str = "") -> None:
+    def __init__(self, where: str, options: ServerOptions) -> None:
         self.where = where
-        self.url = check_url(where, url, ("http", "https"))
-        self.limits = limits.check(where)
+        self.url = check_url(where, options.model, ("http", "https"))
+        self._options = options
         self._headers = {**authorisation(where, self.url), "Accept-Encoding": "identity"}
-        self._ssl = tls_context(where, ca_file)
+        self._ssl = tls_context(where, options.ca_file)
         self._session: aiohttp.ClientSession | None = None
 
     async def request(
@@ -171,8 +144,8 @@ class HttpClient:
         repeat: bool,
         accept: str = "application/json",
         body: Callable[[], Any] | None = None,
-    ) -> Answer:
-        """Ask once, or up to ``limits.attempts`` times with growing, jittered pauses.
+    ) -> HttpAnswer:
+        """Ask once, or up to ``ATTEMPTS`` times with growing, jittered pauses.
 
         Args:
             method: HTTP method.
@@ -185,8 +158,8 @@ class HttpClient:
         Raises:
             ModelError: Names the server and what went wrong.
         """
-        for attempt in range(1, self.limits.attempts + 1):
-            last = attempt == self.limits.attempts
+        for attempt in range(1, ATTEMPTS + 1):
+            last = attempt == ATTEMPTS
             try:
                 answer = await self._once(method, path, accept, body)
             except aiohttp.ClientConnectorError as error:
@@ -194,19 +167,21 @@ class HttpClient:
                     raise self._failure(f"cannot connect: {excerpt(str(error))}") from error
             except (aiohttp.ClientError, asyncio.TimeoutError) as error:
                 if last or not repeat:
-                    raise self._failure(_describe(error, self.limits)) from error
+                    raise self._failure(_describe(error, self._options)) from error
             else:
                 if answer.status not in _TURNED_AWAY or last:
                     return answer
             await asyncio.sleep(FIRST_PAUSE * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311  # jitter
         raise AssertionError("unreachable")
 
-    async def _once(self, method: str, path: str, accept: str, body: Callable[[], Any] | None) -> Answer:
+    async def _once(self, method: str, path: str, accept: str, body: Callable[[], Any] | None) -> HttpAnswer:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 auto_decompress=False,  # a small compressed answer could unpack to any size
                 timeout=aiohttp.ClientTimeout(
-                    total=self.limits.total, sock_connect=self.limits.connect, sock_read=self.limits.read
+                    total=self._options.timeout,
+                    sock_connect=self._options.connect_timeout,
+                    sock_read=self._options.silence_timeout,
                 ),
                 connector=aiohttp.TCPConnector(limit=2, ssl=self._ssl),
             )
@@ -223,10 +198,10 @@ class HttpClient:
                 raise self._failure(f"{method} {path} was redirected; redirects are not followed")
             if response.headers.get("Content-Encoding", "identity").lower() not in ("", "identity"):
                 raise self._failure(f"{method} {path} was answered compressed, which was not asked for")
-            return Answer(response.status, response.content_type, await self._read(response, path))
+            return HttpAnswer(response.status, response.content_type, await self._read(response, path))
 
     async def _read(self, response: aiohttp.ClientResponse, path: str) -> bytes:
-        limit = self.limits.answer
+        limit = self._options.max_answer_bytes
         if response.content_length is not None and response.content_length > limit:
             response.close()
             raise self._failure(f"{path} announces {response.content_length} bytes, allowed are {limit}")
@@ -238,7 +213,7 @@ class HttpClient:
                 raise self._failure(f"the answer to {path} is larger than {limit} bytes")
         return bytes(received)
 
-    def read_object(self, answer: Answer, what: str) -> Mapping[str, Any]:
+    def read_object(self, answer: HttpAnswer, what: str) -> Mapping[str, Any]:
         """Return a JSON object; raise ModelError for an error status, something else than JSON or another value."""
         if not answer.ok:
             raise self._failure(f"{what} was answered {answer.status}: {reason_of(answer.body)}")
@@ -351,16 +326,16 @@ def shown(value: Any, limit: int = 80) -> str:
 
 
 def finite_number(value: Any) -> float | None:
-    """Return a fact that a server tells about itself when it is a finite number, else None."""
+    """Return what a server says about itself when it is a finite number, else None."""
     plain = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e18
     return float(value) if plain else None
 
 
-def _describe(error: BaseException, limits: Limits) -> str:
+def _describe(error: BaseException, options: ServerOptions) -> str:
     if isinstance(error, aiohttp.ClientPayloadError):
         return f"the answer broke off: {excerpt(str(error))}"
     if isinstance(error, asyncio.TimeoutError):
-        return f"no answer for {limits.read:g} s"
+        return f"no answer for {options.silence_timeout:g} s"
     return f"{type(error).__name__}: {excerpt(str(error))}"
 
 

@@ -15,88 +15,34 @@ from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from cosmos_ros.embodiment.canvas import TierSize
 from cosmos_ros.errors import CapabilityError, ConfigError, ModelError
-from cosmos_ros.types import ActionSpace, Mode, Request, Rollout, UInt8Array
-from cosmos_ros.world_models.domains import (
-    POLICY_DROID_CHUNK,
-    POLICY_DROID_DOMAIN,
-    POSE_CHUNK_SIZES,
-    check_width,
-)
+from cosmos_ros.types import Mode, Request, Rollout, UInt8Array
+from cosmos_ros.world_models.backends.nim import NIM_SETTINGS, NimOptions, capabilities
+from cosmos_ros.world_models.domains import check_width
 from cosmos_ros.world_models.media import canvas_of, crop_to_content, encode_clip, encode_png
 from cosmos_ros.world_models.mp4 import decode_video
-from cosmos_ros.world_models.protocol import Capabilities
 from cosmos_ros.world_models.remote.action_answers import read_action
-from cosmos_ros.world_models.remote.circuit_breaker import CircuitBreaker
-from cosmos_ros.world_models.remote.joint_policy import gripper_from_server, policy_picture, policy_state
-from cosmos_ros.world_models.remote.network import HttpClient, Limits, excerpt, reason_of, shown
+from cosmos_ros.world_models.remote.joint_policy import gripper_from_server, policy_image, policy_state
+from cosmos_ros.world_models.remote.network import HttpClient, excerpt, reason_of, shown
 from cosmos_ros.world_models.remote.remote_model import NetworkModel
-from cosmos_ros.world_models.sampler_settings import SETTINGS, Sampler, resolve_sampler
+from cosmos_ros.world_models.sampler_settings import SamplerSettings, resolve_sampler
 
-NIM_DOMAINS = frozenset({"av", "bridge_orig_lerobot", "droid_lerobot", "umi"})
-VARIANTS = ("general", "nano-droid")
-_KNOWN = frozenset(SETTINGS) - {"use_system_prompt"}
 _LARGEST_GUIDANCE = 7.0
 _LONGEST_PROMPT = 20_000
 
 
 class Nim(NetworkModel):
-    """Cosmos3 served by a NIM container.
-
-    Args:
-        model: Address of the server, e.g. ``http://localhost:8000``.
-        variant: ``general``, or ``nano-droid`` for the joint-space policy.
-        caption: ``json`` sends the structured caption the model was trained on, ``plain`` the instruction as NVIDIA's
-            NIM examples do.
-        timeout: Deadline of one prediction, s.
-        connect_timeout: Longest wait for a connection, s.
-        max_answer_bytes: Largest answer.
-        ca_file: PEM file of certificates to trust instead of the system's.
-    """
+    """Cosmos3 served by a NIM container."""
 
     name = "nim"
 
-    def __init__(
-        self,
-        *,
-        model: str,
-        variant: str = "general",
-        caption: str = "json",
-        timeout: float = 120.0,
-        connect_timeout: float = 5.0,
-        max_answer_bytes: int = 256 << 20,
-        ca_file: str = "",
-    ) -> None:
-        if variant not in VARIANTS:
-            raise ConfigError(f"variant '{variant}' is not one of {', '.join(VARIANTS)}", where=self.where)
-        if caption not in ("json", "plain"):
-            raise ConfigError(f"caption '{caption}' is not json or plain", where=self.where)
-        # The one answer comes when everything is computed: silence until then is normal.
-        limits = Limits(connect=connect_timeout, read=timeout, total=timeout, answer=max_answer_bytes)
-        self._http = HttpClient(self.where, model, limits, ca_file)
-        super().__init__(self._http.url, limits, CircuitBreaker(self.where))
-        self._variant = variant
-        self._caption = caption
+    def __init__(self, options: NimOptions) -> None:
+        self._http = HttpClient(self.where, options)
+        super().__init__(self._http.url, options, capabilities(options))
+        self._options = options
         self._model = ""
-        self._joint = variant == "nano-droid"
-        if self._joint:
-            self.capabilities = Capabilities(
-                modes=frozenset({Mode.POLICY}),
-                domains=frozenset({POLICY_DROID_DOMAIN}),
-                chunk_sizes=(POLICY_DROID_CHUNK,),
-                needs_state=True,
-                returns_frames=False,
-                action_space=ActionSpace.JOINT,
-                settings=_KNOWN,
-                negative_prompt=False,
-            )
-        else:
-            self.capabilities = Capabilities(
-                modes=frozenset(Mode), domains=NIM_DOMAINS, chunk_sizes=POSE_CHUNK_SIZES, settings=_KNOWN
-            )
+        self._joint = options.variant == "nano-droid"
 
     async def _greet(self) -> None:
         ready = await self._http.request("GET", "/v1/health/ready", repeat=True)
@@ -122,7 +68,7 @@ class Nim(NetworkModel):
         self._model = excerpt(name, 200) if name and isinstance(name, str) else ""
 
     def _ask(self, request: Request) -> Coroutine[Any, Any, Rollout]:
-        sampler = resolve_sampler(self.where, request, action_space=self.capabilities.action_space, known=_KNOWN)
+        sampler = resolve_sampler(self.where, request, action_space=self.capabilities.action_space, known=NIM_SETTINGS)
         if sampler.guidance_scale > _LARGEST_GUIDANCE:
             raise CapabilityError(
                 f"setting guidance_scale is {sampler.guidance_scale:g}, this server takes 1 to {_LARGEST_GUIDANCE:g}",
@@ -130,12 +76,12 @@ class Nim(NetworkModel):
             )
         if self._joint:
             body = self._specialist(request, sampler)
-            request = replace(request, image=policy_picture(self.where, request))
+            request = replace(request, image=policy_image(self.where, request))
             return self._predict(request, sampler, canvas_of(self.where, request), body)
         canvas = canvas_of(self.where, request)
         return self._predict(request, sampler, canvas, self._general(request, sampler))
 
-    def _general(self, request: Request, sampler: Sampler) -> dict[str, Any]:
+    def _general(self, request: Request, sampler: SamplerSettings) -> dict[str, Any]:
         check_width(self.where, request)
         action_params: dict[str, Any] = {
             "domain_name": request.domain_name,
@@ -152,7 +98,7 @@ class Nim(NetworkModel):
             body["negative_prompt"] = request.negative_prompt
         return body
 
-    def _specialist(self, request: Request, sampler: Sampler) -> dict[str, Any]:
+    def _specialist(self, request: Request, sampler: SamplerSettings) -> dict[str, Any]:
         if request.negative_prompt:
             raise CapabilityError("variant nano-droid takes no negative prompt", where=self.where)
         joints, closing = policy_state(self.where, request)
@@ -169,8 +115,8 @@ class Nim(NetworkModel):
             },
         }
 
-    def _common(self, request: Request, sampler: Sampler) -> dict[str, Any]:
-        plain = self._caption == "plain" or self._joint or not request.prompt
+    def _common(self, request: Request, sampler: SamplerSettings) -> dict[str, Any]:
+        plain = self._options.caption == "plain" or self._joint or not request.prompt
         prompt = request.instruction if plain else request.prompt
         if len(prompt) > _LONGEST_PROMPT:
             raise CapabilityError(
@@ -185,7 +131,9 @@ class Nim(NetworkModel):
             "seed": request.seed,
         }
 
-    async def _predict(self, request: Request, sampler: Sampler, canvas: TierSize, body: Mapping[str, Any]) -> Rollout:
+    async def _predict(
+        self, request: Request, sampler: SamplerSettings, canvas: TierSize, body: Mapping[str, Any]
+    ) -> Rollout:
         started = time.perf_counter()
         if request.mode is Mode.INVERSE_DYNAMICS:
             reference = "data:video/mp4;base64," + base64.b64encode(encode_clip(self.where, request)).decode()
@@ -213,8 +161,8 @@ class Nim(NetworkModel):
             action_space=self.capabilities.action_space,
             provenance={
                 "model": self._model,
-                "variant": self._variant,
-                "caption": self._caption,
+                "variant": self._options.variant,
+                "caption": self._options.caption,
                 "sampler": sampler.to_dict(),
                 "canvas_size": [canvas.height, canvas.width],
             },
@@ -237,7 +185,7 @@ class Nim(NetworkModel):
         frames, _ = await asyncio.to_thread(
             decode_video, data, where=self.where, max_frames=count, exact_frames=count, largest=largest
         )
-        return np.ascontiguousarray(crop_to_content(frames, canvas))
+        return crop_to_content(frames, canvas)
 
     async def _disconnect(self) -> None:
         await self._http.close()

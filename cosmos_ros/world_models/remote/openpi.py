@@ -2,7 +2,7 @@
 
 vLLM-Omni (``ws://host:8000/v1/realtime/robot/openpi``) greets with its configuration and answers a bare array;
 cosmos-framework's RoboLab server (``ws://host:8000``) greets with an empty map and answers ``{"action": …}``. Both
-take the composed picture, seven joint positions (rad) and the raw gripper (0 open, 1 closed), and return 32 rows of
+take the composed image, seven joint positions (rad) and the raw gripper (0 open, 1 closed), and return 32 rows of
 eight absolute values at 15 Hz. Both build the caption themselves, so they are sent the plain instruction.
 """
 
@@ -19,19 +19,16 @@ import aiohttp
 import numpy as np
 
 from cosmos_ros.errors import CapabilityError, ConfigError, ModelError
-from cosmos_ros.types import ActionSpace, Float32Array, Mode, Request, Rollout
+from cosmos_ros.types import ActionSpace, Float32Array, Request, Rollout
+from cosmos_ros.world_models.backends.openpi import CAPABILITIES, OpenPiOptions
 from cosmos_ros.world_models.domains import (
     POLICY_DROID_CHUNK,
-    POLICY_DROID_DOMAIN,
     POLICY_DROID_SIZE,
     POLICY_DROID_WIDTH,
 )
-from cosmos_ros.world_models.protocol import Capabilities
-from cosmos_ros.world_models.remote.circuit_breaker import CircuitBreaker
-from cosmos_ros.world_models.remote.joint_policy import gripper_from_server, policy_picture, policy_state
+from cosmos_ros.world_models.remote.joint_policy import gripper_from_server, policy_image, policy_state
 from cosmos_ros.world_models.remote.msgpack_numpy import pack, unpack
 from cosmos_ros.world_models.remote.network import (
-    Limits,
     authorisation,
     check_url,
     excerpt,
@@ -42,7 +39,6 @@ from cosmos_ros.world_models.remote.network import (
 from cosmos_ros.world_models.remote.remote_model import NetworkModel
 from cosmos_ros.world_models.sampler_settings import check_settings
 
-DIALECTS = ("auto", "vllm_omni", "cosmos_framework")
 # What a server of this policy may say about itself, and the same in words.
 _GREETING: dict[str, tuple[tuple[Any, ...], str]] = {
     "action_space": (("joint_position", "joint_pos"), "joint_position"),
@@ -65,53 +61,18 @@ class OpenPi(NetworkModel):
 
     The connection is kept between predictions and made again when the server closed it (vLLM-Omni does after 30 s
     without a request). Inference has no side effect, so the request is then sent once more.
-
-    Args:
-        model: Address, e.g. ``ws://localhost:8000/v1/realtime/robot/openpi`` or ``ws://localhost:8000``.
-        dialect: ``auto`` goes by the greeting; or ``vllm_omni``, ``cosmos_framework``.
-        timeout: Deadline of one prediction, s.
-        connect_timeout: Longest wait for connection and greeting, s.
-        max_answer_bytes: Largest message.
-        ca_file: PEM file of certificates to trust instead of the system's.
     """
 
     name = "openpi"
-    capabilities = Capabilities(
-        modes=frozenset({Mode.POLICY}),
-        domains=frozenset({POLICY_DROID_DOMAIN}),
-        chunk_sizes=(POLICY_DROID_CHUNK,),
-        needs_state=True,
-        returns_frames=False,
-        action_space=ActionSpace.JOINT,
-        deterministic=False,  # the server draws the seed, unless it was started otherwise
-        settings=frozenset(),
-        negative_prompt=False,
-    )
 
-    def __init__(
-        self,
-        *,
-        model: str,
-        dialect: str = "auto",
-        timeout: float = 30.0,
-        connect_timeout: float = 5.0,
-        max_answer_bytes: int = 64 << 20,
-        ca_file: str = "",
-    ) -> None:
-        if dialect not in DIALECTS:
-            raise ConfigError(f"dialect '{dialect}' is not one of {', '.join(DIALECTS)}", where=self.where)
-        limits = Limits(connect=connect_timeout, read=timeout, total=timeout, answer=max_answer_bytes).check(self.where)
-        super().__init__(check_url(self.where, model, ("ws", "wss")), limits, CircuitBreaker(self.where))
-        self._wanted_dialect = dialect
+    def __init__(self, options: OpenPiOptions) -> None:
+        super().__init__(check_url(self.where, options.model, ("ws", "wss")), options, CAPABILITIES)
+        self._wanted_dialect = options.dialect
         self._dialect = ""
         self._headers = authorisation(self.where, self.url)
-        self._ssl = tls_context(self.where, ca_file)
+        self._ssl = tls_context(self.where, options.ca_file)
         self._session: aiohttp.ClientSession | None = None
         self._socket: aiohttp.ClientWebSocketResponse | None = None
-        self._session_id = str(uuid.uuid4())
-
-    def reset(self) -> None:
-        """Tell the server that a new episode begins (vLLM-Omni keeps state by session); raises ModelError."""
         self._session_id = str(uuid.uuid4())
 
     async def _greet(self) -> None:
@@ -124,7 +85,7 @@ class OpenPi(NetworkModel):
         joints, closing = policy_state(self.where, request)
         message: dict[str, Any] = {
             "prompt": request.instruction,
-            "observation/image": policy_picture(self.where, request),
+            "observation/image": policy_image(self.where, request),
             "observation/joint_position": joints,
             "observation/gripper_position": np.array([closing], dtype=np.float32),
         }
@@ -201,11 +162,13 @@ class OpenPi(NetworkModel):
             trace.on_request_redirect.append(self._refuse_redirect)
             self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=self._ssl), trace_configs=[trace])
         try:
-            self._socket = await asyncio.wait_for(self._open(self._session), self._limits.connect)
-            greeting = await asyncio.wait_for(self._receive(self._socket), self._limits.connect)
+            self._socket = await asyncio.wait_for(self._open(self._session), self._server.connect_timeout)
+            greeting = await asyncio.wait_for(self._receive(self._socket), self._server.connect_timeout)
         except asyncio.TimeoutError as error:
             await self._drop()
-            raise ModelError(f"{self.url}: no greeting within {self._limits.connect:g} s", where=self.where) from error
+            raise ModelError(
+                f"{self.url}: no greeting within {self._server.connect_timeout:g} s", where=self.where
+            ) from error
         except aiohttp.WSServerHandshakeError as error:
             raise ModelError(f"{self.url} refuses the websocket with {error.status}", where=self.where) from error
         except (aiohttp.ClientError, OSError) as error:
@@ -230,7 +193,7 @@ class OpenPi(NetworkModel):
 
     async def _open(self, session: aiohttp.ClientSession) -> aiohttp.ClientWebSocketResponse:
         return await session.ws_connect(
-            self.url, headers=self._headers, max_msg_size=self._limits.answer, compress=0, autoclose=True
+            self.url, headers=self._headers, max_msg_size=self._server.max_answer_bytes, compress=0, autoclose=True
         )
 
     def _check_greeting(self, greeting: Any) -> str:

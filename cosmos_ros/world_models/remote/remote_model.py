@@ -7,28 +7,30 @@ import contextlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Mapping
+from dataclasses import replace
 from typing import Any
 
 from cosmos_ros.errors import CosmosRosError, ModelError
 from cosmos_ros.types import Request, Rollout
 from cosmos_ros.world_models.protocol import Capabilities, check_request
 from cosmos_ros.world_models.remote.circuit_breaker import CircuitBreaker
-from cosmos_ros.world_models.remote.network import EventLoopThread, Limits, RequestCancelledError, excerpt
+from cosmos_ros.world_models.remote.network import ATTEMPTS, EventLoopThread, RequestCancelledError, excerpt
+from cosmos_ros.world_models.remote.options import ServerOptions
 
 
 class NetworkModel(ABC):
     """A world model behind a socket: one request in flight, a deadline, a circuit.
 
-    Subclasses give ``name``, ``capabilities`` and the three coroutines.
+    Subclasses give ``name`` and the three coroutines.
     """
 
     name: str
-    capabilities: Capabilities
 
-    def __init__(self, url: str, limits: Limits, circuit: CircuitBreaker) -> None:
+    def __init__(self, url: str, options: ServerOptions, capabilities: Capabilities) -> None:
         self.url = url
-        self._limits = limits
-        self._circuit = circuit
+        self.capabilities = capabilities
+        self._server = options
+        self._circuit = CircuitBreaker(self.where)
         self._loop: EventLoopThread | None = None
         self._side: set[asyncio.Task[None]] = set()
 
@@ -46,7 +48,7 @@ class NetworkModel(ABC):
         if self._loop is None:
             self._loop = EventLoopThread(self.where)
         try:
-            self._loop.run(self._greet(), self._limits.connect * self._limits.attempts + self._limits.read)
+            self._loop.run(self._greet(), self._server.connect_timeout * ATTEMPTS + self._server.silence_timeout)
         except CosmosRosError:
             self.close()
             raise
@@ -72,7 +74,7 @@ class NetworkModel(ABC):
             self._loop = EventLoopThread(self.where)
         started = time.perf_counter()
         try:
-            rollout = self._loop.run(asked, self._limits.total)
+            rollout = self._loop.run(asked, self._server.timeout)
         except RequestCancelledError:
             raise
         except CosmosRosError as error:
@@ -85,13 +87,8 @@ class NetworkModel(ABC):
             raise self._unforeseen(error) from error
         self._circuit.succeeded()
         latencies = {**rollout.latencies_ms, "round_trip": (time.perf_counter() - started) * 1e3}
-        return Rollout(
-            frames=rollout.frames,
-            actions=rollout.actions,
-            action_space=rollout.action_space,
-            provenance={"backend": self.name, "server": self.url, **rollout.provenance},
-            latencies_ms=latencies,
-        )
+        provenance = {"backend": self.name, "server": self.url, **rollout.provenance}
+        return replace(rollout, provenance=provenance, latencies_ms=latencies)
 
     def _unforeseen(self, error: Exception) -> ModelError:
         """Return the named error for an answer that nothing here was prepared for: servers send anything."""
@@ -99,7 +96,7 @@ class NetworkModel(ABC):
             f"{self.url}: the answer cannot be used: {type(error).__name__}: {excerpt(str(error))}", where=self.where
         )
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _run_aside(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something on the side, from within the loop; it must not raise."""
         task = asyncio.get_running_loop().create_task(work)
         self._side.add(task)  # the loop itself keeps no strong reference
@@ -111,7 +108,7 @@ class NetworkModel(ABC):
             self._loop.cancel()
 
     def status(self) -> Mapping[str, str]:
-        """Return facts for diagnostics, from any thread: circuit, failures in a row, last failure, server."""
+        """Return the state for diagnostics, from any thread: circuit, failures in a row, last failure, server."""
         return {
             "server": self.url,
             "circuit": self._circuit.state,

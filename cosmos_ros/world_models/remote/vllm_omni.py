@@ -20,16 +20,14 @@ import aiohttp
 from cosmos_ros.embodiment.canvas import TierSize
 from cosmos_ros.errors import ConfigError, ModelError
 from cosmos_ros.types import Mode, Request, Rollout, UInt8Array
-from cosmos_ros.world_models.domains import DOMAINS, POSE_CHUNK_SIZES, check_width
+from cosmos_ros.world_models.backends.vllm_omni import VllmOmniOptions, capabilities
+from cosmos_ros.world_models.domains import check_width
 from cosmos_ros.world_models.media import canvas_of, crop_to_content, encode_clip, encode_png
 from cosmos_ros.world_models.mp4 import decode_video
-from cosmos_ros.world_models.protocol import Capabilities
 from cosmos_ros.world_models.remote.action_answers import read_action
-from cosmos_ros.world_models.remote.circuit_breaker import CircuitBreaker
 from cosmos_ros.world_models.remote.network import (
-    Answer,
+    HttpAnswer,
     HttpClient,
-    Limits,
     excerpt,
     finite_number,
     read_json,
@@ -37,7 +35,7 @@ from cosmos_ros.world_models.remote.network import (
     shown,
 )
 from cosmos_ros.world_models.remote.remote_model import NetworkModel
-from cosmos_ros.world_models.sampler_settings import SETTINGS, Sampler, resolve_sampler
+from cosmos_ros.world_models.sampler_settings import SamplerSettings, resolve_sampler
 
 _WAITING = frozenset({"queued", "in_progress", "running", "pending"})
 _FIRST_POLL, _LONGEST_POLL = 0.05, 1.0
@@ -46,45 +44,15 @@ _LONGEST_NAME = 200
 
 
 class VllmOmni(NetworkModel):
-    """Cosmos3-Nano served by vLLM-Omni; all three modes, 10- to 29-wide pose actions.
-
-    Args:
-        model: Address of the server, e.g. ``http://localhost:8000``.
-        served_model: Name the server must serve; empty takes what it serves.
-        frames: Fetch the predicted video too; without it forward_dynamics is refused.
-        timeout: Deadline of one prediction, s.
-        connect_timeout: Longest wait for a connection, s.
-        read_timeout: Longest silence while an answer is read, s.
-        max_answer_bytes: Largest answer.
-        ca_file: PEM file of certificates to trust instead of the system's.
-    """
+    """Cosmos3-Nano served by vLLM-Omni; all three modes, 10- to 29-wide pose actions."""
 
     name = "vllm_omni"
 
-    def __init__(
-        self,
-        *,
-        model: str,
-        served_model: str = "",
-        frames: bool = True,
-        timeout: float = 120.0,
-        connect_timeout: float = 5.0,
-        read_timeout: float = 60.0,
-        max_answer_bytes: int = 256 << 20,
-        ca_file: str = "",
-    ) -> None:
-        limits = Limits(connect=connect_timeout, read=read_timeout, total=timeout, answer=max_answer_bytes)
-        self._http = HttpClient(self.where, model, limits, ca_file)
-        super().__init__(self._http.url, limits, CircuitBreaker(self.where))
-        self._served_model = served_model
-        self._frames = frames
-        self.capabilities = Capabilities(
-            modes=frozenset(Mode) if frames else frozenset({Mode.POLICY, Mode.INVERSE_DYNAMICS}),
-            domains=frozenset(DOMAINS),
-            chunk_sizes=POSE_CHUNK_SIZES,
-            returns_frames=frames,
-            settings=frozenset(SETTINGS),
-        )
+    def __init__(self, options: VllmOmniOptions) -> None:
+        self._http = HttpClient(self.where, options)
+        super().__init__(self._http.url, options, capabilities(options))
+        self._served_model = options.served_model
+        self._frames = options.frames
 
     async def _greet(self) -> None:
         health = await self._http.request("GET", "/health", repeat=True)
@@ -104,7 +72,7 @@ class VllmOmni(NetworkModel):
         self._served_model = self._served_model or (served[0] if served else "")
         if "Policy-DROID" in self._served_model:
             raise ConfigError(
-                f"{self._served_model} speaks joint positions, which this endpoint is not asked for",
+                f"{self._served_model} takes joint positions, for which this endpoint is not used",
                 where=self.where,
                 hint="Use world_model:=openpi with this server.",
             )
@@ -114,7 +82,7 @@ class VllmOmni(NetworkModel):
         sampler = resolve_sampler(self.where, request)
         return self._predict(request, sampler, canvas_of(self.where, request))
 
-    async def _predict(self, request: Request, sampler: Sampler, canvas: TierSize) -> Rollout:
+    async def _predict(self, request: Request, sampler: SamplerSettings, canvas: TierSize) -> Rollout:
         started = time.perf_counter()
         video = request.mode is Mode.INVERSE_DYNAMICS
         file = encode_clip(self.where, request) if video else encode_png(self.where, request)
@@ -139,7 +107,7 @@ class VllmOmni(NetworkModel):
                 frames = await self._fetch(identity, request, canvas)
         finally:
             # Whatever happened, the server need not go on or keep the result.
-            self._spawn(self._discard(identity))
+            self._run_aside(self._discard(identity))
         fetched = time.perf_counter()
         return Rollout(
             frames=frames,
@@ -159,7 +127,7 @@ class VllmOmni(NetworkModel):
             },
         )
 
-    def _form(self, request: Request, sampler: Sampler, canvas: TierSize, file: bytes) -> aiohttp.FormData:
+    def _form(self, request: Request, sampler: SamplerSettings, canvas: TierSize, file: bytes) -> aiohttp.FormData:
         extra: dict[str, Any] = {
             "action_mode": request.mode.value,
             "domain_name": request.domain_name,
@@ -210,7 +178,7 @@ class VllmOmni(NetworkModel):
             pause = min(pause * 1.3, _LONGEST_POLL)
             job = self._poll_answer(await self._http.request("GET", f"/v1/videos/{identity}", repeat=True))
 
-    def _poll_answer(self, answer: Answer) -> Mapping[str, Any]:
+    def _poll_answer(self, answer: HttpAnswer) -> Mapping[str, Any]:
         """Return the job; a failed one comes with an error status and the whole job in the body."""
         if answer.ok:
             return self._http.read_object(answer, "the job")

@@ -1,4 +1,4 @@
-"""The baseline that says nothing will change: the first frame held, the arm still."""
+"""The backend ``persistence``, a baseline: nothing changes, the first frame stays and the arm is still."""
 
 from __future__ import annotations
 
@@ -8,17 +8,22 @@ import numpy as np
 
 from cosmos_ros.errors import CapabilityError
 from cosmos_ros.types import Float32Array, Mode, Request, Rollout
-from cosmos_ros.world_models.protocol import Capabilities, check_request, take_settings
+from cosmos_ros.world_models.backend import Backend, NoOptions
+from cosmos_ros.world_models.protocol import Capabilities, check_request
+from cosmos_ros.world_models.sampler_settings import check_settings
 
 
 class Persistence:
-    """Holds the first frame, and predicts no motion with the grippers as they are.
+    """Repeats the first frame, and predicts no motion with the grippers as they are.
 
     Frames need ``Request.image``; actions need ``Request.hold_action``, which the embodiment provides.
     """
 
     name = "persistence"
     capabilities = Capabilities(modes=frozenset(Mode), settings=frozenset())
+
+    def __init__(self, options: NoOptions) -> None:
+        """There is nothing to set."""
 
     def load(self) -> None:
         """Nothing to load."""
@@ -31,7 +36,7 @@ class Persistence:
         """
         started = time.perf_counter()
         check_request(self, request)
-        take_settings(self.name, request.settings, frozenset())
+        check_settings(f"world_model {self.name}", request.settings, frozenset())
         frames = None
         if request.mode is not Mode.INVERSE_DYNAMICS:
             if request.image is None:
@@ -65,3 +70,13 @@ def hold_action(name: str, request: Request) -> Float32Array:
             f"hold_action has shape {list(row.shape)}, expected [{request.action_dim}]", where=f"world_model {name}"
         )
     return row
+
+
+BACKEND = Backend(
+    name=Persistence.name,
+    summary="the first frame repeated, the arm still",
+    options=NoOptions,
+    capabilities=lambda _: Persistence.capabilities,
+    implementation=Persistence,
+    examples={"persistence": {}},
+)

@@ -1,4 +1,4 @@
-"""The classical baseline: the picture and the tool go on moving as they just did, ever more slowly.
+"""The backend ``flow``, a classical baseline: image and tool go on moving as they just did, ever more slowly.
 
 Frames: dense inverse search optical flow (Kroeger et al., ECCV 2016, as cv2.DISOpticalFlow) from the previous canvas
 to the present one, splatted forward so that moving things cover what they move over, then sampled from the present
@@ -8,17 +8,37 @@ canvas. Actions: the twist of the last motion (SE(3) logarithm of the physical d
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
-import cv2
 import numpy as np
 
-from cosmos_ros.errors import CapabilityError
+from cosmos_ros.errors import CapabilityError, ConfigError
 from cosmos_ros.types import ActionLayout, Float32Array, FloatArray, Int64Array, Mode, Request, Rollout, UInt8Array
-from cosmos_ros.world_models.persistence import hold_action
-from cosmos_ros.world_models.protocol import Capabilities, check_request, take_settings
+from cosmos_ros.world_models.backend import Backend
+from cosmos_ros.world_models.backends.persistence import hold_action
+from cosmos_ros.world_models.protocol import Capabilities, check_request
+from cosmos_ros.world_models.sampler_settings import check_names
 from cosmos_ros.world_models.screw import screw_exp, screw_log
 
 _GRID = 4  # displacements are splatted on a grid this much coarser than the image
+
+
+@dataclass(frozen=True)
+class FlowOptions:
+    """Options of ``flow``; ``damping`` is a sampler setting too.
+
+    Attributes:
+        damping: Factor on the motion from each step to the next, in [0, 1]; 0 is persistence.
+    """
+
+    damping: float = 0.85
+
+    def __post_init__(self) -> None:
+        value: object = self.damping
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
+            raise ConfigError(f"damping is {value!r}, must be in [0, 1]", where="world_model flow")
 
 
 class Flow:
@@ -27,9 +47,6 @@ class Flow:
     ``forward_dynamics`` ignores the given actions: a model that does no better has not understood them.
     ``inverse_dynamics`` is refused: metric tool motion cannot be read from flow without the scene's geometry.
     Without a previous canvas or past action (the first cycle) nothing moves.
-
-    Args:
-        damping: Factor on the motion from each step to the next, in [0, 1]; 0 is persistence.
     """
 
     name = "flow"
@@ -39,8 +56,8 @@ class Flow:
         settings=frozenset({"damping"}),
     )
 
-    def __init__(self, *, damping: float = 0.85) -> None:
-        self._damping = self._checked(damping)
+    def __init__(self, options: FlowOptions) -> None:
+        self._options = options
 
     def load(self) -> None:
         """Nothing to load."""
@@ -52,8 +69,7 @@ class Flow:
             CapabilityError: Wrong mode or setting, or the request lacks image, hold_action or layout.
         """
         check_request(self, request)
-        settings = take_settings(self.name, request.settings, frozenset({"damping"}))
-        damping = self._checked(settings.get("damping", self._damping))
+        damping = self._damping(request.settings)
         # Step k has moved by 1·d + 1·d² + … + d^k past motions.
         travel = np.cumsum(damping ** np.arange(1, request.chunk_size + 1))
         if request.image is None:
@@ -78,10 +94,12 @@ class Flow:
     def close(self) -> None:
         """Nothing to release."""
 
-    def _checked(self, damping: object) -> float:
-        if isinstance(damping, bool) or not isinstance(damping, int | float) or not 0.0 <= damping <= 1.0:
-            raise CapabilityError(f"damping is {damping!r}, must be in [0, 1]", where=f"world_model {self.name}")
-        return float(damping)
+    def _damping(self, settings: Mapping[str, Any]) -> float:
+        check_names(f"world_model {self.name}", settings, frozenset({"damping"}))
+        try:
+            return float(replace(self._options, **settings).damping)
+        except ConfigError as error:
+            raise CapabilityError(error.message, where=error.where) from None
 
     def _extrapolate_actions(self, request: Request, damping: float) -> Float32Array:
         hold = hold_action(self.name, request)
@@ -109,13 +127,15 @@ class Flow:
 def extrapolate_frames(previous: UInt8Array | None, image: UInt8Array, travel: FloatArray) -> UInt8Array:
     """Return ``uint8 [T+1, H, W, 3]``: ``image``, then it moved by ``travel [T]`` times its last displacement.
 
-    Where something moved away, the present picture stays: what was behind it is not known.
+    Where something moved away, the present image stays: what was behind it is not known.
     """
+    import cv2  # heavy, and not needed to list the backends
+
     frames = np.repeat(image[None], len(travel) + 1, axis=0)
     if previous is None or previous.shape != image.shape or min(image.shape[:2]) < 16:
         return frames
     solver = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    # From now to before: where each pixel of the present picture came from. Its negative is the motion.
+    # From now to before: where each pixel of the present image came from. Its negative is the motion.
     came_from = solver.calc(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.cvtColor(previous, cv2.COLOR_RGB2GRAY), None)
     if not np.isfinite(came_from).all():
         return frames
@@ -145,6 +165,8 @@ def _splat(motion: Float32Array, order: Int64Array) -> Float32Array:
     inside = (target_x >= 0) & (target_x < width) & (target_y >= 0) & (target_y < height)
     arrived = np.zeros((height * width, 2), dtype=np.float32)
     arrived[(target_y * width + target_x)[inside]] = values[inside]  # numpy keeps the last write of a repeated index
+    import cv2
+
     # A median closes the pinholes that rounding leaves inside a stretching surface.
     return np.stack(
         [
@@ -168,3 +190,13 @@ def _matrix_from_pose_block(block: FloatArray) -> FloatArray:
 def _normalise(physical: FloatArray, layout: ActionLayout, columns: slice) -> Float32Array:
     rows = (physical - layout.offset[columns]) / layout.scale[columns]
     return (np.clip(rows, -1.0, 1.0) if layout.clamp else rows).astype(np.float32)
+
+
+BACKEND = Backend(
+    name=Flow.name,
+    summary="optical flow goes on, the last twist goes on, both damped; ignores given actions",
+    options=FlowOptions,
+    capabilities=lambda _: Flow.capabilities,
+    implementation=Flow,
+    examples={"flow": {}},
+)

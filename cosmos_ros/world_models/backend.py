@@ -1,0 +1,123 @@
+"""What a backend declares about itself, before anything that it needs is imported."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, Generic, TypeVar
+
+from cosmos_ros.errors import ConfigError
+from cosmos_ros.world_models.protocol import Capabilities, WorldModel
+
+O = TypeVar("O")  # noqa: E741  # the backend's options
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """For backends without options."""
+
+
+@dataclass(frozen=True)
+class Backend(Generic[O]):
+    """The declaration of one backend; a file of ``world_models/backends`` or an entry point holds it as ``BACKEND``.
+
+    Attributes:
+        name: As the ``world_model`` parameter has it.
+        summary: What it is, in one line.
+        options: Frozen dataclass of its options, each with a default; its ``__post_init__`` refuses wrong values. An
+            option named ``embodiment`` is set to the robot that is asked about.
+        capabilities: What it can do with given options. Raises ConfigError when the options do not allow it at all.
+        implementation: Makes the world model of its options; or ``module:attribute`` of that, which is imported when
+            the first one is made. Nothing is loaded or connected before its ``load``.
+        packages: What pip must have installed for it, besides this package's own requirements.
+        hardware: What it needs besides, in words.
+        examples: Label → options, one column each in the table of what works with which robot.
+    """
+
+    name: str
+    summary: str
+    options: type[O]
+    capabilities: Callable[[O], Capabilities]
+    implementation: Callable[[O], WorldModel] | str
+    packages: tuple[str, ...] = ()
+    hardware: str = ""
+    examples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def where(self) -> str:
+        """Prefix of error messages."""
+        return f"world_model {self.name}"
+
+    @property
+    def option_names(self) -> list[str]:
+        """Names of the options, sorted."""
+        return sorted(entry.name for entry in fields(self.options))  # type: ignore[arg-type]
+
+    @property
+    def install_hint(self) -> str:
+        """How to get the packages."""
+        quoted = " ".join(f"'{package}'" for package in self.packages)
+        return f"Install them: pip install {quoted}." if quoted else "Install the package that provides it again."
+
+    def make_options(self, given: Mapping[str, Any]) -> O:
+        """Return the options with the given values; ConfigError names an unknown option or a wrong value."""
+        for name in given:
+            self._check_name(name)
+        return self.options(**given)
+
+    def parse_options(self, texts: Sequence[str]) -> dict[str, Any]:
+        """Return the values of ``option=value`` texts, each converted to the type of the option's default.
+
+        Raises:
+            ConfigError: Not option=value, unknown, given twice, or not of the option's type.
+        """
+        values: dict[str, Any] = {}
+        for text in texts:
+            name, equals, value = (part.strip() for part in text.partition("="))
+            if not equals or not name:
+                raise ConfigError(f"'{text}' is not option=value", where=self.where)
+            if name in values:
+                raise ConfigError(f"option {name} is given twice", where=self.where)
+            self._check_name(name)
+            values[name] = self._convert(name, value)
+        return values
+
+    def create(self, given: Mapping[str, Any]) -> WorldModel:
+        """Make the world model; nothing is loaded or connected until its ``load``.
+
+        Raises:
+            ConfigError: An option is wrong, a package is missing, or what is made is no world model.
+        """
+        options = self.make_options(given)
+        make = self._import(self.implementation) if isinstance(self.implementation, str) else self.implementation
+        model = make(options)
+        if not isinstance(model, WorldModel):
+            raise ConfigError("what it makes lacks a part of the WorldModel protocol", where=self.where)
+        return model
+
+    def _import(self, path: str) -> Callable[[O], WorldModel]:
+        module, _, attribute = path.partition(":")
+        try:
+            found: Callable[[O], WorldModel] = getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            needs = f"needs {', '.join(self.packages)}" if self.packages else "cannot be imported"
+            raise ConfigError(f"{needs}: {error}", where=self.where, hint=self.install_hint) from error
+        return found
+
+    def _check_name(self, name: str) -> None:
+        if name not in self.option_names:
+            raise ConfigError(
+                f"option {name} is not known; allowed: {', '.join(self.option_names) or 'none'}", where=self.where
+            )
+
+    def _convert(self, name: str, text: str) -> bool | int | float | str:
+        default: Any = next(entry.default for entry in fields(self.options) if entry.name == name)  # type: ignore[arg-type]
+        kind = str if default is MISSING else type(default)
+        try:
+            if kind is bool:
+                return {"true": True, "false": False}[text.lower()]
+            return kind(text)
+        except (KeyError, ValueError):
+            expected = {bool: "true or false", int: "a whole number", float: "a number"}[kind]
+            raise ConfigError(f"option {name} is '{text}', must be {expected}", where=self.where) from None

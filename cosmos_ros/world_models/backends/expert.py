@@ -1,0 +1,72 @@
+"""The backend ``expert``: a script that reads the simulator's scene."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cosmos_ros.errors import ConfigError
+from cosmos_ros.types import Mode
+from cosmos_ros.world_models.backend import Backend
+from cosmos_ros.world_models.protocol import Capabilities
+
+if TYPE_CHECKING:
+    from cosmos_ros.embodiment import Embodiment
+
+_WHERE = "world_model expert"
+
+
+@dataclass(frozen=True)
+class ExpertOptions:
+    """Options of ``expert``.
+
+    Attributes:
+        embodiment: Shipped embodiment or path of its YAML file; one arm, one gripper, end-effector deltas.
+        frames: Render the plan. Without, answers carry no frames and forward_dynamics is refused.
+        frame_scale: Rendered size of the views relative to what the canvas shows of them, 0.1 to 1.
+    """
+
+    embodiment: str = "franka"
+    frames: bool = True
+    frame_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0.1 <= self.frame_scale <= 1.0:
+            raise ConfigError(f"frame_scale {self.frame_scale} is outside 0.1 to 1", where=_WHERE)
+
+
+def drivable_embodiment(options: ExpertOptions) -> Embodiment:
+    """Return the embodiment; ConfigError when it is not one that the script can drive."""
+    from cosmos_ros.embodiment import load_embodiment
+
+    embodiment = load_embodiment(options.embodiment)
+    layout = embodiment.layout
+    if embodiment.robot is None or len(layout.poses) != 1 or len(layout.grips) != 1 or layout.joints:
+        raise ConfigError("drives one arm with one gripper by pose deltas, which the embodiment is not", where=_WHERE)
+    if embodiment.spec.grippers[layout.grips[0].gripper].width is None:
+        raise ConfigError("needs the gripper's width, which the embodiment does not give", where=_WHERE)
+    return embodiment
+
+
+def capabilities(options: ExpertOptions) -> Capabilities:
+    """Return what it can do for its robot: policy, and with frames forward dynamics, from the simulator's scene."""
+    return Capabilities(
+        modes=frozenset({Mode.POLICY, Mode.FORWARD_DYNAMICS} if options.frames else {Mode.POLICY}),
+        domains=frozenset({drivable_embodiment(options).domain_name}),
+        needs_observation=True,
+        needs_scene=True,
+        returns_frames=options.frames,
+        scripted=True,
+    )
+
+
+BACKEND = Backend(
+    name="expert",
+    summary="a script that reads the simulator's scene; says `scripted` in everything",
+    options=ExpertOptions,
+    capabilities=capabilities,
+    # By name: the simulator stands above the world models.
+    implementation="cosmos_ros.sim.expert:Expert",
+    packages=("mujoco>=3.2", "PyOpenGL"),
+    examples={"expert": {}},
+)
