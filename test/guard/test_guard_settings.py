@@ -106,7 +106,8 @@ def test_keep_out_boxes_stop_the_arm(where):
 def test_an_embodiment_file_may_say_where_not_to_be(tmp_path):
     file = tmp_path / "cell.yaml"
     file.write_text(
-        "extends: franka\nname: cell\nworkspace:\n  box: {lower: [-1, -1, 0], upper: [1, 1, 1]}\n"
+        f"extends: {resource('embodiments', 'franka.yaml')}\nname: cell\nworkspace:\n"
+        "  box: {lower: [-1, -1, 0], upper: [1, 1, 1]}\n"
         "  keep_out:\n    - {lower: [0.3, 0.3, 0.0], upper: [0.5, 0.5, 0.4]}\n"
     )
     guard = Guard.for_embodiment(load_embodiment(str(file)))
