@@ -31,6 +31,7 @@ RECORDED = (
     "predictor/provenance",
     "predictor/rollout/image/compressed",
     "predictor/rollout/markers",
+    "guard/settings",
     "guard/verdict",
     "guard/verdict_json",
     "guard/would_send",
