@@ -74,7 +74,8 @@ def _write(path: Path, data: Any) -> None:
 
 def run_recording(arguments: argparse.Namespace) -> int:
     """Judge every candidate trajectory of a recording."""
-    from cosmos_ros.evaluation.judged_recordings import JudgedRecording, Tally
+    from cosmos_ros.evaluation.judged_recordings import JudgedRecording
+    from cosmos_ros.evaluation.judged_trajectory import Tally
 
     tally, verdicts, first_ns = Tally(), [], None
     with JudgedRecording(

@@ -6,9 +6,8 @@ from the recorded topics, and ``JudgedRecording.assumptions`` says what that too
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import yaml
 import cosmos_ros
 from cosmos_ros.embodiment import Embodiment, load_embodiment
 from cosmos_ros.errors import ConfigError, InputError
+from cosmos_ros.evaluation.judged_trajectory import JudgedTrajectory, differences
 from cosmos_ros.evaluation.recorded_guard import (
     RecordedSettings,
     RecordedVerdict,
@@ -36,7 +36,7 @@ from cosmos_ros.guard.supervision.supervisor import Supervisor
 from cosmos_ros.guard.supervision.supervisor_states import SupervisorConfig
 from cosmos_ros.guard.supervision.trajectory_intake import read_message
 from cosmos_ros.guard.supervision.verdict_context import VerdictContext
-from cosmos_ros.guard.verdict import Response, Verdict
+from cosmos_ros.guard.verdict import Verdict
 from cosmos_ros.messages import joint_state_from_message, ns_from_stamp
 from cosmos_ros.nodes import guard_parameters
 from cosmos_ros.observation.camera_topics import camera_info_topic, parse_cameras
@@ -45,93 +45,6 @@ from cosmos_ros.types import JointState, JointTrajectory
 
 JOINT_STATE = "sensor_msgs/msg/JointState"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
-# What the node adds to a verdict, and what differs from run to run.
-_NOT_COMPARED = frozenset({"elapsed_ms", "armed", "state", "published_ns", "context"})
-
-
-@dataclass(frozen=True)
-class JudgedTrajectory:
-    """One recorded trajectory and the verdict on it.
-
-    Attributes:
-        topic: Where it was published.
-        log_ns: When it was recorded.
-        verdict: What the guard says.
-        recorded: What the live guard said, as JSON data; None when no verdict on it was recorded.
-        differences: Field → (recorded, again) where they differ; of the response alone when no context was recorded.
-        missing: What the recorded verdict rests on that is not in the recording; empty when nothing is missing.
-    """
-
-    topic: str
-    log_ns: int
-    verdict: Verdict
-    recorded: Mapping[str, Any] | None = None
-    differences: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
-    missing: str = ""
-
-    def line(self, first_ns: int) -> str:
-        """Return one line for people, with the seconds since a recording time."""
-        head = f"{(self.log_ns - first_ns) / 1e9:9.3f} s  {self.topic}  "
-        if self.recorded is None:
-            return head + self.verdict.summary
-        again = f"again {self.verdict.summary}"
-        if not self.differences:
-            return f"{head}recorded {str(self.recorded['response']).replace('_', ' ')} · {again}"
-        cause = self.missing or f"differs in {', '.join(self.differences)}"
-        return f"{head}recorded {self.recorded.get('summary', self.recorded['response'])} · {again} · {cause}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON-serialisable data: the verdict's, with topic, time and the recorded verdict."""
-        return {
-            "topic": self.topic,
-            "log_ns": self.log_ns,
-            **self.verdict.to_dict(),
-            "recorded": None if self.recorded is None else dict(self.recorded),
-            "differences": {key: list(pair) for key, pair in self.differences.items()},
-            "missing": self.missing,
-        }
-
-
-@dataclass
-class Tally:
-    """What was judged of a recording.
-
-    Attributes:
-        responses: Response → how many trajectories got it.
-        found_again: Recorded verdicts that came out the same.
-        differing: Recorded verdicts that came out otherwise.
-        unknown: Recorded verdicts that rest on what is not in the recording.
-    """
-
-    responses: dict[str, int] = field(default_factory=lambda: {response.value: 0 for response in Response})
-    found_again: int = 0
-    differing: int = 0
-    unknown: int = 0
-
-    def add(self, judged: JudgedTrajectory) -> None:
-        """Count one."""
-        self.responses[judged.verdict.response.value] += 1
-        if judged.recorded is not None:
-            self.found_again += not judged.differences
-            self.differing += bool(judged.differences) and not judged.missing
-            self.unknown += bool(judged.differences) and bool(judged.missing)
-
-    @property
-    def passed(self) -> bool:
-        """Whether every recorded verdict came out the same; of a recording without any: all was accepted."""
-        if self.found_again or self.differing or self.unknown:
-            return bool(self.found_again) and not self.differing
-        return self.responses[Response.ACCEPT.value] == sum(self.responses.values())
-
-    def lines(self) -> list[str]:
-        """Return the last lines for people."""
-        lines = [", ".join(f"{count} {response}" for response, count in self.responses.items())]
-        if self.found_again or self.differing or self.unknown:
-            line = f"{self.found_again} of {self.found_again + self.differing} verdicts found again"
-            if self.unknown:
-                line += f"; {self.unknown} rest on what is not in the recording"
-            lines.append(line)
-        return lines
 
 
 class JudgedRecording:
@@ -188,9 +101,13 @@ class JudgedRecording:
             self._cameras = self._camera_topics()
             if lost := len(verdicts) - len(self._verdicts):
                 self.assumptions.append(f"of {lost} recorded verdicts the trajectory is not in the recording")
-            contexts = sum(verdict.context is not None for verdict in self._verdicts.values())
-            if contexts < count:
-                self._assume(count - contexts, controllers)
+            contexts = [verdict.context for verdict in self._verdicts.values() if verdict.context is not None]
+            if len(contexts) < count:
+                self._assume(count - len(contexts), controllers)
+            ends = {name.rpartition("/")[2] for name in controllers}
+            lost_topics = [name for name, _ in self.embodiment.controllers if name.rpartition("/")[2] not in ends]
+            if lost_topics and any(context.executing_stamp_ns is not None for context in contexts):
+                self.assumptions.append(f"not recorded: what was sent on {', '.join(lost_topics)}")
         except BaseException:
             bag.close()
             raise
@@ -332,13 +249,6 @@ def judge_in_context(
     output = supervisor.on_candidate(trajectory, context.now_ns, stamp_ns=stamp_ns, uncertainty=context.uncertainty)
     assert output.verdict is not None  # only a clock that runs backwards gives none, and this one has no past
     return output.verdict
-
-
-def differences(recorded: Mapping[str, Any], again: Verdict) -> dict[str, tuple[Any, Any]]:
-    """Return field → (recorded, again) where a recorded verdict, as JSON data, and one made again differ."""
-    made = json.loads(json.dumps(again.to_dict()))
-    keys = sorted((set(recorded) | set(made)) - _NOT_COMPARED)
-    return {key: (recorded.get(key), made.get(key)) for key in keys if recorded.get(key) != made.get(key)}
 
 
 def guard_of(embodiment: Embodiment, parameters: Mapping[str, Any]) -> tuple[Guard, SupervisorConfig]:

@@ -15,7 +15,8 @@ from trajectory_msgs.msg import JointTrajectory
 
 from cosmos_ros.cli.main import main
 from cosmos_ros.embodiment import load_embodiment
-from cosmos_ros.evaluation.judged_recordings import differences, guard_of, judge_in_context
+from cosmos_ros.evaluation.judged_recordings import guard_of, judge_in_context
+from cosmos_ros.evaluation.judged_trajectory import differences
 from cosmos_ros.guard.supervision.verdict_context import VerdictContext
 from cosmos_ros.messages import joint_trajectory_from_message
 from cosmos_ros.nodes import predictor_parameters, qos
