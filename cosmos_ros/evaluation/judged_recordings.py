@@ -57,7 +57,7 @@ class JudgedRecording:
         embodiment: Name or YAML file of the robot; empty: as recorded or in the file of parameters, else ``franka``.
         guard_config: Parameter file of the guard node; None: the recorded settings, else the node's defaults.
         topics: Candidates; empty: every trajectory topic that is not a controller's, or all of them if that is none.
-        joint_states: Topic of the joint states; empty: the only one.
+        joint_states: Topic of the joint states; empty: the one beside the guard, or the only one.
         guard: Name of the guard node; empty: the only one.
 
     Attributes:
@@ -94,7 +94,7 @@ class JudgedRecording:
             self.embodiment = self._choose_embodiment()
             controllers = controller_topics(bag, [topic for topic, _ in self.embodiment.controllers])
             self._candidates = candidate_topics(bag, self._topics, controllers)
-            self._states = _joint_states(bag, self._joint_states)
+            self._states = _joint_states(bag, self._joint_states, self._node)
             self._sent = SentTrajectories(bag, controllers)
             verdicts = read_verdicts(bag, self._node)
             self._verdicts, count = assign_verdicts(bag, self._candidates, verdicts)
@@ -298,10 +298,13 @@ def _flat(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield f"{prefix}{name}", value
 
 
-def _joint_states(bag: BagReader, given: str) -> str:
+def _joint_states(bag: BagReader, given: str, node: str) -> str:
     if given:
         return bag.require(given, JOINT_STATE).name
     found = [name for name, topic in bag.topics.items() if topic.type_name == JOINT_STATE]
+    beside = f"{node.rpartition('/')[0]}/joint_states"
+    if node and beside in found:
+        return beside
     if len(found) > 1:
         raise InputError(
             f"several topics of joint states: {', '.join(found)}", where=str(bag.path), hint="Give --joint-states."

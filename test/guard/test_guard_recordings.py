@@ -182,7 +182,8 @@ class LiveGuard:
         self.supervisor = Supervisor(guard, config, lambda: self.now + 3 * MS, self.embodiment.views)
         for topic in (CANDIDATES, *CONTROLLERS):
             bag.add_topic(topic, "trajectory_msgs/msg/JointTrajectory")
-        bag.add_topic("/joint_states", "sensor_msgs/msg/JointState")
+        for topic in ("/joint_states", "/other/joint_states"):  # the guard hears the one beside it
+            bag.add_topic(topic, "sensor_msgs/msg/JointState")
         bag.add_topic("/wrist/camera_info", "sensor_msgs/msg/CameraInfo")
         for topic in (SETTINGS, VERDICTS):
             bag.add_topic(topic, "std_msgs/msg/String")
