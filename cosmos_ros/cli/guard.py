@@ -86,7 +86,7 @@ def run_recording(arguments: argparse.Namespace) -> int:
         joint_states=arguments.joint_states,
         guard=arguments.guard,
     ) as recording:
-        print(*recording.assumptions, sep="\n", flush=True)
+        print(*recording.notes, sep="\n", flush=True)
         for judged in recording:
             first_ns = judged.log_ns if first_ns is None else first_ns
             tally.add(judged)
@@ -97,7 +97,7 @@ def run_recording(arguments: argparse.Namespace) -> int:
         data = {
             "bag": str(arguments.bag), "embodiment": recording.embodiment.name, "counts": tally.responses,
             "found_again": tally.found_again, "differing": tally.differing, "unknown": tally.unknown,
-            "assumptions": recording.assumptions, "verdicts": verdicts,
+            "notes": recording.notes, "verdicts": verdicts,
         }  # fmt: skip
         _write(arguments.json, data)
     return 0 if tally.passed or not arguments.strict else 1

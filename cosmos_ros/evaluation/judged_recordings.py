@@ -1,7 +1,7 @@
 """Judge the trajectories of a recording with the guard of the node, and compare with the recorded verdicts.
 
 A verdict that was recorded with its context is made again from that context exactly. Without one, the moment is taken
-from the recorded topics, and ``JudgedRecording.assumptions`` says what that took for granted.
+from the recorded topics, and ``JudgedRecording.notes`` says what that took for granted.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class JudgedRecording:
 
     Attributes:
         embodiment: The robot.
-        assumptions: Lines that say where the settings are from and what had to be assumed.
+        notes: Lines that say where the settings are from and what had to be assumed.
 
     Raises:
         InputError: On entering: nothing to judge, several guards or topics of joint states, or a broken verdict.
@@ -82,7 +82,7 @@ class JudgedRecording:
         self._path, self._given, self._guard_config = path, embodiment, guard_config
         self._topics, self._joint_states, self._node = topics, joint_states, guard
         self._guards: dict[int, tuple[Guard, SupervisorConfig]] = {}
-        self.assumptions: list[str] = []
+        self.notes: list[str] = []
 
     def __enter__(self) -> JudgedRecording:
         """Open the recording and read what the judgements rest on."""
@@ -100,14 +100,14 @@ class JudgedRecording:
             self._verdicts, count = assign_verdicts(bag, self._candidates, verdicts)
             self._cameras = self._camera_topics()
             if lost := len(verdicts) - len(self._verdicts):
-                self.assumptions.append(f"of {lost} recorded verdicts the trajectory is not in the recording")
+                self.notes.append(f"of {lost} recorded verdicts the trajectory is not in the recording")
             contexts = [verdict.context for verdict in self._verdicts.values() if verdict.context is not None]
             if len(contexts) < count:
                 self._assume(count - len(contexts), controllers)
             ends = {name.rpartition("/")[2] for name in controllers}
             lost_topics = [name for name, _ in self.embodiment.controllers if name.rpartition("/")[2] not in ends]
             if lost_topics and any(context.executing_stamp_ns is not None for context in contexts):
-                self.assumptions.append(f"not recorded: what was sent on {', '.join(lost_topics)}")
+                self.notes.append(f"not recorded: what was sent on {', '.join(lost_topics)}")
         except BaseException:
             bag.close()
             raise
@@ -178,18 +178,18 @@ class JudgedRecording:
 
     def _choose_settings(self, recorded: list[RecordedSettings]) -> list[RecordedSettings]:
         if self._guard_config is not None:
-            self.assumptions.append(f"settings: {self._guard_config}")
+            self.notes.append(f"settings: {self._guard_config}")
             return [RecordedSettings(0, "", "", read_parameter_file(self._guard_config))]
         if not recorded:
-            self.assumptions.append("assumed settings: the guard node's defaults, for none are recorded")
+            self.notes.append("assumed settings: the guard node's defaults, for none are recorded")
             return [RecordedSettings(0, "", "", {})]
         line = f"settings: recorded on {self._node}/settings"
         if recorded[0].version != cosmos_ros.__version__:
             line += f" by version {recorded[0].version}, judged by {cosmos_ros.__version__}"
-        self.assumptions.append(line)
+        self.notes.append(line)
         urdf = str(recorded[0].parameters.get("urdf", ""))
         if urdf and not Path(urdf).is_file():
-            self.assumptions.append(f"effort is not checked: {urdf} is not on this machine")
+            self.notes.append(f"effort is not checked: {urdf} is not on this machine")
             recorded = [replace(one, parameters={**one.parameters, "urdf": ""}) for one in recorded]
         return recorded
 
@@ -198,12 +198,10 @@ class JudgedRecording:
         name = self._given or str(first.parameters.get("embodiment", ""))
         if not name:
             name = "franka"
-            self.assumptions.append(f"assumed robot: {name}, for none is recorded; --embodiment chooses another")
+            self.notes.append(f"assumed robot: {name}, for none is recorded; --embodiment chooses another")
         embodiment = load_embodiment(name)
         if first.config_hash and embodiment.config_hash != first.config_hash:
-            self.assumptions.append(
-                f"the robot differs from the recorded one: embodiment {name} or its URDF has changed"
-            )
+            self.notes.append(f"the robot differs from the recorded one: embodiment {name} or its URDF has changed")
         return embodiment
 
     def _camera_topics(self) -> dict[str, str]:
@@ -222,7 +220,7 @@ class JudgedRecording:
             f"what was sent last on {', '.join(controllers)}" if controllers else "nothing, for nothing was sent"
         )
         moment = f"the newest state on {self._states}" if self._states else "the trajectory's start"
-        self.assumptions += [
+        self.notes += [
             f"assumed for {count} trajectories that no context is recorded of:",
             f"  moment of the verdict (not known): {moment}; judging takes no time",
             f"  executing: {executing}",

@@ -109,8 +109,8 @@ def test_every_candidate_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture
     assert printed[-1] == "1 accept, 1 slow_down, 0 truncate, 2 reject"
     assert "panda_joint1" in printed[-4]
     # What a bag of topics alone does not say is assumed, and said.
-    assumed = "\n".join(data["assumptions"])
-    assert printed[: len(data["assumptions"])] == data["assumptions"]
+    assumed = "\n".join(data["notes"])
+    assert printed[: len(data["notes"])] == data["notes"]
     for what in ("node's defaults", "robot: franka", "for 4 trajectories", "/joint_states", "on /joint_trajectory"):
         assert what in assumed
     assert main(["guard", "run", str(bag), "--strict"]) == 1
@@ -287,7 +287,7 @@ def test_recorded_verdicts_are_found_again(tmp_path: Path, capsys: pytest.Captur
     data = judged(record_live(tmp_path / "bag"), "--strict")
     printed = capsys.readouterr().out.splitlines()
     assert printed[-1] == "6 of 6 verdicts found again"
-    assert data["assumptions"] == ["settings: recorded on /guard/settings by version 0.0.1, judged by 0.1.0"]
+    assert data["notes"] == ["settings: recorded on /guard/settings by version 0.0.1, judged by 0.1.0"]
     assert "recorded accept · again accept" in printed[1]
     limits = [[v["limit"] for v in one["violations"]] for one in data["verdicts"]]
     messages = [" ".join(v["message"] for v in one["violations"]) for one in data["verdicts"]]
@@ -298,24 +298,24 @@ def test_recorded_verdicts_are_found_again(tmp_path: Path, capsys: pytest.Captur
 def test_what_the_recording_lacks_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # Other settings than the live guard's: the verdicts differ, and the cause is named.
     data = judged(record_live(tmp_path / "settings", SETTINGS), "--strict", status=1)
-    assert data["assumptions"][0].startswith("assumed settings: the guard node's defaults")
+    assert data["notes"][0].startswith("assumed settings: the guard node's defaults")
     assert (data["found_again"], data["differing"]) == (4, 2)
     assert data["verdicts"][3]["differences"].keys() == {"summary", "violations"}
     assert "· differs in summary, violations" in capsys.readouterr().out
     # What the guard let through is known from its verdicts, its stops from the controllers' topics alone.
     data = judged(record_live(tmp_path / "controllers", *CONTROLLERS), "--strict")
-    assert "not recorded: what was sent on joint_trajectory, gripper_trajectory" in data["assumptions"]
+    assert "not recorded: what was sent on joint_trajectory, gripper_trajectory" in data["notes"]
     assert (data["found_again"], data["unknown"]) == (5, 1)
     assert "is not in the recording" in data["verdicts"][4]["missing"]
     assert capsys.readouterr().out.endswith("5 of 5 verdicts found again; 1 rest on what is not in the recording\n")
     data = judged(record_live(tmp_path / "gripper", "/gripper_trajectory"))
-    assert "not recorded: what was sent on gripper_trajectory" in data["assumptions"]
+    assert "not recorded: what was sent on gripper_trajectory" in data["notes"]
     assert data["found_again"] == 6
 
 
 def test_verdicts_without_context_are_compared_by_response(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = judged(record_live(tmp_path / "bag", context=False), "--strict")
-    assumed = "\n".join(data["assumptions"])
+    assumed = "\n".join(data["notes"])
     for what in (
         "6 trajectories",
         "on /joint_trajectory, /gripper_trajectory",
@@ -341,7 +341,7 @@ def test_other_settings_may_be_tried(tmp_path: Path, capsys: pytest.CaptureFixtu
         "/**/guard:\n  ros__parameters:\n    velocity_scale: 0.1\n    check: {start_discontinuity: false}\n"
     )
     data = judged(bag, "--guard-config", str(file), "--strict", status=1)
-    assert data["assumptions"][0] == f"settings: {file}"
+    assert data["notes"][0] == f"settings: {file}"
     assert data["verdicts"][0]["response"] == "slow_down"
     assert data["verdicts"][0]["differences"]["response"] == ["accept", "slow_down"]
     assert "recorded accept · again slow down by" in capsys.readouterr().out
@@ -373,12 +373,12 @@ def test_a_verdict_belongs_to_the_candidate_before_it(tmp_path: Path, capsys: py
     rejected, unknown = {"stamp_ns": 0, "response": "reject"}, {"stamp_ns": 77, "response": "accept"}
     data = judged(write_verdicts(tmp_path / "bag", {NOW + 2: rejected, NOW + 3: unknown}))
     assert [one["recorded"] for one in data["verdicts"]] == [None, rejected]
-    assert "of 1 recorded verdicts the trajectory is not in the recording" in data["assumptions"]
+    assert "of 1 recorded verdicts the trajectory is not in the recording" in data["notes"]
     assert capsys.readouterr().out.endswith("1 of 1 verdicts found again\n")
     changed = {"version": "1", "config_hash": "other", "parameters": {"embodiment": "franka", "urdf": "/gone.urdf"}}
     data = judged(write_verdicts(tmp_path / "robot", {NOW + 2: rejected}, **{SETTINGS: json.dumps(changed)}))
-    assert any(line.startswith("the robot differs from the recorded one") for line in data["assumptions"])
-    assert "effort is not checked: /gone.urdf is not on this machine" in data["assumptions"]
+    assert any(line.startswith("the robot differs from the recorded one") for line in data["notes"])
+    assert "effort is not checked: /gone.urdf is not on this machine" in data["notes"]
 
 
 def test_broken_records_of_a_guard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

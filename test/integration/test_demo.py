@@ -41,7 +41,7 @@ def test_the_arm_does_its_task_and_everything_is_recorded(tmp_path, capsys):
     judged = tmp_path / "judged.json"
     assert main(["guard", "run", str(out / "bag"), "--strict", "--json", str(judged)]) == 0
     again = json.loads(judged.read_text())
-    assert again["assumptions"][0] == "settings: recorded on /guard/settings"
+    assert again["notes"][0] == "settings: recorded on /guard/settings"
     assert again["differing"] == again["unknown"] == 0
     assert again["found_again"] >= sum(summary["verdicts"].values()) - 2
     # A second run replaces the first; a folder with something else in it is left alone.

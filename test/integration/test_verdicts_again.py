@@ -108,7 +108,7 @@ def test_a_recording_of_an_armed_guard_gives_its_verdicts_again(tmp_path):
     judged = json.loads(out.read_text())
     live = [one["recorded"] for one in judged["verdicts"] if one["recorded"] is not None]
     assert judged["found_again"] == len(live) >= 6.0 * TIMING.prediction_rate - 4
-    assert judged["assumptions"] == ["settings: recorded on /guard/settings"]
+    assert judged["notes"] == ["settings: recorded on /guard/settings"]
     assert sum(verdict["context"]["executing_stamp_ns"] is not None for verdict in live) > 3
     assert len({verdict["response"] for verdict in live}) > 1
     assert sum(verdict["published_ns"] is not None for verdict in live) > 3
