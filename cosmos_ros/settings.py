@@ -167,18 +167,22 @@ def read_parameters_file(path: Path, node: str, known: Sequence[Setting]) -> dic
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"cannot be read: {error}", where=where, hint="Give a ROS parameter file.") from error
     entries = document.items() if isinstance(document, dict) else ()
-    sections: list[Any] = [
-        entry.get("ros__parameters")
+    sections = [
+        (str(key), entry.get("ros__parameters"))
         for key, entry in entries
         if isinstance(entry, dict) and (key == "/**" or str(key).rsplit("/", 1)[-1] == node)
     ]
-    if not sections or not all(isinstance(section, dict) for section in sections):
+    values: dict[str, Value] = {}
+    names = {*(one.name for one in known), "use_sim_time"}
+    for key, section in sections:
+        flat = _flat(section) if isinstance(section, dict) else {}
+        # What is for every node may be for others.
+        values |= {name: value for name, value in flat.items() if name in names or key != "/**"}
+    if not values:
         raise ConfigError(
             f"no parameters for node {node}", where=where, hint=f"Write them under '/**/{node}: ros__parameters:'."
         )
-    values: dict[str, Value] = {}
-    for section in sections:
-        values |= _flat(section)
+    values.pop("use_sim_time", None)
     by_name = {one.name: one for one in known}
     for line in unknown_names(values, known):
         raise ConfigError(line, where=where)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,26 @@ def add_parser(subparsers: Any) -> None:
     check.add_argument("file", type=Path, metavar="FILE.json", help="cases in the format of limit_cases.json")
     check.add_argument("--json", type=Path, metavar="OUT", help="write the answers there as JSON")
     check.set_defaults(run=run_check)
-    judge = verbs.add_parser("run", help="judge the joint trajectories of a recording")
+    judge = verbs.add_parser(
+        "run",
+        help="judge the joint trajectories of a recording",
+        description=(
+            "Judge every candidate of a recording with the guard of the node and compare with the recorded verdicts. "
+            "A verdict recorded with its context is made again from it exactly; what else had to be assumed is said."
+        ),
+    )
     judge.add_argument("bag", type=Path, metavar="BAG", help="rosbag2 folder or file")
-    judge.add_argument("--embodiment", default="franka", help="robot whose limits hold (name or YAML file)")
+    judge.add_argument("--embodiment", default="", help="name or YAML file of the robot (default: as recorded)")
+    judge.add_argument("--guard-config", type=Path, metavar="FILE", help="the guard node's YAML (default: as recorded)")
     judge.add_argument("--topic", action="append", default=[], help="candidate topic; may be given several times")
     judge.add_argument("--joint-states", default="", metavar="TOPIC", help="topic of the joint states")
+    judge.add_argument("--guard", default="", metavar="NODE", help="which guard's verdicts, where several are recorded")
     judge.add_argument("--json", type=Path, metavar="OUT", help="write the verdicts there as JSON")
-    judge.add_argument("--strict", action="store_true", help="exit with 1 unless every trajectory is accepted")
+    judge.add_argument(
+        "--strict",
+        action="store_true",
+        help="exit with 1 when a recorded verdict is not found again, or, with none recorded, not all is accepted",
+    )
     judge.set_defaults(run=run_recording)
 
 
@@ -62,23 +74,30 @@ def _write(path: Path, data: Any) -> None:
 
 def run_recording(arguments: argparse.Namespace) -> int:
     """Judge every candidate trajectory of a recording."""
-    from cosmos_ros.embodiment import load_embodiment
-    from cosmos_ros.evaluation.judged_recordings import judge_recording
-    from cosmos_ros.guard import GuardSettings, Response
+    from cosmos_ros.evaluation.judged_recordings import JudgedRecording
+    from cosmos_ros.evaluation.judged_trajectory import Tally
 
-    embodiment = load_embodiment(arguments.embodiment)
-    counts: Counter[str] = Counter()
-    verdicts = []
-    first_ns: int | None = None
-    for judged in judge_recording(
-        arguments.bag, embodiment, GuardSettings(), topics=tuple(arguments.topic), joint_states=arguments.joint_states
-    ):
-        first_ns = judged.log_ns if first_ns is None else first_ns
-        counts[judged.verdict.response.value] += 1
-        print(f"{(judged.log_ns - first_ns) / 1e9:9.3f} s  {judged.topic}  {judged.verdict.summary}")
-        verdicts.append({"topic": judged.topic, "log_ns": judged.log_ns, **judged.verdict.to_dict()})
-    print(", ".join(f"{counts[r.value]} {r.value}" for r in Response))
+    tally, verdicts, first_ns = Tally(), [], None
+    with JudgedRecording(
+        arguments.bag,
+        embodiment=arguments.embodiment,
+        guard_config=arguments.guard_config,
+        topics=tuple(arguments.topic),
+        joint_states=arguments.joint_states,
+        guard=arguments.guard,
+    ) as recording:
+        print(*recording.notes, sep="\n", flush=True)
+        for judged in recording:
+            first_ns = judged.log_ns if first_ns is None else first_ns
+            tally.add(judged)
+            print(judged.line(first_ns), flush=True)
+            verdicts.append(judged.to_dict())
+        print(*tally.lines(), sep="\n")
     if arguments.json is not None:
-        data = {"bag": str(arguments.bag), "embodiment": embodiment.name, "counts": counts, "verdicts": verdicts}
+        data = {
+            "bag": str(arguments.bag), "embodiment": recording.embodiment.name, "counts": tally.responses,
+            "found_again": tally.found_again, "differing": tally.differing, "unknown": tally.unknown,
+            "notes": recording.notes, "verdicts": verdicts,
+        }  # fmt: skip
         _write(arguments.json, data)
-    return 1 if arguments.strict and counts[Response.ACCEPT.value] != sum(counts.values()) else 0
+    return 0 if tally.passed or not arguments.strict else 1

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -14,27 +15,30 @@ from cosmos_ros.bringup.domain import private_domain, private_environment
 from cosmos_ros.bringup.graph import BRINGUPS, resolve
 from cosmos_ros.bringup.processes import ProcessGroup, child_environment
 from cosmos_ros.demo.demo_options import DemoOptions
+from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.errors import ConfigError
 
-# What the bag holds: everything but raw images, which the compressed ones stand for.
+# What the bag holds, with all views and controllers: all but raw images, which the compressed ones stand for.
 RECORDED = (
     "{view}/image_raw/compressed",
     "{view}/camera_info",
-    "joint_states",
-    "joint_trajectory",
-    "gripper_trajectory",
     "instruction",
     "scene",
     "task_status",
-    "predictor/action_trajectory",
     "predictor/action_poses",
-    "predictor/provenance",
     "predictor/rollout/image/compressed",
     "predictor/rollout/markers",
     "guard/verdict",
-    "guard/verdict_json",
     "guard/would_send",
     "/diagnostics",
+)
+# What verdicts are judged again from: the arm does not move before the recorder hears these, and the controllers'.
+JUDGED_FROM = (
+    "joint_states",
+    "predictor/action_trajectory",
+    "predictor/provenance",
+    "guard/settings",
+    "guard/verdict_json",
 )
 
 
@@ -48,6 +52,8 @@ def run_demo(options: DemoOptions) -> int:
     if values["namespace"]:
         raise ConfigError("the demo runs in a domain of its own and takes no namespace", where="namespace")
     bag = _fresh(options.out)
+    embodiment = load_embodiment(values["embodiment"])
+    needed = [f"/{topic}" for topic in (*JUDGED_FROM, *(topic for topic, _ in embodiment.controllers))]
     log = options.out / "nodes.log"
     with private_domain() as domain, log.open("w", encoding="utf-8") as lines:
         environment = child_environment(private_environment(domain))
@@ -58,9 +64,9 @@ def run_demo(options: DemoOptions) -> int:
         observer = DemoObserver(domain)
         try:
             with ProcessGroup(lambda name, line: _write(lines, name, line)) as group:
-                group.start("recorder", _recorder_command(bag, values), environment)
+                group.start("recorder", _recorder_command(bag, needed, embodiment.views), environment)
                 group.start_nodes(bringup.nodes(values), values, environment)
-                status = _drive(console, observer, group, options)
+                status = _drive(console, observer, group, options, needed)
                 observer.disarm()
                 console.print("stopping")
         finally:
@@ -73,7 +79,7 @@ def run_demo(options: DemoOptions) -> int:
     return report(console, bag, options)
 
 
-def _drive(console: Console, observer: object, group: ProcessGroup, options: DemoOptions) -> int:
+def _drive(console: Console, observer: object, group: ProcessGroup, options: DemoOptions, needed: Sequence[str]) -> int:
     """Arm the guard once it may be, and wait for the task; return 0 when there is something to report."""
     from cosmos_ros.demo.topic_watcher import DemoObserver
 
@@ -87,7 +93,7 @@ def _drive(console: Console, observer: object, group: ProcessGroup, options: Dem
                 console.print(f"[red]{', '.join(ended)} ended during start-up[/]")
                 return 1
             if observer.predictions:
-                armed, reason = observer.arm() if observer.recorded() else (False, "not recorded yet")
+                armed, reason = observer.arm() if observer.recorded(needed) else (False, "not recorded yet")
                 if armed:
                     break
             if time.monotonic() - begin > 60.0:
@@ -118,11 +124,8 @@ def _drive(console: Console, observer: object, group: ProcessGroup, options: Dem
     return 0
 
 
-def _recorder_command(bag: Path, values: dict[str, str]) -> list[str]:
-    from cosmos_ros.embodiment import load_embodiment
-
-    views = load_embodiment(values["embodiment"]).views
-    topics = []
+def _recorder_command(bag: Path, needed: Sequence[str], views: Sequence[str]) -> list[str]:
+    topics = list(needed)
     for topic in RECORDED:
         topics += [topic.format(view=view) for view in views] if "{view}" in topic else [topic]
     absolute = [topic if topic.startswith("/") else f"/{topic}" for topic in topics]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import rclpy
@@ -15,6 +16,8 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from cosmos_ros.nodes import qos
+
+RECORDER = "cosmos_ros_recorder"
 
 
 class DemoObserver:
@@ -51,9 +54,12 @@ class DemoObserver:
         while (left := end - time.monotonic()) > 0.0:
             self._executor.spin_once(timeout_sec=left)
 
-    def recorded(self) -> bool:
-        """Return whether the recorder has found the predictor, too: discovery may take seconds longer there."""
-        return bool(self._node.count_subscribers("predictor/provenance") > 1)
+    def recorded(self, topics: Sequence[str]) -> bool:
+        """Return whether the recorder has found the publishers of these topics: that may take it seconds longer."""
+        return all(
+            any(info.node_name == RECORDER for info in self._node.get_subscriptions_info_by_topic(topic))
+            for topic in topics
+        )
 
     def arm(self, timeout: float = 5.0) -> tuple[bool, str]:
         """Ask the guard to arm; return whether it did, and its reason."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from cosmos_ros.guard.supervision.node_settings import guard_parameters
 from cosmos_ros.settings import Setting
 
 
 def node_parameters() -> dict[str, tuple[Setting, ...]]:
     """Return the declarations of each node's parameters, by the node's name."""
     from cosmos_ros.nodes import (  # nodes import ROS
-        guard_parameters,
         predictor_parameters,
         rerun_viewer,
         sim_robot,
@@ -17,7 +17,7 @@ def node_parameters() -> dict[str, tuple[Setting, ...]]:
 
     return {
         "predictor": predictor_parameters.parameters(),
-        "guard": guard_parameters.parameters(),
+        "guard": guard_parameters(),
         "sim_robot": tuple(sim_robot.PARAMETERS),
         "visualizer": tuple(visualizer.PARAMETERS),
         "rerun_viewer": tuple(rerun_viewer.PARAMETERS),

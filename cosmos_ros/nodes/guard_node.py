@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -24,19 +25,20 @@ from trajectory_msgs.msg import JointTrajectory
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.errors import InputError
 from cosmos_ros.guard import Guard, GuardSettings, Response, Verdict
+from cosmos_ros.guard.supervision.node_settings import guard_parameters
 from cosmos_ros.guard.supervision.supervisor import Supervisor
 from cosmos_ros.guard.supervision.supervisor_states import Output, State, SupervisorSettings
 from cosmos_ros.guard.supervision.trajectory_intake import read_message
 from cosmos_ros.messages import joint_state_from_message, joint_trajectory_message, ns_from_stamp
 from cosmos_ros.nodes import qos
 from cosmos_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics
-from cosmos_ros.nodes.guard_parameters import parameters
 from cosmos_ros.nodes.node_process import run
 from cosmos_ros.nodes.parameters import declare
 from cosmos_ros.observation.camera_topics import camera_info_topic, parse_cameras
 from cosmos_ros.settings import pick
 from cosmos_ros.types import NANOSECONDS
 from cosmos_ros.types import JointTrajectory as Trajectory
+from cosmos_ros.version import __version__
 
 _LEVELS = {
     Response.ACCEPT: OK,
@@ -51,7 +53,7 @@ class GuardNode(Node):
 
     def __init__(self) -> None:
         super().__init__("guard")
-        values = self._values = declare(self, parameters(), on_change=self._on_parameter)
+        values = self._values = declare(self, guard_parameters(), on_change=self._on_parameter)
         self._diagnostics = Diagnostics(self, hardware_id="cosmos_ros")
         embodiment = load_embodiment(values["embodiment"])
         guard = Guard.for_embodiment(embodiment, GuardSettings.from_mapping(values))
@@ -60,7 +62,8 @@ class GuardNode(Node):
         cameras = parse_cameras(values["cameras"], embodiment.views)
         self._supervisor = Supervisor(guard, pick(SupervisorSettings, values), self._read_clock, tuple(cameras))
         self._uncertainty: tuple[int, float] | None = None
-        self._basis: dict[str, Any] = {}
+        self._verdict_context = self._supervisor.verdict_context(0)
+        self._judged_ns: int | None = None
 
         self._outputs = {
             # Deep: what follows a trajectory starts on it, so none may be overtaken on its way.
@@ -70,6 +73,9 @@ class GuardNode(Node):
         self._would_send = self.create_publisher(JointTrajectory, "~/would_send", qos.reliable())
         self._verdict = self.create_publisher(DiagnosticArray, "~/verdict", qos.reliable(10))
         self._verdict_json = self.create_publisher(String, "~/verdict_json", qos.reliable(10))
+        self._settings_output = self.create_publisher(String, "~/settings", qos.latched())
+        self._robot = embodiment.config_hash
+        self._publish_settings(dict(values))
         self.create_subscription(JointTrajectory, "action_trajectory", self._on_candidate, qos.reliable())
         self.create_subscription(JointState, "joint_states", self._on_joint_state, qos.sensor())
         self.create_subscription(Float64, "uncertainty", self._on_uncertainty, qos.sensor(1))
@@ -95,13 +101,20 @@ class GuardNode(Node):
         return int(self.get_clock().now().nanoseconds)
 
     def _read_clock(self) -> int:
-        """As ``_now``, for the supervisor; its first look after a judgement is told with the verdict."""
+        """As ``_now``, for the supervisor; its first look after a judgement belongs to the verdict's context."""
         now = self._now()
-        self._basis.setdefault("judged_ns", now)
+        self._judged_ns = now if self._judged_ns is None else self._judged_ns
         return now
 
     def _on_parameter(self, name: str, value: Any) -> None:
-        self._supervisor.settings = pick(SupervisorSettings, {**self._values, name: value})
+        values = {**self._values, name: value}
+        self._supervisor.settings = pick(SupervisorSettings, values)
+        self._publish_settings(values)
+
+    def _publish_settings(self, values: dict[str, Any]) -> None:
+        """Publish what the verdicts rest on besides their contexts, so that a recording can be judged again."""
+        data = {"version": __version__, "config_hash": self._robot, "parameters": values}
+        self._settings_output.publish(String(data=json.dumps(data)))
 
     def _on_joint_state(self, message: Any) -> None:
         now = self._now()
@@ -132,14 +145,7 @@ class GuardNode(Node):
         uncertainty = None
         if self._uncertainty is not None and now - self._uncertainty[0] < NANOSECONDS:
             uncertainty = self._uncertainty[1]
-        # What the verdict rests on besides the candidate: with it a recording gives the same verdict again.
-        measured, executing = self._supervisor.measured, self._supervisor.executing
-        self._basis = {
-            "now_ns": now,
-            "measured_stamp_ns": None if measured is None else measured.stamp_ns,
-            "executing_stamp_ns": None if executing is None else executing.stamp_ns,
-            "uncertainty": uncertainty,
-        }
+        self._verdict_context, self._judged_ns = self._supervisor.verdict_context(now, uncertainty), None
         self._apply(self._supervisor.on_candidate(trajectory, now, stamp_ns=stamp, uncertainty=uncertainty))
 
     def _tick(self) -> None:
@@ -199,9 +205,8 @@ class GuardNode(Node):
     def _publish_verdict(self, verdict: Verdict, published: int | None) -> None:
         armed = self._supervisor.state is State.ARMED
         state = self._supervisor.state.value
-        data = {
-            **verdict.to_dict(), "armed": armed, "state": state, "published_ns": published, "context": self._basis,
-        }  # fmt: skip
+        context = replace(self._verdict_context, judged_ns=self._judged_ns).to_dict()
+        data = {**verdict.to_dict(), "armed": armed, "state": state, "published_ns": published, "context": context}
         self._verdict_json.publish(String(data=json.dumps(data)))
         array = DiagnosticArray()
         array.header.stamp = self.get_clock().now().to_msg()

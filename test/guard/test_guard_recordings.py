@@ -12,10 +12,17 @@ import pytest
 from guard_support import HOME, NOW, PANDA, reach
 
 from cosmos_ros.cli.main import main
+from cosmos_ros.embodiment import load_embodiment
+from cosmos_ros.evaluation.judged_recordings import guard_of
+from cosmos_ros.guard.supervision.supervisor import Supervisor
 from cosmos_ros.recordings.writer import BagWriter
-from cosmos_ros.types import JointTrajectory
+from cosmos_ros.trajectory.splice import motion_at
+from cosmos_ros.types import JointState, JointTrajectory
 
 FINGER = "panda_finger_joint1"
+MS = 1_000_000
+CANDIDATES, SETTINGS, VERDICTS = "/predictor/action_trajectory", "/guard/settings", "/guard/verdict_json"
+CONTROLLERS = {"/joint_trajectory": list(PANDA), "/gripper_trajectory": [FINGER]}
 
 
 def header(types: dict[str, Any], ns: int) -> Any:
@@ -23,11 +30,23 @@ def header(types: dict[str, Any], ns: int) -> Any:
     return types["std_msgs/msg/Header"](stamp=stamp, frame_id="")
 
 
-def joint_state(types: dict[str, Any], ns: int, q: np.ndarray = HOME) -> Any:
+def joint_state(types: dict[str, Any], ns: int, q: np.ndarray = HOME, rates: np.ndarray | None = None) -> Any:
     names = [*PANDA, FINGER]
-    whole = np.append(q, 0.04)
+    whole = np.append(q, 0.04)[:8]
     return types["sensor_msgs/msg/JointState"](
-        header=header(types, ns), name=names, position=whole, velocity=np.zeros(8), effort=np.zeros(0)
+        header=header(types, ns),
+        name=names,
+        position=whole,
+        velocity=np.zeros(8) if rates is None else rates,
+        effort=np.zeros(0),
+    )
+
+
+def camera_info(types: dict[str, Any], ns: int) -> Any:
+    region = types["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False)
+    matrix = np.eye(3).ravel()
+    return types["sensor_msgs/msg/CameraInfo"](
+        header(types, ns), 90, 160, "plumb_bob", np.zeros(5), matrix, matrix, np.zeros(12), 0, 0, region
     )
 
 
@@ -37,8 +56,8 @@ def message(types: dict[str, Any], trajectory: JointTrajectory) -> Any:
         duration = types["builtin_interfaces/msg/Duration"](sec=int(ns) // 10**9, nanosec=int(ns) % 10**9)
         points.append(
             types["trajectory_msgs/msg/JointTrajectoryPoint"](
-                positions=trajectory.positions[k],
-                velocities=trajectory.velocities[k],
+                positions=np.ascontiguousarray(trajectory.positions[k]),
+                velocities=np.ascontiguousarray(trajectory.velocities[k]),
                 accelerations=np.zeros(0),
                 effort=np.zeros(0),
                 time_from_start=duration,
@@ -87,8 +106,13 @@ def test_every_candidate_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture
     # It starts where the measured arm is, but another trajectory is being executed.
     assert any(v["limit"] == "start_discontinuity" for v in data["verdicts"][3]["violations"])
     printed = capsys.readouterr().out.splitlines()
-    assert len(printed) == 5 and printed[-1] == "1 accept, 1 slow_down, 0 truncate, 2 reject"
-    assert "panda_joint1" in printed[1]
+    assert printed[-1] == "1 accept, 1 slow_down, 0 truncate, 2 reject"
+    assert "panda_joint1" in printed[-4]
+    # What a bag of topics alone does not say is assumed, and said.
+    assumed = "\n".join(data["notes"])
+    assert printed[: len(data["notes"])] == data["notes"]
+    for what in ("node's defaults", "robot: franka", "for 4 trajectories", "/joint_states", "on /joint_trajectory"):
+        assert what in assumed
     assert main(["guard", "run", str(bag), "--strict"]) == 1
 
 
@@ -143,3 +167,232 @@ def test_malformed_messages_in_a_recording(tmp_path: Path, capsys: pytest.Captur
     assert first(lambda m: setattr(m.header.stamp, "sec", -5)).limit == "stamp"
     assert first(lambda m: setattr(m.points[1].time_from_start, "nanosec", 2 * 10**9)).limit == "timing"
     assert first(lambda m: None, max_points=5).message == "too many points"
+
+
+class LiveGuard:
+    """The supervisor of the guard node with what it publishes, written into a bag; armed on the first joint state."""
+
+    def __init__(self, bag: BagWriter, left_out: tuple[str, ...], parameters: dict[str, Any], context: bool) -> None:
+        self.bag, self.left_out, self.parameters, self.context = bag, left_out, parameters, context
+        self.embodiment = load_embodiment("franka")
+        guard, config = guard_of(self.embodiment, parameters)
+        self.now = NOW
+        # Judging takes 3 ms.
+        self.supervisor = Supervisor(guard, config, lambda: self.now + 3 * MS, self.embodiment.views)
+        for topic in (CANDIDATES, *CONTROLLERS):
+            bag.add_topic(topic, "trajectory_msgs/msg/JointTrajectory")
+        for topic in ("/joint_states", "/other/joint_states"):  # the guard hears the one beside it
+            bag.add_topic(topic, "sensor_msgs/msg/JointState")
+        bag.add_topic("/wrist/camera_info", "sensor_msgs/msg/CameraInfo")
+        for topic in (SETTINGS, VERDICTS):
+            bag.add_topic(topic, "std_msgs/msg/String")
+
+    def write(self, topic: str, message: Any) -> None:
+        if topic not in self.left_out:
+            self.bag.write_message(topic, self.now, message)
+
+    def publish_settings(self) -> None:
+        data = {"version": "0.0.1", "config_hash": self.embodiment.config_hash, "parameters": self.parameters}
+        self.write(SETTINGS, self.bag.factory.string(json.dumps(data)))
+
+    def see(self, q: np.ndarray, rates: np.ndarray, *, camera: bool = True) -> None:
+        self.supervisor.on_joint_state(JointState(self.now - MS, (*PANDA, FINGER), q, rates), self.now)
+        self.write("/joint_states", joint_state(self.bag.types.types, self.now - MS, q, rates))
+        if camera:
+            self.supervisor.on_camera("wrist", self.now - 30 * MS, self.now)
+            self.write("/wrist/camera_info", camera_info(self.bag.types.types, self.now - 30 * MS))
+        self.supervisor.on_graph({}, dict.fromkeys(CONTROLLERS, 1), self.now)
+        self.supervisor.arm(self.now)
+
+    def propose(self, candidate: JointTrajectory) -> JointTrajectory | None:
+        self.write(CANDIDATES, message(self.bag.types.types, candidate))
+        context = self.supervisor.verdict_context(self.now)
+        output = self.supervisor.on_candidate(candidate, self.now, stamp_ns=candidate.stamp_ns)
+        assert output.verdict is not None
+        self.now += 3 * MS
+        if output.send is not None:
+            for topic, names in CONTROLLERS.items():
+                columns = [output.send.joint_names.index(name) for name in names]
+                part = replace(
+                    output.send, joint_names=tuple(names), positions=output.send.positions[:, columns],
+                    velocities=output.send.velocities[:, columns], accelerations=None,
+                )  # fmt: skip
+                self.write(topic, message(self.bag.types.types, part))
+        data = output.verdict.to_dict()
+        data |= {"published_ns": None if output.send is None else self.now, "armed": True, "state": "armed"}
+        if self.context:
+            data["context"] = replace(context, judged_ns=self.now).to_dict()
+        self.write(VERDICTS, self.bag.factory.string(json.dumps(data)))
+        return output.send
+
+
+def whole(delta: float, stamp_ns: int = NOW) -> JointTrajectory:
+    """A motion of arm and gripper."""
+    return replace(
+        reach(np.append(np.full(7, delta), -0.01), start=np.append(HOME, 0.04), stamp_ns=stamp_ns),
+        joint_names=(*PANDA, FINGER),
+    )
+
+
+def record_live(
+    path: Path, *left_out: str, parameters: dict[str, Any] | None = None, context: bool = True, relax: bool = False
+) -> Path:
+    """A run of an armed guard: accepts, one late, one that is too old, a jump that is braked for, a blind camera."""
+    with BagWriter(path) as bag:
+        parameters = {"embodiment": "franka", "start_position_tolerance": 0.03, **(parameters or {})}
+        live = LiveGuard(bag, left_out, parameters, context)
+        rest = np.append(HOME, 0.04)
+        live.see(rest, np.zeros(8))
+        first = live.propose(whole(0.4))
+        assert first is not None
+        live.publish_settings()  # the recorder found the topic only now
+        live.now = first.stamp_ns + int(first.times_ns[6])
+        motion = motion_at(first, live.now)
+        # The gripper is where it was sent, not where it was: both controllers' motions are executed.
+        live.see(motion.positions + 0.01, motion.velocities)
+        rest_of = {name: getattr(first, name)[6:] for name in ("positions", "velocities")}
+        second = live.propose(
+            replace(first, stamp_ns=live.now, times_ns=first.times_ns[6:] - first.times_ns[6], **rest_of)
+        )
+        assert second is not None
+        live.now += 10 * MS
+        live.propose(whole(0.4, stamp_ns=NOW - 100 * MS))
+        live.now += 90 * MS
+        motion = motion_at(second, live.now)
+        live.see(motion.positions, motion.velocities)
+        stop = live.propose(whole(1.0, stamp_ns=live.now))
+        assert stop is not None and stop.velocities is not None and not stop.velocities[-1].any()
+        live.now += 50 * MS
+        motion = motion_at(stop, live.now)
+        live.see(motion.positions, motion.velocities)
+        live.propose(whole(0.4, stamp_ns=live.now))
+        live.now += 900 * MS
+        if relax:
+            live.parameters = {**live.parameters, "max_camera_age": 0.0}
+            live.supervisor.settings = replace(live.supervisor.config, max_camera_age=0.0)
+            live.publish_settings()
+        live.see(stop.positions[-1], np.zeros(8), camera=False)
+        live.propose(replace(whole(0.0, stamp_ns=live.now), positions=np.tile(stop.positions[-1], (17, 1))))
+    return path
+
+
+def judged(bag: Path, *arguments: str, status: int = 0) -> dict[str, Any]:
+    out = bag.parent / f"{bag.name}.json"
+    assert main(["guard", "run", str(bag), "--json", str(out), *arguments]) == status
+    data: dict[str, Any] = json.loads(out.read_text())
+    return data
+
+
+def test_recorded_verdicts_are_found_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = judged(record_live(tmp_path / "bag"), "--strict")
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[-1] == "6 of 6 verdicts found again"
+    assert data["notes"] == ["settings: recorded on /guard/settings by version 0.0.1, judged by 0.1.0"]
+    assert "recorded accept · again accept" in printed[1]
+    limits = [[v["limit"] for v in one["violations"]] for one in data["verdicts"]]
+    messages = [" ".join(v["message"] for v in one["violations"]) for one in data["verdicts"]]
+    assert limits[:2] == [[], []] and "older than" in messages[2] and "motion being executed" in messages[3]
+    assert limits[5] == ["stale_camera"]
+
+
+def test_what_the_recording_lacks_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # Other settings than the live guard's: the verdicts differ, and the cause is named.
+    data = judged(record_live(tmp_path / "settings", SETTINGS), "--strict", status=1)
+    assert data["notes"][0].startswith("assumed settings: the guard node's defaults")
+    assert (data["found_again"], data["differing"]) == (4, 2)
+    assert data["verdicts"][3]["differences"].keys() == {"summary", "violations"}
+    assert "· differs in summary, violations" in capsys.readouterr().out
+    # What the guard let through is known from its verdicts, its stops from the controllers' topics alone.
+    data = judged(record_live(tmp_path / "controllers", *CONTROLLERS), "--strict")
+    assert "not recorded: what was sent on joint_trajectory, gripper_trajectory" in data["notes"]
+    assert (data["found_again"], data["unknown"]) == (5, 1)
+    assert "is not in the recording" in data["verdicts"][4]["missing"]
+    assert capsys.readouterr().out.endswith("5 of 5 verdicts found again; 1 rest on what is not in the recording\n")
+    data = judged(record_live(tmp_path / "gripper", "/gripper_trajectory"))
+    assert "not recorded: what was sent on gripper_trajectory" in data["notes"]
+    assert data["found_again"] == 6
+
+
+def test_verdicts_without_context_are_compared_by_response(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = judged(record_live(tmp_path / "bag", context=False), "--strict")
+    assumed = "\n".join(data["notes"])
+    for what in (
+        "6 trajectories",
+        "on /joint_trajectory, /gripper_trajectory",
+        "cameras: /wrist/camera_info",
+        "only the response is compared",
+    ):
+        assert what in assumed
+    assert [one["response"] for one in data["verdicts"]] == ["accept", "accept", *["reject"] * 4]
+    assert capsys.readouterr().out.endswith("6 of 6 verdicts found again\n")
+
+
+def test_settings_that_changed_hold_from_then_on(tmp_path: Path) -> None:
+    data = judged(record_live(tmp_path / "bag", relax=True), "--strict")
+    assert data["found_again"] == 6 and data["verdicts"][5]["response"] == "accept"
+
+
+def test_other_settings_may_be_tried(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bag, file = record_live(tmp_path / "bag"), tmp_path / "guard.yaml"
+    file.write_text("/**/guard:\n  ros__parameters:\n    velocity_scale: 0.1\n    check: {stale_camera: true}\n")
+    assert main(["guard", "run", str(bag), "--guard-config", str(file)]) == 2
+    assert "stale_camera" in capsys.readouterr().err
+    file.write_text(
+        "/**/guard:\n  ros__parameters:\n    velocity_scale: 0.1\n    check: {start_discontinuity: false}\n"
+    )
+    data = judged(bag, "--guard-config", str(file), "--strict", status=1)
+    assert data["notes"][0] == f"settings: {file}"
+    assert data["verdicts"][0]["response"] == "slow_down"
+    assert data["verdicts"][0]["differences"]["response"] == ["accept", "slow_down"]
+    assert "recorded accept · again slow down by" in capsys.readouterr().out
+    shipped = Path(__file__).parents[2] / "config" / "guard.yaml"
+    assert judged(bag, "--guard-config", str(shipped))["differing"] == 2  # by the start tolerance
+    for wrong in ("[1, 2", "/**/guard: {ros__parameters: {velocity_scale: 7.0}}", "just text"):
+        file.write_text(wrong)
+        assert main(["guard", "run", str(bag), "--guard-config", str(file)]) == 2
+    assert main(["guard", "run", str(bag), "--guard-config", str(tmp_path / "none.yaml")]) == 2
+
+
+def write_verdicts(path: Path, verdicts: dict[int, Any], **others: str) -> Path:
+    """Two unstamped candidates of which the first was overtaken, verdicts by recording time, and other texts."""
+    with BagWriter(path) as bag:
+        bag.add_topic(CANDIDATES, "trajectory_msgs/msg/JointTrajectory")
+        for topic in (VERDICTS, *others):
+            bag.add_topic(topic, "std_msgs/msg/String")
+        for k, delta in enumerate((0.1, 0.2)):
+            bag.write_message(CANDIDATES, NOW + k, message(bag.types.types, reach(delta, stamp_ns=0)))
+        for ns, verdict in verdicts.items():
+            text = verdict if isinstance(verdict, str) else json.dumps(verdict)
+            bag.write_message(VERDICTS, ns, bag.factory.string(text))
+        for topic, text in others.items():
+            bag.write_message(topic, NOW, bag.factory.string(text))
+    return path
+
+
+def test_a_verdict_belongs_to_the_candidate_before_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rejected, unknown = {"stamp_ns": 0, "response": "reject"}, {"stamp_ns": 77, "response": "accept"}
+    data = judged(write_verdicts(tmp_path / "bag", {NOW + 2: rejected, NOW + 3: unknown}))
+    assert [one["recorded"] for one in data["verdicts"]] == [None, rejected]
+    assert "of 1 recorded verdicts the trajectory is not in the recording" in data["notes"]
+    assert capsys.readouterr().out.endswith("1 of 1 verdicts found again\n")
+    changed = {"version": "1", "config_hash": "other", "parameters": {"embodiment": "franka", "urdf": "/gone.urdf"}}
+    data = judged(write_verdicts(tmp_path / "robot", {NOW + 2: rejected}, **{SETTINGS: json.dumps(changed)}))
+    assert any(line.startswith("the robot differs from the recorded one") for line in data["notes"])
+    assert "effort is not checked: /gone.urdf is not on this machine" in data["notes"]
+
+
+def test_broken_records_of_a_guard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    context = {"now_ns": 0, "measured": {"stamp_ns": "x"}}
+    wrong = {"a": "[1]", "b": "no JSON", "c": {}, "d": {"stamp_ns": 0, "response": "accept", "context": context}}
+    for name, verdict in wrong.items():
+        assert main(["guard", "run", str(write_verdicts(tmp_path / name, {NOW + 2: verdict}))]) == 2
+        assert capsys.readouterr().err
+    assert main(["guard", "run", str(write_verdicts(tmp_path / "settings", {}, **{SETTINGS: "{}"}))]) == 2
+    assert "not the settings" in capsys.readouterr().err
+    two = write_verdicts(
+        tmp_path / "two", {NOW + 2: {"stamp_ns": 0, "response": "reject"}}, **{"/b/verdict_json": "{}"}
+    )
+    assert main(["guard", "run", str(two)]) == 2
+    assert "several guards: /b, /guard" in capsys.readouterr().err
+    assert judged(two, "--guard", "/guard")["found_again"] == 1
+    assert main(["guard", "run", str(two), "--guard", "/c"]) == 2

@@ -18,7 +18,7 @@ from cosmos_ros.guard import Box, Guard, GuardContext, GuardedRobot, GuardSettin
 from cosmos_ros.guard.checks import registry
 from cosmos_ros.guard.checks.base import Case, Cure, Limit
 from cosmos_ros.guard.checks.singularity import SingularitySettings
-from cosmos_ros.nodes.guard_parameters import parameters
+from cosmos_ros.guard.supervision.node_settings import guard_parameters as parameters
 from cosmos_ros.resources import resource
 from cosmos_ros.settings import check_values, setting
 from cosmos_ros.types import NANOSECONDS, JointState

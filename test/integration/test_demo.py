@@ -37,6 +37,13 @@ def test_the_arm_does_its_task_and_everything_is_recorded(tmp_path, capsys):
             "/wrist/camera_info",
         ):
             reader.require(topic)
+    # Judged again from the bag, every verdict is the live one. What was published while the recorder joined may lack.
+    judged = tmp_path / "judged.json"
+    assert main(["guard", "run", str(out / "bag"), "--strict", "--json", str(judged)]) == 0
+    again = json.loads(judged.read_text())
+    assert again["notes"][0] == "settings: recorded on /guard/settings"
+    assert again["differing"] == again["unknown"] == 0
+    assert again["found_again"] >= sum(summary["verdicts"].values()) - 2
     # A second run replaces the first; a folder with something else in it is left alone.
     (out / ".cosmos_ros_demo").unlink()
     assert main(["demo", "--out", str(out)]) == 2

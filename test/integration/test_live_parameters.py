@@ -9,8 +9,10 @@ import pytest
 from live import Watcher, processes
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters
+from std_msgs.msg import String
 
 from cosmos_ros.bringup.graph import BRINGUPS, resolve
+from cosmos_ros.nodes import qos
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -84,3 +86,12 @@ def test_what_must_not_change_is_read_only(client: Client, node, name):
     refused = client.set(node, name, "persistence")
     assert not refused.successful
     assert "read-only" in refused.reason
+
+
+def test_the_guard_publishes_the_settings_that_it_judges_with(client: Client):
+    watcher, topic = client.watcher, "guard/settings"
+    watcher.listen(String, topic, qos.latched())
+    watcher.wait(lambda: watcher.messages[topic], "the latched settings")
+    assert watcher.json(topic)[-1]["parameters"]["embodiment"] == "franka"
+    assert client.set("guard", "max_camera_age", 0.7).successful
+    watcher.wait(lambda: watcher.json(topic)[-1]["parameters"]["max_camera_age"] == 0.7, "the changed settings")

@@ -22,6 +22,11 @@ class Cameras:
         if known is None or stamp_ns > known:
             self._stamps[name] = stamp_ns
 
+    @property
+    def stamps(self) -> dict[str, int]:
+        """The newest stamp of each camera that was heard."""
+        return {name: stamp for name, stamp in self._stamps.items() if stamp is not None}
+
     def forget(self) -> None:
         """Void all stamps: the clock jumped."""
         self._stamps = dict.fromkeys(self._stamps)
@@ -37,7 +42,7 @@ class Cameras:
             now_ns: Time on the node's clock.
             max_age: Seconds; 0 watches none.
         """
-        heard = {name: stamp for name, stamp in self._stamps.items() if stamp is not None}
+        heard = self.stamps
         if not heard or not max_age:
             return None
         name = min(heard, key=lambda n: heard[n])

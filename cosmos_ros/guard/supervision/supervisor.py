@@ -18,6 +18,7 @@ from cosmos_ros.guard.guard import Guard
 from cosmos_ros.guard.supervision.camera_ages import Cameras
 from cosmos_ros.guard.supervision.other_publishers import Neighbours
 from cosmos_ros.guard.supervision.supervisor_states import Counters, Output, State, SupervisorSettings
+from cosmos_ros.guard.supervision.verdict_context import VerdictContext
 from cosmos_ros.guard.verdict import Response, Verdict, Violation
 from cosmos_ros.types import NANOSECONDS, JointState, JointTrajectory
 
@@ -74,6 +75,29 @@ class Supervisor:
     def context(self, now_ns: int, uncertainty: float | None = None) -> GuardContext:
         """Return what the guard is told at this moment."""
         return GuardContext(now_ns, self._measured, self._executing, uncertainty)
+
+    def verdict_context(self, now_ns: int, uncertainty: float | None = None) -> VerdictContext:
+        """Return what the verdict on a candidate of this moment will rest on."""
+        return VerdictContext(
+            now_ns,
+            measured=self._measured,
+            executing_stamp_ns=None if self._executing is None else self._executing.stamp_ns,
+            source_stamp_ns=self._source_stamp,
+            uncertainty=uncertainty,
+            camera_stamps_ns=self.cameras.stamps,
+        )
+
+    def resume(self, context: VerdictContext, executing: JointTrajectory | None) -> None:
+        """Take up a recorded moment: ``on_candidate`` then gives the verdict of that moment.
+
+        Args:
+            context: The moment.
+            executing: The trajectory that its ``executing_stamp_ns`` means.
+        """
+        self._measured, self._executing, self._source_stamp = context.measured, executing, context.source_stamp_ns
+        self.cameras = Cameras(tuple(context.camera_stamps_ns))
+        for name, stamp in context.camera_stamps_ns.items():
+            self.cameras.heard(name, stamp)
 
     def moving(self, now_ns: int) -> bool:
         """Whether a sent trajectory is still being executed."""

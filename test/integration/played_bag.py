@@ -1,4 +1,4 @@
-"""A recording for the parity tests, and the live nodes that it is played into."""
+"""A recording, and the live nodes that it is played into."""
 
 from __future__ import annotations
 

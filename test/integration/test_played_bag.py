@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from parity_bag import SECONDS, TIMING, live_nodes, write_bag
+from offline_predictions import predictions
+from played_bag import SECONDS, TIMING, live_nodes, write_bag
 
 from cosmos_ros.embodiment import load_embodiment
-from cosmos_ros.evaluation.offline_predictions import predictions
 from cosmos_ros.prediction.pipeline import Pipeline, PipelineSettings, Prediction
 from cosmos_ros.recordings.reader import BagReader
 from cosmos_ros.world_models import create_world_model

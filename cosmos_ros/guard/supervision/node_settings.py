@@ -1,12 +1,13 @@
-"""The guard node's own settings; its parameters are these, the guard's and the supervisor's."""
+"""The parameters of the guard node: its own, the guard's and the supervisor's."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
-from cosmos_ros.guard import GuardSettings
+from cosmos_ros.guard.guard_settings import GuardSettings
 from cosmos_ros.guard.supervision.supervisor_states import SupervisorSettings
-from cosmos_ros.settings import Setting, declared, setting
+from cosmos_ros.settings import Setting, Value, declared, read_parameters_file, setting
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,15 @@ class GuardNodeSettings:
     )
 
 
-def parameters() -> tuple[Setting, ...]:
+def guard_parameters() -> tuple[Setting, ...]:
     """Return the declarations of all parameters of the node."""
     return (*declared(GuardNodeSettings, SupervisorSettings), *GuardSettings.declared())
+
+
+def read_guard_parameters(path: Path) -> dict[str, Value]:
+    """Return what a parameter file gives the guard node, by name.
+
+    Raises:
+        ConfigError: See ``cosmos_ros.settings.read_parameters_file``.
+    """
+    return read_parameters_file(path, "guard", guard_parameters())

@@ -1,0 +1,113 @@
+"""The live nodes' candidates and verdicts come out the same again offline, all of them."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from offline_predictions import join_again, predictions, states_at
+from played_bag import SECONDS, TIMING, live_nodes, write_bag
+from std_msgs.msg import String
+from std_srvs.srv import SetBool
+from trajectory_msgs.msg import JointTrajectory
+
+from cosmos_ros.cli.main import main
+from cosmos_ros.embodiment import load_embodiment
+from cosmos_ros.evaluation.judged_recordings import guard_of, judge_in_context
+from cosmos_ros.evaluation.judged_trajectory import differences
+from cosmos_ros.guard.supervision.verdict_context import VerdictContext
+from cosmos_ros.messages import joint_trajectory_from_message
+from cosmos_ros.nodes import qos
+from cosmos_ros.prediction.pipeline import Pipeline, PipelineSettings
+from cosmos_ros.recordings.reader import BagReader
+from cosmos_ros.trajectory.joiner import Joiner, JoinSettings
+from cosmos_ros.world_models import create_world_model
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+FRANKA = load_embodiment("franka")
+CANDIDATES = "predictor/action_trajectory"
+
+
+def assert_same(a, b) -> None:
+    assert a.joint_names == b.joint_names and a.stamp_ns == b.stamp_ns
+    for name in ("times_ns", "positions", "velocities"):
+        assert np.array_equal(getattr(a, name), getattr(b, name)), name
+
+
+def test_candidates_and_verdicts_of_a_played_bag_are_made_again_offline(tmp_path):
+    bag = tmp_path / "bag"
+    write_bag(bag, fast_from=2.0)
+    model = create_world_model("flow")
+    model.load()
+    cameras = {view: f"/{view}/image_raw" for view in FRANKA.views}
+    with BagReader(bag) as reader:
+        offline = list(predictions(reader, Pipeline(FRANKA, model, PipelineSettings()), cameras, timing=TIMING))
+    with live_nodes(bag) as (watcher, group, environment, play):
+        watcher.listen(JointTrajectory, CANDIDATES)
+        watcher.listen(String, "guard/settings", qos.latched())
+        group.start("player", play, environment)
+        watcher.wait(lambda: "player" in group.ended(), "the player to end", 60.0)
+
+        def all_judged() -> bool:
+            records = watcher.json("predictor/provenance")
+            joined = sum("held" not in record["join"] for record in records)
+            counts = {len(watcher.messages[topic]) for topic in ("guard/verdict_json", CANDIDATES)}
+            return len(records) >= len(offline) and counts == {joined}
+
+        watcher.wait(all_judged, "a verdict for every candidate")
+        joins = {record["stamp_ns"]: record["join"] for record in watcher.json("predictor/provenance")}
+        verdicts = {verdict["stamp_ns"]: verdict for verdict in watcher.json("guard/verdict_json")}
+        candidates = {joint_trajectory_from_message(c).stamp_ns: c for c in watcher.messages[CANDIDATES]}
+        (settings,) = watcher.json("guard/settings")
+    assert list(joins) == [p.stamp_ns for p in offline]
+    assert len(verdicts) == len(candidates) >= round(SECONDS * TIMING.prediction_rate) - 3
+    assert len({verdict["response"] for verdict in verdicts.values()}) > 1, "a test of one answer only"
+    assert settings["parameters"]["dry_run"] and settings["config_hash"] == FRANKA.config_hash
+
+    with BagReader(bag) as reader:
+        states = states_at(reader, {join["measured_stamp_ns"] for join in joins.values()}, FRANKA.all_joints)
+    joiner = Joiner(FRANKA.limits.joints, [g.joint for g in FRANKA.gripper_joints.values()])
+    guard, policies = guard_of(FRANKA, settings["parameters"])
+    made = 0
+    for prediction in offline:
+        join = joins[prediction.stamp_ns]
+        again = join_again(prediction.trajectory, join, joiner, states, JoinSettings())
+        assert json.loads(json.dumps(again.record)) == join
+        if again.trajectory is None:
+            continue
+        made += 1
+        candidate, live = candidates[again.trajectory.stamp_ns], verdicts[again.trajectory.stamp_ns]
+        assert_same(again.trajectory, joint_trajectory_from_message(candidate))
+        verdict = judge_in_context(candidate, VerdictContext.from_dict(live["context"]), None, guard, policies)
+        assert differences(live, verdict) == {}
+    assert made == len(verdicts)
+
+
+def test_a_recording_of_an_armed_guard_gives_its_verdicts_again(tmp_path):
+    bag, recorded = tmp_path / "bag", tmp_path / "live"
+    write_bag(bag, seconds=6.0, fast_from=4.0, share=0.3)
+    with live_nodes(bag, dry_run=False) as (watcher, group, environment, play):
+        controllers = [f"/{topic}" for topic, _ in FRANKA.controllers]
+        wanted = ["/joint_states", f"/{CANDIDATES}", "/guard/verdict_json", "/guard/settings", *controllers]
+        verb = [sys.executable, "-m", "cosmos_ros.cli.main"]
+        group.start("recorder", [*verb, "record", str(recorded), "--topics", *wanted], environment)
+        group.start("player", [*play, "--start-paused"], environment)
+        # Nothing is played before it is heard.
+        count = watcher.node.count_subscribers
+        heard = {"/joint_states": 3, "/guard/verdict_json": 2, f"/{CANDIDATES}": 2}
+        watcher.wait(lambda: all(count(topic) == n for topic, n in heard.items()), "the recorder")
+        watcher.ask(SetBool, "/cosmos_ros_player/pause", SetBool.Request(data=False))
+        watcher.wait(lambda: watcher.messages["guard/verdict_json"], "a verdict")
+        assert watcher.call("/guard/arm").success
+        watcher.wait(lambda: "player" in group.ended(), "the player to end", 60.0)
+    out = tmp_path / "judged.json"
+    assert main(["guard", "run", str(recorded), "--strict", "--json", str(out)]) == 0
+    judged = json.loads(out.read_text())
+    live = [one["recorded"] for one in judged["verdicts"] if one["recorded"] is not None]
+    assert judged["found_again"] == len(live) >= 6.0 * TIMING.prediction_rate - 4
+    assert judged["notes"] == ["settings: recorded on /guard/settings"]
+    assert sum(verdict["context"]["executing_stamp_ns"] is not None for verdict in live) > 3
+    assert len({verdict["response"] for verdict in live}) > 1
+    assert sum(verdict["published_ns"] is not None for verdict in live) > 3
