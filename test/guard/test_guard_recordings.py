@@ -269,7 +269,7 @@ def record_live(
         live.now += 900 * MS
         if relax:
             live.parameters = {**live.parameters, "max_camera_age": 0.0}
-            live.supervisor.settings = replace(live.supervisor.config, max_camera_age=0.0)
+            live.supervisor.settings = replace(live.supervisor.settings, max_camera_age=0.0)
             live.publish_settings()
         live.see(stop.positions[-1], np.zeros(8), camera=False)
         live.propose(replace(whole(0.0, stamp_ns=live.now), positions=np.tile(stop.positions[-1], (17, 1))))
