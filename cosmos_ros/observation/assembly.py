@@ -19,8 +19,7 @@ class Streams:
     """What an observation is made of.
 
     Attributes:
-        views: Camera views; the primary among them.
-        primary: View whose stamps are the reference.
+        views: Camera views.
         joints: Wanted joints; () for none; None for whatever is published, which then is not required.
         tool_poses: Links tracked by pose.
         gripper_widths: Grippers whose width has its own topic.
@@ -28,11 +27,15 @@ class Streams:
     """
 
     views: tuple[str, ...]
-    primary: str
     joints: tuple[str, ...] | None
     tool_poses: tuple[str, ...]
     gripper_widths: tuple[str, ...]
     scene: bool
+
+    @property
+    def primary(self) -> str:
+        """The view whose stamps are the reference."""
+        return self.views[0]
 
 
 class Assembler:
@@ -68,18 +71,17 @@ class Assembler:
         """Items of the primary view at or after a stamp, oldest first."""
         return [item for item in self._items[image_key(self._streams.primary)] if item.stamp_ns >= due_ns]
 
-    def open_streams(self, reference_ns: int) -> tuple[str, ...]:
-        """Names of the streams whose as-of item at a reference may still change."""
-        names = []
+    def settled(self, reference_ns: int) -> bool:
+        """Whether the as-of items at a reference can no longer change: every stream has passed it."""
         for key, counter in self._counters.items():
             newest = counter.newest_stamp_ns
             if not counter.required and (newest is None or newest < reference_ns - self._tolerance(key)):
                 continue  # an optional stream that is silent is not waited for
             if not self._buffers.passed(key, reference_ns):
-                names.append(counter.name)
-        return tuple(names)
+                return False
+        return True
 
-    def assemble(self, reference_ns: int, open_streams: tuple[str, ...] = ()) -> Snapshot | str:
+    def assemble(self, reference_ns: int) -> Snapshot | str:
         """The snapshot at a reference stamp, or one line that says why there is none."""
         streams = self._streams
         found: dict[str, Item] = {}
@@ -99,13 +101,11 @@ class Assembler:
             stamp_ns=reference_ns,
             images={view: found[image_key(view)] for view in streams.views if image_key(view) in found},
             joints=joints,
-            primary=streams.primary,
             instruction=self._instruction_at(reference_ns),
             tool_poses={link: found[pose_key(link)].payload for link in streams.tool_poses},
             gripper_widths={name: found[width_key(name)].payload for name in streams.gripper_widths},
             scene=scene,
             epoch=self._epoch,
-            timed_out=open_streams,
         )
 
     def images(self, reference_ns: int) -> list[tuple[str, Item]]:

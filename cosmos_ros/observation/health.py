@@ -38,13 +38,6 @@ class StreamHealth:
     max_age_ns: int | None
     last_error: str
 
-    @property
-    def stale(self) -> bool:
-        """Whether the stream has never delivered, or is older than its gate."""
-        if self.age_ns is None:
-            return True
-        return self.max_age_ns is not None and self.age_ns > self.max_age_ns
-
 
 class StreamCounter:
     """Counts one stream's arrivals; written by the receiving thread only."""

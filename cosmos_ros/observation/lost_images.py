@@ -23,12 +23,10 @@ class ImageLoss:
     Attributes:
         received: Images that arrived in the window.
         expected: Images that should have.
-        by: How that is known: ``camera_info`` (one for each image) or ``stamps`` (gaps of several frame periods).
     """
 
     received: int
     expected: int
-    by: str
 
     @property
     def share(self) -> float:
@@ -41,14 +39,11 @@ class LostImageDetector:
 
     Losses of large best-effort images are seldom total: now and then one fits between two reads of the segment, so
     silence is not what gives them away but holes in a regular sequence.
-
-    Args:
-        window: Images or camera_infos to look back on.
     """
 
-    def __init__(self, window: int = _WINDOW) -> None:
-        self._images: deque[int] = deque(maxlen=window)
-        self._infos: deque[int] = deque(maxlen=window)
+    def __init__(self) -> None:
+        self._images: deque[int] = deque(maxlen=_WINDOW)
+        self._infos: deque[int] = deque(maxlen=_WINDOW)
         self._bytes = 0
 
     def image(self, stamp_ns: int, size_bytes: int) -> None:
@@ -58,17 +53,12 @@ class LostImageDetector:
         self._images.append(stamp_ns)
         self._bytes = max(self._bytes, size_bytes)
 
-    def camera_info(self, stamp_ns: int, size_bytes: int = 0) -> None:
-        """Note a camera_info that arrived; ``size_bytes`` is what its image should weigh (height · step), if known."""
+    def camera_info(self, stamp_ns: int, size_bytes: int) -> None:
+        """Note a camera_info that arrived; ``size_bytes`` is what its image should weigh (height · step)."""
         if self._infos and stamp_ns < self._infos[-1]:
             self.reset()
         self._infos.append(stamp_ns)
         self._bytes = max(self._bytes, size_bytes)
-
-    @property
-    def received(self) -> int:
-        """Images in the window."""
-        return len(self._images)
 
     def reset(self) -> None:
         """Forget everything, e.g. after a clock reset."""
@@ -115,8 +105,8 @@ class LostImageDetector:
         # Only what both windows cover can be compared.
         if len(self._images) == self._images.maxlen:
             covered = [stamp for stamp in expected if stamp >= stamps[0]]
-            return ImageLoss(received, max(len(covered), received), "camera_info")
-        return ImageLoss(received, len(expected), "camera_info")
+            return ImageLoss(received, max(len(covered), received))
+        return ImageLoss(received, len(expected))
 
     def _by_stamps(self) -> ImageLoss | None:
         stamps = list(self._images)
@@ -126,4 +116,4 @@ class LostImageDetector:
         # Two frames that both arrived in a row are the most common short gap; jitter makes single ones shorter.
         period = sorted(gaps)[len(gaps) // 10]
         expected = sum(max(round(gap / period), 1) for gap in gaps)
-        return ImageLoss(len(gaps), expected, "stamps")
+        return ImageLoss(len(gaps), expected)
