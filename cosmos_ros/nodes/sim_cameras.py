@@ -13,8 +13,8 @@ from std_msgs.msg import Header
 from cosmos_ros.messages import compressed_image_message, image_message, stamp_message
 from cosmos_ros.nodes import qos
 from cosmos_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics
-from cosmos_ros.sim.rendering import Camera
-from cosmos_ros.sim.world import SimWorld, Snapshot, WorldRenderer
+from cosmos_ros.sim.rendering import PinholeCamera
+from cosmos_ros.sim.world import SimWorld, WorldRenderer, WorldState
 from cosmos_ros.types import UInt8Array
 
 
@@ -33,7 +33,9 @@ class SimCameras:
         ConfigError: No off-screen OpenGL works here.
     """
 
-    def __init__(self, node: Any, world: SimWorld, cameras: Mapping[str, Camera], quality: Callable[[], int]) -> None:
+    def __init__(
+        self, node: Any, world: SimWorld, cameras: Mapping[str, PinholeCamera], quality: Callable[[], int]
+    ) -> None:
         self._cameras = dict(cameras)
         self._quality = quality
         self._images = {v: node.create_publisher(Image, f"{v}/image_raw", qos.reliable(5)) for v in cameras}
@@ -43,7 +45,7 @@ class SimCameras:
         self._infos = {v: node.create_publisher(CameraInfo, f"{v}/camera_info", qos.reliable(5)) for v in cameras}
         self._info_messages = {view: camera_info_message(camera) for view, camera in cameras.items()}
         self._wake = threading.Condition()
-        self._newest: tuple[int, Snapshot] | None = None
+        self._newest: tuple[int, WorldState] | None = None
         self._closing = False
         self._error: BaseException | None = None
         self.published = self.dropped = 0
@@ -56,7 +58,7 @@ class SimCameras:
             if self._error is not None:
                 raise self._error
 
-    def submit(self, stamp_ns: int, snapshot: Snapshot) -> None:
+    def submit(self, stamp_ns: int, snapshot: WorldState) -> None:
         """Give the newest moment to be rendered; an older one that was not begun yet is dropped and counted."""
         if not self._cameras:
             return
@@ -113,7 +115,7 @@ class SimCameras:
             if renderer is not None:
                 renderer.close()
 
-    def _publish(self, renderer: WorldRenderer, stamp_ns: int, snapshot: Snapshot) -> None:
+    def _publish(self, renderer: WorldRenderer, stamp_ns: int, snapshot: WorldState) -> None:
         loaded = False
         for view in self._cameras:
             raw = self._images[view].get_subscription_count() > 0
@@ -142,7 +144,7 @@ def optical_frame(view: str) -> str:
     return f"{view}_optical_frame"
 
 
-def camera_info_message(camera: Camera) -> CameraInfo:
+def camera_info_message(camera: PinholeCamera) -> CameraInfo:
     """Return the CameraInfo of a pinhole camera without distortion; the stamp is left at zero."""
     k = camera.intrinsics
     projection = [*k[0], 0.0, *k[1], 0.0, *k[2], 0.0]

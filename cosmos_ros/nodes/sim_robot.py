@@ -31,7 +31,7 @@ from cosmos_ros.nodes.node_process import run
 from cosmos_ros.nodes.parameters import Parameter, declare
 from cosmos_ros.nodes.sim_cameras import SimCameras
 from cosmos_ros.nodes.sim_scene import scene_message
-from cosmos_ros.sim.runtime import Due, Rates, SimRuntime
+from cosmos_ros.sim.runtime import Due, OutputRates, SimRuntime
 from cosmos_ros.sim.tabletop import Tabletop
 from cosmos_ros.sim.task import DEFAULT_INSTRUCTION, parse_instruction
 from cosmos_ros.sim.world import SimWorld
@@ -109,7 +109,7 @@ class SimRobot(Node):
             world,
             embodiment.controllers,
             start_ns=self._clock_ns(),
-            rates=Rates(values["joint_state_rate"], values["camera_rate"]),
+            rates=OutputRates(values["joint_state_rate"], values["camera_rate"]),
             options={name: values[name] for name in (*options, "interpolate_from_desired_state")},
         )
         self._runtime.set_task(values["task"])

@@ -33,7 +33,6 @@ class Expert:
         embodiment: Shipped embodiment or path of its YAML file; one arm, one gripper, end-effector deltas.
         frames: Render the plan. Without, answers carry no frames.
         frame_scale: Rendered size of the views relative to what the canvas shows of them, 0.1 to 1.
-        scene: The scene; default the shipped tabletop.
 
     Raises:
         ConfigError: The embodiment cannot be driven by it.
@@ -44,7 +43,6 @@ class Expert:
         embodiment: str = "franka",
         frames: bool = True,
         frame_scale: float = 1.0,
-        scene: Tabletop | None = None,
     ) -> None:
         where = "world_model expert"
         if not 0.1 <= frame_scale <= 1.0:
@@ -62,7 +60,7 @@ class Expert:
         if width is None:
             raise ConfigError(f"gripper {self._gripper} has no width in the embodiment file", where=where)
         self._stroke = width.open - width.closed
-        self._scene = scene or Tabletop()
+        self._objects = Tabletop().by_name
         self._frames, self._scale = frames, frame_scale
         self._capabilities = Capabilities(
             modes=frozenset({Mode.POLICY, Mode.FORWARD_DYNAMICS} if frames else {Mode.POLICY}),
@@ -99,7 +97,7 @@ class Expert:
             raise ConfigError(
                 "no off-screen OpenGL was found to render the plan with", where="world_model expert", hint=INSTALL_HINT
             )
-        self._imagination = Imagination(self._embodiment, self._scene, self._scale)
+        self._imagination = Imagination(self._embodiment, self._scale)
         self._solver = self._embodiment.solver()
         self._tool_link = self._imagination.world.tool_link
         home = self._embodiment.home
@@ -138,7 +136,7 @@ class Expert:
 
     def _plan(self, request: Request, observation: Observation) -> Rollout:
         begin = time.perf_counter()
-        task = parse_instruction(request.instruction, self._scene.by_name)
+        task = parse_instruction(request.instruction, self._objects)
         steps, dt = request.chunk_size, 1.0 / request.fps
         state = self._tool_state(observation, task)
         pace = self._pace(request.fps)

@@ -226,14 +226,7 @@ def _finite(trajectory: JointTrajectory) -> JointTrajectory | None:
     count = len(good) if good.all() else int(np.argmin(good))
     if count == 0:
         return None
-    return JointTrajectory(
-        trajectory.joint_names,
-        trajectory.stamp_ns,
-        trajectory.times_ns[:count],
-        trajectory.positions[:count],
-        None if trajectory.velocities is None else trajectory.velocities[:count],
-        None if trajectory.accelerations is None else trajectory.accelerations[:count],
-    )
+    return trajectory.first(count)
 
 
 def _timed(violations: Sequence[Mapping[str, Any]], candidate: JointTrajectory) -> list[tuple[float, str]]:
