@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from cosmos_ros.errors import ConfigError, KinematicsError
-from cosmos_ros.limits import JointLimit, Mimic, PositionDependentVelocity
+from cosmos_ros.limits import JointLimit, MimicRule, PositionDependentVelocity
 from cosmos_ros.se3 import from_euler_xyz_extrinsic, pose_from
 from cosmos_ros.types import FloatArray
 
@@ -213,13 +213,13 @@ def _limit(element: ElementTree.Element, kind: str, where: str) -> JointLimit:
     )
 
 
-def _mimic(node: ElementTree.Element | None, where: str) -> Mimic | None:
+def _mimic(node: ElementTree.Element | None, where: str) -> MimicRule | None:
     if node is None:
         return None
     source = node.get("joint", "")
     if not source:
         raise KinematicsError("<mimic> names no joint", where=where)
-    return Mimic(source, _number(node, "multiplier", 1.0, where), _number(node, "offset", 0.0, where))
+    return MimicRule(source, _number(node, "multiplier", 1.0, where), _number(node, "offset", 0.0, where))
 
 
 def _position_dependent(

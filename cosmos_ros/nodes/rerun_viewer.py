@@ -24,7 +24,7 @@ from cosmos_ros.nodes.motion_input import listen
 from cosmos_ros.nodes.node_process import run
 from cosmos_ros.nodes.parameters import Parameter, declare
 from cosmos_ros.observation.camera_topics import parse_cameras
-from cosmos_ros.viewing.motion_trace import MotionStory
+from cosmos_ros.viewing.motion_trace import MotionTrace
 from cosmos_ros.viewing.rerun_feed import Feed, MotionFeed
 from cosmos_ros.viewing.rerun_writer import RerunLog
 
@@ -76,8 +76,8 @@ class RerunViewer(Node):
         self.create_subscription(MarkerArray, "scene", partial(self._feed.markers, "scene"), qos.sensor(1))
         self.create_subscription(DiagnosticArray, "/diagnostics", self._feed.diagnostics, qos.reliable(50))
         if self._embodiment.robot is not None:
-            story = MotionStory(self._embodiment, history_s=values["history"], rate=values["joint_rate"])
-            listen(self, self._embodiment, MotionFeed(story, self._log))
+            trace = MotionTrace(self._embodiment, history_s=values["history"], rate=values["joint_rate"])
+            listen(self, self._embodiment, MotionFeed(trace, self._log))
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(0.25, self._look_at_cameras, clock=steady)
         self.create_timer(0.02, self._feed.play, clock=steady)

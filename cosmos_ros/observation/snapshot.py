@@ -90,7 +90,7 @@ def decode_item(item: Item, view: str) -> UInt8Array:
     return image
 
 
-def decode_ahead(
+def start_decoding(
     item: Item, view: str, pool: Executor, then: Callable[[str, UInt8Array], None] = lambda view, image: None
 ) -> None:
     """Have a pool decode an image item that will probably be used, once; ``then`` is called there with the image."""

@@ -191,7 +191,7 @@ class Synchroniser:
             self.references += 1
         return snapshot
 
-    def ahead(self) -> list[tuple[str, Item]]:
+    def probable_images(self) -> list[tuple[str, Item]]:
         """Views and image items that the next snapshot will, as far as can be told yet, be made of.
 
         For decoding them while others are still on their way. Once the primary view's image is there these are the

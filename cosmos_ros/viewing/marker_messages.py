@@ -11,7 +11,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from cosmos_ros.messages import pose_message, stamp_message
 from cosmos_ros.types import ActionChunk, FloatArray
-from cosmos_ros.viewing.motion_trace import GuardPicture
+from cosmos_ros.viewing.motion_trace import VerdictPaths
 
 RECENT = ColorRGBA(r=0.75, g=0.75, b=0.78, a=1.0)
 GUARDED = ColorRGBA(r=0.20, g=0.80, b=0.35, a=1.0)
@@ -98,7 +98,7 @@ def recent_path(paths: Mapping[str, FloatArray], base_frame: str, stamp_ns: int)
     return markers.array
 
 
-def guard_markers(picture: GuardPicture, base_frame: str, stamp_ns: int) -> MarkerArray:
+def guard_markers(picture: VerdictPaths, base_frame: str, stamp_ns: int) -> MarkerArray:
     """Return the guarded path in green; in red what was refused and where, with the limits' names."""
     markers = Markers(base_frame, stamp_ns)
     for link, points in picture.guarded.items():

@@ -18,8 +18,8 @@ from cosmos_ros.se3 import quaternion_xyzw_from_matrix
 from cosmos_ros.types import FloatArray, UInt8Array
 from cosmos_ros.viewing import rerun_layout as layout
 from cosmos_ros.viewing.marker_shapes import MarkerShapes
-from cosmos_ros.viewing.motion_trace import GuardPicture
-from cosmos_ros.viewing.robot_shape import Capsule, RobotShape
+from cosmos_ros.viewing.motion_trace import VerdictPaths
+from cosmos_ros.viewing.robot_shape import LinkCapsule, RobotShape
 
 APPLICATION = "cosmos_ros"
 _ROBOT = (225, 225, 230)
@@ -126,11 +126,11 @@ class RerunLog:
 
     # -- pictures -------------------------------------------------------------------------------------------------
 
-    def picture(self, entity: str, stamp_ns: int, pixels: UInt8Array) -> None:
+    def image(self, entity: str, stamp_ns: int, pixels: UInt8Array) -> None:
         """Log an image ``uint8 [H, W, 3]`` RGB, compressed to keep long recordings small."""
         self._log(entity, stamp_ns, self._rr.Image(pixels).compress(jpeg_quality=85))
 
-    def encoded_picture(self, entity: str, stamp_ns: int, payload: bytes, image_format: str) -> bool:
+    def encoded_image(self, entity: str, stamp_ns: int, payload: bytes, image_format: str) -> bool:
         """Log an image file's bytes as they are; False for a format that the viewer does not know."""
         media = _MEDIA.get(image_format)
         if media is None:
@@ -168,7 +168,7 @@ class RerunLog:
 
     # -- guard ----------------------------------------------------------------------------------------------------
 
-    def guard(self, stamp_ns: int, picture: GuardPicture) -> None:
+    def guard(self, stamp_ns: int, picture: VerdictPaths) -> None:
         """Log the guarded path, and in red what was refused and where."""
         rr = self._rr
         self._paths("guarded_path", stamp_ns, picture.guarded, _GUARDED, 0.003)
@@ -219,7 +219,7 @@ class RerunLog:
         strips = [points for points in paths.values() if len(points) > 1]
         self._log(f"{layout.WORLD}/{entity}", stamp_ns, self._rr.LineStrips3D(strips, radii=radius, colors=colour))
 
-    def _capsules(self, capsules: Sequence[Capsule]) -> Any:
+    def _capsules(self, capsules: Sequence[LinkCapsule]) -> Any:
         lengths = [float(np.linalg.norm(c.end - c.start)) for c in capsules]
         return self._rr.Capsules3D(
             lengths=lengths,

@@ -10,7 +10,7 @@ import pytest
 from cosmos_ros.errors import ConfigError, InputError
 from cosmos_ros.messages import compress
 from cosmos_ros.observation import Synchroniser, SynchroniserSettings
-from cosmos_ros.observation.snapshot import decode_ahead
+from cosmos_ros.observation.snapshot import start_decoding
 from cosmos_ros.types import JointState
 
 MS = 1_000_000
@@ -282,21 +282,21 @@ def test_images_are_decoded_once() -> None:
 def test_images_are_known_ahead_of_the_snapshot() -> None:
     sync = make(views=("front", "wrist"), period_ns=100 * MS, image_tolerance_ns=50 * MS, wait_ns=500 * MS)
     feed(sync, T0, view="wrist")
-    assert [(view, item.stamp_ns) for view, item in sync.ahead()] == [("wrist", T0)]
+    assert [(view, item.stamp_ns) for view, item in sync.probable_images()] == [("wrist", T0)]
     feed(sync, T0 + 5 * MS)
-    assert dict(sync.ahead()).keys() == {"front", "wrist"}, "the older image of the wrist is as of the front one"
+    assert dict(sync.probable_images()).keys() == {"front", "wrist"}, "the older wrist image is as of the front one"
     for stamp_ns in (T0 + 4 * MS, T0 + 6 * MS):
         feed_joints(sync, stamp_ns)
     feed(sync, T0 + 33 * MS, view="wrist")
-    ahead = dict(sync.ahead())
+    ahead = dict(sync.probable_images())
     taken = sync.take(T0 + 40 * MS)
     assert taken is not None and dict(taken.images) == ahead
     for later in (33, 66):
         feed(sync, T0 + (5 + later) * MS)
         feed(sync, T0 + (later + 20) * MS, view="wrist")
-        assert sync.ahead() == [], "no reference is due yet"
+        assert sync.probable_images() == [], "no reference is due yet"
     feed(sync, T0 + 104 * MS, view="wrist")
-    assert [view for view, _ in sync.ahead()] == ["wrist"]
+    assert [view for view, _ in sync.probable_images()] == ["wrist"]
 
 
 def test_images_decoded_ahead_are_the_ones_that_are_built() -> None:
@@ -305,8 +305,8 @@ def test_images_decoded_ahead_are_the_ones_that_are_built() -> None:
     with ThreadPoolExecutor(2) as pool:
         for view in ("front", "wrist"):
             feed(sync, T0, view=view)
-        for view, item in sync.ahead() * 2:
-            decode_ahead(item, view, pool, done.__setitem__)
+        for view, item in sync.probable_images() * 2:
+            start_decoding(item, view, pool, done.__setitem__)
         feed_joints(sync, T0)
         observation = sync.take(T0).build(pool=pool)
     assert set(done) == {"front", "wrist"}
@@ -321,7 +321,7 @@ def test_what_cannot_be_decoded_ahead_is_told_when_it_is_built() -> None:
     assert sync.add_image("front", broken, received_ns=T0)
     called: list[str] = []
     with ThreadPoolExecutor(1) as pool:
-        decode_ahead(sync.ahead()[0][1], "front", pool, lambda view, image: called.append(view))
+        start_decoding(sync.probable_images()[0][1], "front", pool, lambda view, image: called.append(view))
         feed_joints(sync, T0)
         snapshot = sync.take(T0)
         for _ in range(2):

@@ -44,10 +44,10 @@ def feed(log: RerunLog, embodiment) -> None:
     for step in range(20):
         stamp = START + step * 50_000_000
         log.joints(stamp, {**embodiment.home, "panda_joint1": 0.02 * step})
-        log.picture(layout.PREDICTED, stamp, flat(MAGENTA))
-        log.picture(layout.ACTUAL, stamp, flat(CYAN))
+        log.image(layout.PREDICTED, stamp, flat(MAGENTA))
+        log.image(layout.ACTUAL, stamp, flat(CYAN))
         for view in embodiment.views:
-            log.picture(layout.camera(view), stamp, flat(YELLOW))
+            log.image(layout.camera(view), stamp, flat(YELLOW))
     log.event("guard", START, "accept", "INFO")
     log.stream.flush(timeout_sec=10.0)
 

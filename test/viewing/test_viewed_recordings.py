@@ -36,11 +36,11 @@ class Told:
     def __getattr__(self, name):
         return lambda *given: self.calls[name].append(given)
 
-    def encoded_picture(self, entity, stamp, payload, image_format):
+    def encoded_image(self, entity, stamp, payload, image_format):
         self.calls[entity].append((stamp, image_format))
         return image_format == "jpeg"
 
-    def picture(self, entity, stamp, pixels):
+    def image(self, entity, stamp, pixels):
         self.calls[entity].append((stamp, pixels))
 
     def close(self):

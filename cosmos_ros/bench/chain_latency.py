@@ -24,7 +24,7 @@ _WATCHED = ("predictor", "guard")
 
 
 @dataclass
-class Samples:
+class ChainSamples:
     """What one run gathered; times in milliseconds, memory in MiB."""
 
     latency: list[float] = field(default_factory=list)
@@ -73,7 +73,7 @@ def stages_of(record: Mapping[str, Any], verdict: Mapping[str, Any]) -> dict[str
 class _Listener:
     """Matches predictions with the guard's trajectories."""
 
-    def __init__(self, domain: int, samples: Samples) -> None:
+    def __init__(self, domain: int, samples: ChainSamples) -> None:
         import rclpy
         from diagnostic_msgs.msg import DiagnosticArray
         from rclpy.executors import SingleThreadedExecutor
@@ -158,7 +158,7 @@ class _Listener:
 
 def run_pipeline(
     console: Console, *, duration: float, transports: tuple[str, ...], rate: float, joint_rate: float
-) -> dict[str, Samples]:
+) -> dict[str, ChainSamples]:
     """Measure each transport for ``duration`` seconds and print the figures; the last line is ``p99_ms: N``.
 
     Raises:
@@ -169,7 +169,7 @@ def run_pipeline(
         f"3 cameras 1280x720 at 30 Hz, joint states at {joint_rate:.0f} Hz, at most {rate:g} predictions a second, "
         f"{duration:.0f} s each; world model: persistence (its time is taken off)"
     )
-    results: dict[str, Samples] = {}
+    results: dict[str, ChainSamples] = {}
     for transport in transports:
         results[transport] = _measure(console, transport, duration, rate, joint_rate)
         _print(console, transport, results[transport])
@@ -178,8 +178,8 @@ def run_pipeline(
     return results
 
 
-def _measure(console: Console, transport: str, duration: float, rate: float, joint_rate: float) -> Samples:
-    samples = Samples()
+def _measure(console: Console, transport: str, duration: float, rate: float, joint_rate: float) -> ChainSamples:
+    samples = ChainSamples()
     with private_domain() as domain:
         environment = child_environment(private_environment(domain))
         os.environ.update({k: v for k, v in environment.items() if k.startswith(("ROS_", "FASTDDS_", "FASTRTPS_"))})
@@ -227,7 +227,7 @@ def _gather(console: Console, listener: _Listener, group: ProcessGroup, duration
         listener.spin(2.0)  # until the predictor's counts of the last images are on /diagnostics
 
 
-def _print(console: Console, transport: str, samples: Samples) -> None:
+def _print(console: Console, transport: str, samples: ChainSamples) -> None:
     if not samples.latency:
         raise CosmosRosError("no guarded trajectory was seen", where=f"bench pipeline {transport}")
     console.print(f"{transport}: {len(samples.latency)} trajectories")
