@@ -33,7 +33,7 @@ class LiveRecording:
         joint_stamps, joint_positions: ``int64 [N]`` and ``float64 [N, J]`` of the embodiment's joints.
         task: The last task status.
         image_stamps: View → stamps of its recorded images.
-        bag: Where the pictures are; they are decoded on demand.
+        bag: Where the images are; they are decoded on demand.
     """
 
     embodiment: Embodiment
@@ -73,7 +73,7 @@ class LiveRecording:
 
 
 def read_recording(bag: Path, embodiment: str) -> LiveRecording:
-    """Read everything but pictures.
+    """Read everything but images.
 
     Raises:
         InputError: The bag is damaged or lacks joint states.
@@ -120,13 +120,13 @@ def read_recording(bag: Path, embodiment: str) -> LiveRecording:
 
 def read_images(bag: Path, topic: str, stamps: set[int]) -> dict[int, UInt8Array]:
     """Return stamp → ``uint8 [H, W, 3]`` RGB of the compressed images on a topic with these stamps."""
-    pictures: dict[int, UInt8Array] = {}
+    images: dict[int, UInt8Array] = {}
     with BagReader(bag) as reader:
         if topic not in reader.topics:
-            return pictures
+            return images
         for entry in reader.messages([topic]):
             message = reader.decode(entry)
             stamp = ns_from_stamp(message.header.stamp, where=topic)
             if stamp in stamps:
-                pictures[stamp] = decode_compressed(message, topic=topic)
-    return pictures
+                images[stamp] = decode_compressed(message, topic=topic)
+    return images

@@ -23,7 +23,7 @@ _COLUMNS = 5
 
 
 def report(console: Console, bag: Path, options: DemoOptions) -> int:
-    """Read the bag, write the pictures and ``summary.json``, print the table; return the exit status."""
+    """Read the bag, write the images and ``summary.json``, print the table; return the exit status."""
     recording = read_recording(bag, (options.launch or {}).get("embodiment", "franka"))
     figures = summarise(recording, options)
     out = bag.parent
@@ -133,9 +133,9 @@ def _predicted_above_actual(recording: LiveRecording) -> UInt8Array | None:
     for view in views:
         stamps = np.array(recording.image_stamps[view])
         nearest = [int(stamps[np.argmin(np.abs(stamps - time))]) for time in times]
-        pictures = read_images(recording.bag, f"/{view}/image_raw/compressed", set(nearest))
+        found = read_images(recording.bag, f"/{view}/image_raw/compressed", set(nearest))
         for row, stamp in zip(actual, nearest, strict=True):
-            row[view] = pictures[stamp]
+            row[view] = found[stamp]
     rows.append(("predicted", [predicted.get(time) for time in times]))
     rows.append(("actual", [embodiment.compose(images) for images in actual]))
     source = "scripted expert" if record["scripted"] else f"world model {record['backend']}"

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from functools import partial
 
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage
 from visualization_msgs.msg import MarkerArray
@@ -19,6 +18,7 @@ from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.errors import ConfigError
 from cosmos_ros.nodes import qos
 from cosmos_ros.nodes.camera_input import TRANSPORTS, CameraInput
+from cosmos_ros.nodes.clocks import steady_clock
 from cosmos_ros.nodes.diagnostics import OK, WARN, Diagnostics
 from cosmos_ros.nodes.motion_input import listen
 from cosmos_ros.nodes.node_process import run
@@ -78,9 +78,8 @@ class RerunViewer(Node):
         if self._embodiment.robot is not None:
             trace = MotionTrace(self._embodiment, history_s=values["history"], rate=values["joint_rate"])
             listen(self, self._embodiment, MotionFeed(trace, self._log))
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(0.25, self._look_at_cameras, clock=steady)
-        self.create_timer(0.02, self._feed.play, clock=steady)
+        self.create_timer(0.25, self._look_at_cameras, clock=steady_clock())
+        self.create_timer(0.02, self._feed.play, clock=steady_clock())
 
     def _open(self) -> str:
         values = self._values

@@ -85,11 +85,11 @@ class RolloutPublisher:
                 )
 
     @staticmethod
-    def _encoded(raw: Any, compressed: Any, picture: UInt8Array, stamp_ns: int) -> Iterator[tuple[Any, Any]]:
+    def _encoded(raw: Any, compressed: Any, image: UInt8Array, stamp_ns: int) -> Iterator[tuple[Any, Any]]:
         if raw.get_subscription_count():
-            yield raw, image_message(picture, stamp_ns=stamp_ns, frame_id=FRAME_ID)
+            yield raw, image_message(image, stamp_ns=stamp_ns, frame_id=FRAME_ID)
         if compressed.get_subscription_count():
-            yield compressed, compressed_image_message(picture, stamp_ns=stamp_ns, frame_id=FRAME_ID)
+            yield compressed, compressed_image_message(image, stamp_ns=stamp_ns, frame_id=FRAME_ID)
 
 
 def len_frames(embodiment: Embodiment) -> int:

@@ -9,13 +9,13 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from visualization_msgs.msg import MarkerArray
 
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.errors import ConfigError, CosmosRosError
 from cosmos_ros.nodes import qos
+from cosmos_ros.nodes.clocks import steady_clock
 from cosmos_ros.nodes.diagnostics import OK, WARN, Diagnostics
 from cosmos_ros.nodes.motion_input import listen
 from cosmos_ros.nodes.node_process import run
@@ -53,8 +53,7 @@ class Visualizer(Node):
             (self.create_publisher(MarkerArray, "~/path", qos.reliable()), self._path),
             (self.create_publisher(MarkerArray, "~/guard", qos.reliable()), self._guard),
         ]
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(1.0 / self._values["rate"], self._draw, clock=steady)
+        self.create_timer(1.0 / self._values["rate"], self._draw, clock=steady_clock())
         self._diagnostics.set("state", OK, f"drawing {self._embodiment.name}")
 
     def _draw(self) -> None:

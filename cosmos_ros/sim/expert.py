@@ -1,6 +1,6 @@
 """A scripted expert behind the world-model protocol. It predicts nothing: it reads the simulator's scene and plans.
 
-Its policy answers carry the actions of a pick-and-place plan and pictures of that plan, rendered from a private copy of
+Its policy answers carry the actions of a pick-and-place plan and images of that plan, rendered from a private copy of
 the scene; its forward dynamics steps that copy. Everything it returns says ``scripted``.
 """
 
@@ -149,7 +149,7 @@ class Expert:
             # The observed motion is faster than the action space can say: brake within it.
             pace = replace(pace, speed=0.7 * pace.speed, turn=0.7 * pace.turn)
         planned = time.perf_counter()
-        frames = self._pictures(request, observation, task, states) if self._frames else None
+        frames = self._render(request, observation, task, states) if self._frames else None
         return Rollout(
             frames=frames,
             actions=encoded.actions.astype(np.float32),
@@ -221,7 +221,7 @@ class Expert:
             tool_poses={self._link: poses}, gripper_openings={self._gripper: np.clip(np.array(commands), 0.0, 1.0)}
         )
 
-    def _pictures(self, request: Request, observation: Observation, task: PutOn, states: list[ToolState]) -> UInt8Array:
+    def _render(self, request: Request, observation: Observation, task: PutOn, states: list[ToolState]) -> UInt8Array:
         assert self._imagination is not None
         assert self._solver is not None
         assert observation.joints is not None

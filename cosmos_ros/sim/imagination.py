@@ -14,11 +14,12 @@ from cosmos_ros.embodiment.canvas import shrink_to
 from cosmos_ros.errors import ConfigError, InputError, ModelError
 from cosmos_ros.sim.rendering import PinholeCamera
 from cosmos_ros.sim.runtime import SimRuntime
+from cosmos_ros.sim.tabletop import Tabletop
 from cosmos_ros.sim.world import SimWorld, WorldRenderer, WorldState
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointTrajectory, Observation, UInt8Array
 
 
-def world_of(embodiment: Embodiment, *, seed: int = 0) -> SimWorld:
+def world_of(embodiment: Embodiment, *, scene: Tabletop | None = None, seed: int = 0) -> SimWorld:
     """Return a new simulated world of an embodiment's robot at home.
 
     Raises:
@@ -27,7 +28,7 @@ def world_of(embodiment: Embodiment, *, seed: int = 0) -> SimWorld:
     urdf = _urdf_of(embodiment.path)
     if urdf is None:
         raise ConfigError(f"embodiment {embodiment.name} has no joints to simulate", where="simulated world")
-    return SimWorld(urdf, limits=embodiment.limits, home=embodiment.home, seed=seed)
+    return SimWorld(urdf, limits=embodiment.limits, home=embodiment.home, scene=scene, seed=seed)
 
 
 @lru_cache(maxsize=8)

@@ -24,7 +24,7 @@ def contact_sheet(
     tile_width: int = 200,
     title: str = "",
 ) -> UInt8Array:
-    """Return one picture with a labelled row of tiles for each entry of ``rows``.
+    """Return one image with a labelled row of tiles for each entry of ``rows``.
 
     Args:
         rows: Row label and its tiles, ``uint8 [H, W, 3]`` RGB of one aspect ratio; None leaves a gap.

@@ -98,14 +98,14 @@ def recent_path(paths: Mapping[str, FloatArray], base_frame: str, stamp_ns: int)
     return markers.array
 
 
-def guard_markers(picture: VerdictPaths, base_frame: str, stamp_ns: int) -> MarkerArray:
+def guard_markers(verdict: VerdictPaths, base_frame: str, stamp_ns: int) -> MarkerArray:
     """Return the guarded path in green; in red what was refused and where, with the limits' names."""
     markers = Markers(base_frame, stamp_ns)
-    for link, points in picture.guarded.items():
+    for link, points in verdict.guarded.items():
         markers.line(f"{link}/guarded", points, GUARDED, 0.006)
-    for link, points in picture.refused.items():
+    for link, points in verdict.refused.items():
         markers.line(f"{link}/refused", points, VIOLATING)
-    for index, violation in enumerate(picture.violations):
+    for index, violation in enumerate(verdict.violations):
         dot = markers.add(f"{violation.link}/violations", Marker.SPHERE, index)
         dot.pose.position = point_message(violation.position)
         dot.scale = Vector3(x=0.02, y=0.02, z=0.02)

@@ -45,7 +45,7 @@ class RerunLog:
     """One recording. Stamps are integer nanoseconds; poses are in the embodiment's base frame. Used by one thread.
 
     Args:
-        embodiment: Of the robot; one without joints shows pictures only.
+        embodiment: Of the robot; one without joints shows images only.
         recording_id: Two recordings with the same one are shown as one; None makes a new one.
 
     Raises:
@@ -124,7 +124,7 @@ class RerunLog:
             )
             self._static(layout.commanded(name), rr.SeriesLines(names=["commanded"], colors=[_COMMANDED], widths=[1.0]))
 
-    # -- pictures -------------------------------------------------------------------------------------------------
+    # -- images ---------------------------------------------------------------------------------------------------
 
     def image(self, entity: str, stamp_ns: int, pixels: UInt8Array) -> None:
         """Log an image ``uint8 [H, W, 3]`` RGB, compressed to keep long recordings small."""
@@ -168,13 +168,13 @@ class RerunLog:
 
     # -- guard ----------------------------------------------------------------------------------------------------
 
-    def guard(self, stamp_ns: int, picture: VerdictPaths) -> None:
+    def guard(self, stamp_ns: int, verdict: VerdictPaths) -> None:
         """Log the guarded path, and in red what was refused and where."""
         rr = self._rr
-        self._paths("guarded_path", stamp_ns, picture.guarded, _GUARDED, 0.003)
-        self._paths("refused_path", stamp_ns, picture.refused, _VIOLATING, 0.002)
-        places: FloatArray = np.array([v.position for v in picture.violations], dtype=np.float64).reshape(-1, 3)
-        texts = [v.text for v in picture.violations]
+        self._paths("guarded_path", stamp_ns, verdict.guarded, _GUARDED, 0.003)
+        self._paths("refused_path", stamp_ns, verdict.refused, _VIOLATING, 0.002)
+        places: FloatArray = np.array([v.position for v in verdict.violations], dtype=np.float64).reshape(-1, 3)
+        texts = [v.text for v in verdict.violations]
         points = rr.Points3D(places, radii=0.01, colors=_VIOLATING, labels=texts, show_labels=True)
         self._log(f"{layout.WORLD}/violations", stamp_ns, points)
 

@@ -1,4 +1,4 @@
-"""Pictures of the simulated cameras: where things appear is where the intrinsics say."""
+"""Images of the simulated cameras: where things appear is where the intrinsics say."""
 
 from __future__ import annotations
 

@@ -105,12 +105,12 @@ def test_violations_stand_where_the_tool_is_at_their_time():
         ],
     }
     trace.add_verdict(verdict)
-    picture = trace.verdict_paths()
-    assert [point.text for point in picture.violations] == ["self_collision", "velocity panda_joint1"]
-    np.testing.assert_allclose(picture.violations[0].position, tool(turned(0.5)), atol=1e-9)
-    np.testing.assert_allclose(picture.violations[1].position, tool(turned(0.75)), atol=1e-9)
-    np.testing.assert_allclose(picture.refused["panda_link8"][0], tool(turned(0.5)), atol=1e-9)
-    np.testing.assert_allclose(picture.refused["panda_link8"][-1], tool(turned(1.0)), atol=1e-9)
+    paths = trace.verdict_paths()
+    assert [point.text for point in paths.violations] == ["self_collision", "velocity panda_joint1"]
+    np.testing.assert_allclose(paths.violations[0].position, tool(turned(0.5)), atol=1e-9)
+    np.testing.assert_allclose(paths.violations[1].position, tool(turned(0.75)), atol=1e-9)
+    np.testing.assert_allclose(paths.refused["panda_link8"][0], tool(turned(0.5)), atol=1e-9)
+    np.testing.assert_allclose(paths.refused["panda_link8"][-1], tool(turned(1.0)), atol=1e-9)
     trace.add_verdict({**verdict, "stamp_ns": 1})
     assert not trace.verdict_paths().violations, "a verdict about an unknown candidate marks no other one"
 
