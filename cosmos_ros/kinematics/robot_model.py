@@ -63,7 +63,6 @@ class RobotModel:
             self._backend = pinocchio(self._compiled)  # type: ignore[call-arg]
         elif backend == "pinocchio":
             raise ConfigError("Pinocchio cannot be imported", hint="Install it (pip install pin) or use numpy.")
-        self._index = {name: index for index, name in enumerate(self.joint_names)}
         self._support = lru_cache(maxsize=512)(self._supporting_joints)
 
     @classmethod

@@ -14,7 +14,7 @@ from cosmos_ros.errors import InputError
 from cosmos_ros.messages import ns_from_stamp
 from cosmos_ros.nodes import qos
 from cosmos_ros.observation.camera_topics import camera_info_topic
-from cosmos_ros.observation.lost_images import SEGMENT_BYTES, LostImageDetector
+from cosmos_ros.observation.lost_images import LARGE_IMAGE_ADVICE, LostImageDetector
 
 TRANSPORTS = ("auto", "raw", "compressed")
 _TYPES = {"raw": Image, "compressed": CompressedImage}
@@ -22,10 +22,6 @@ _TYPE_NAMES = {"raw": "sensor_msgs/msg/Image", "compressed": "sensor_msgs/msg/Co
 _SILENCE_S = 2.0
 # A third of a second at 30 Hz: a process that was held up for so long must not lose an image.
 _DEPTH = 10
-_CLIFF = (
-    f"best-effort images over {SEGMENT_BYTES // 1024} KiB do not fit Fast DDS's default shared memory between "
-    "processes: start the camera with config/fastdds.xml as FASTRTPS_DEFAULT_PROFILES_FILE, or publish compressed ones"
-)
 
 
 class CameraInput:
@@ -154,7 +150,7 @@ class CameraInput:
             return f"nobody publishes {topic} any more" if self._silent() else ""
         if self._silent():
             line = f"{topic} has {len(infos)} publisher(s) but no image arrives"
-            return line if self.transport == "compressed" else f"{line}; {_CLIFF}"
+            return line if self.transport == "compressed" else f"{line}; {LARGE_IMAGE_ADVICE}"
         if self.transport == "raw":
             return self._losing(published)
         return ""

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
@@ -24,13 +23,12 @@ from cosmos_ros.embodiment import Embodiment, RecordedStates
 from cosmos_ros.errors import CapabilityError, CosmosRosError, InputError, StaleInputError
 from cosmos_ros.messages import (
     action_poses_message,
-    compressed_image_message,
-    image_message,
     joint_state_from_message,
     joint_trajectory_from_message,
     ns_from_stamp,
 )
 from cosmos_ros.nodes import qos
+from cosmos_ros.nodes.image_publisher import ImagePublisher
 from cosmos_ros.observation.snapshot import Snapshot, decode_payload
 from cosmos_ros.prediction.pipeline import Pipeline
 from cosmos_ros.prediction.provenance import digest
@@ -113,8 +111,7 @@ class DynamicsServices:
         self._images: dict[str, deque[tuple[int, Any]]] = {view: deque(maxlen=_CAPACITY) for view in cameras}
         self._joints: deque[tuple[int, Any]] = deque(maxlen=_CAPACITY)
         frames = self._embodiment.chunk_size + 1
-        self._raw = node.create_publisher(Image, "~/next_state/image", qos.reliable(frames))
-        self._compressed = node.create_publisher(CompressedImage, "~/next_state/image/compressed", qos.reliable(frames))
+        self._frames = ImagePublisher(node, "~/next_state/image", qos.reliable(frames))
         self._poses = node.create_publisher(MultiDOFJointTrajectory, "~/inferred_poses", qos.latched())
         self._subscription = node.create_subscription(
             JointTrajectory, "~/query_trajectory", self._on_query, qos.reliable()
@@ -133,7 +130,7 @@ class DynamicsServices:
         for service in self._services:
             self._node.destroy_service(service)
         self._node.destroy_subscription(self._subscription)
-        for publisher in (self._raw, self._compressed, self._poses):
+        for publisher in (*self._frames.publishers, self._poses):
             self._node.destroy_publisher(publisher)
 
     def next_question(self) -> Question | None:
@@ -278,11 +275,7 @@ class DynamicsServices:
             return
         begin = int(self._node.get_clock().now().nanoseconds)
         for index, frame in enumerate(result.frames):
-            stamp = begin + round(index * NANOSECONDS / result.fps)
-            if self._raw.get_subscription_count():
-                self._raw.publish(image_message(frame, stamp_ns=stamp, frame_id="prediction"))
-            if self._compressed.get_subscription_count():
-                self._compressed.publish(compressed_image_message(frame, stamp_ns=stamp, frame_id="prediction"))
+            self._frames.publish(frame, begin + round(index * NANOSECONDS / result.fps), "prediction")
 
     def _publish_poses(self, result: StateRollout) -> None:
         if result.chunk is not None:

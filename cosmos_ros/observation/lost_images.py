@@ -8,6 +8,11 @@ from itertools import pairwise
 
 # Fast DDS's default shared-memory segment; a best-effort message that does not fit is lost (rmw_fastrtps #739).
 SEGMENT_BYTES = 512 * 1024
+LARGE_IMAGE_ADVICE = (
+    f"best-effort images over {SEGMENT_BYTES // 1024} KiB do not fit Fast DDS's default shared memory between "
+    "processes: start the camera with FASTRTPS_DEFAULT_PROFILES_FILE (Kilted: FASTDDS_DEFAULT_PROFILES_FILE) set to "
+    "config/fastdds.xml, or publish compressed images"
+)
 
 _WINDOW = 60
 _MIN_EXPECTED = 10
@@ -83,12 +88,7 @@ class LostImageDetector:
             return ""
         line = f"{topic}: {loss.expected - loss.received} of the last {loss.expected} images were lost"
         if self._bytes > SEGMENT_BYTES and best_effort is not False:
-            return (
-                f"{line}; best-effort images over {SEGMENT_BYTES // 1024} KiB (these are {self._bytes // 1024} KiB) do "
-                "not fit Fast DDS's default shared memory between processes: start the camera with "
-                "FASTRTPS_DEFAULT_PROFILES_FILE (Kilted: FASTDDS_DEFAULT_PROFILES_FILE) set to config/fastdds.xml, or "
-                "publish compressed images"
-            )
+            return f"{line} (of {self._bytes // 1024} KiB); {LARGE_IMAGE_ADVICE}"
         return f"{line}; the network or this machine is too slow for them"
 
     def _by_camera_info(self) -> ImageLoss:
