@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from cosmos_ros.bench.chain_latency import ChainSamples, stages_of
+from cosmos_ros.bench.chain_samples import ChainSamples, stages_of
 
 MS = 1_000_000
 T0 = 10**18
