@@ -24,7 +24,6 @@ class FinishedJob(Generic[Job, Result]):
     result: Result | None
     error: str | None
     trace: str | None
-    seconds: float
 
 
 class WorkerThread(Generic[Job, Result]):
@@ -118,12 +117,9 @@ class WorkerThread(Generic[Job, Result]):
             self._notify()
 
     def _finish(self, job: Job) -> FinishedJob[Job, Result]:
-        begin = time.perf_counter()
         try:
-            result = self._work(job)
+            return FinishedJob(job, self._work(job), None, None)
         except CosmosRosError as error:
-            return FinishedJob(job, None, f"{type(error).__name__}: {error}", None, time.perf_counter() - begin)
+            return FinishedJob(job, None, f"{type(error).__name__}: {error}", None)
         except Exception as error:  # a model may raise anything; the node must live and say what it was
-            text = f"{type(error).__name__}: {error}"
-            return FinishedJob(job, None, text, traceback.format_exc(limit=20), time.perf_counter() - begin)
-        return FinishedJob(job, result, None, None, time.perf_counter() - begin)
+            return FinishedJob(job, None, f"{type(error).__name__}: {error}", traceback.format_exc(limit=20))

@@ -118,7 +118,7 @@ def decode_image(message: Any, *, topic: str = "image") -> UInt8Array:
         return _to_eight_bits(_convert(np.ascontiguousarray(pixels), _BAYER_CODES[encoding.kind]))
     pixels = _to_eight_bits(pixels)
     if encoding.kind == "mono":
-        return grey_to_colour(pixels)
+        return _convert(pixels, "COLOR_GRAY2RGB")
     if encoding.kind == "bgr":
         return swap_red_and_blue(pixels)
     return np.ascontiguousarray(pixels[..., :3])
@@ -172,23 +172,11 @@ def check_size(height: int, width: int, *, topic: str) -> None:
 
 def swap_red_and_blue(pixels: AnyArray) -> UInt8Array:
     """Return ``uint8 [H, W, 3]`` with the first and third channel exchanged; a fourth channel is dropped."""
-    try:
-        import cv2
-    except ImportError:
-        return np.ascontiguousarray(pixels[..., 2::-1])
+    import cv2
+
     code = cv2.COLOR_BGRA2RGB if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB
     swapped: UInt8Array = cv2.cvtColor(np.ascontiguousarray(pixels), code)
     return swapped
-
-
-def grey_to_colour(pixels: UInt8Array) -> UInt8Array:
-    """Return ``uint8 [H, W]`` repeated as ``uint8 [H, W, 3]``."""
-    try:
-        import cv2
-    except ImportError:
-        return np.repeat(pixels[..., None], 3, axis=2)
-    colour: UInt8Array = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_GRAY2RGB)
-    return colour
 
 
 def as_bytes(data: Any, *, where: str) -> UInt8Array:

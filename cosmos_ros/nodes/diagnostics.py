@@ -51,10 +51,6 @@ class Diagnostics:
         status = self._statuses.get(concern)
         return None if status is None else status.level
 
-    def forget(self, concern: str) -> None:
-        """Drop a concern that no longer exists."""
-        self._statuses.pop(concern, None)
-
     def publish(self) -> None:
         """Publish all statuses now."""
         message = DiagnosticArray(status=list(self._statuses.values()))

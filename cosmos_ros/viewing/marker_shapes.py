@@ -46,12 +46,11 @@ class MarkerLines:
 
 @dataclass
 class MarkerShapes:
-    """What an array shows, by namespace. Kinds of markers that are not drawn are counted in ``skipped``."""
+    """What an array shows, by namespace; markers of other kinds are left out."""
 
     boxes: dict[str, MarkerBoxes] = field(default_factory=dict)
     points: dict[str, MarkerPoints] = field(default_factory=dict)
     lines: dict[str, MarkerLines] = field(default_factory=dict)
-    skipped: int = 0
 
 
 def marker_shapes(message: Any) -> MarkerShapes:
@@ -63,10 +62,7 @@ def marker_shapes(message: Any) -> MarkerShapes:
     groups: dict[tuple[str, str], list[tuple[Any, ...]]] = {}
     shapes = MarkerShapes()
     for index, marker in enumerate(message.markers):
-        if marker.action != _ADD:
-            continue
-        if index >= MAX_MARKERS or len(marker.points) > MAX_POINTS:
-            shapes.skipped += 1
+        if marker.action != _ADD or index >= MAX_MARKERS or len(marker.points) > MAX_POINTS:
             continue
         pose = matrix_from_message(marker.pose, where=f"markers[{index}].pose")
         if marker.type == _CUBE:
@@ -84,8 +80,6 @@ def marker_shapes(message: Any) -> MarkerShapes:
             points = _positions(marker, pose)
             for start, end, colour in zip(points, points[1:], _colours(marker)[1:], strict=False):
                 rows.append((np.stack([start, end]), 0.5 * marker.scale.x, colour))
-        else:
-            shapes.skipped += 1
     for (kind, namespace), entries in groups.items():
         first, second, colours = zip(*entries, strict=True)
         arrays = (np.array(first, dtype=np.float64), np.array(second, dtype=np.float64), np.array(colours, np.uint8))

@@ -46,13 +46,12 @@ class RerunLog:
 
     Args:
         embodiment: Of the robot; one without joints shows images only.
-        recording_id: Two recordings with the same one are shown as one; None makes a new one.
 
     Raises:
         ConfigError: Rerun is not installed.
     """
 
-    def __init__(self, embodiment: Embodiment, recording_id: str | None = None) -> None:
+    def __init__(self, embodiment: Embodiment) -> None:
         require_rerun()
         import rerun as rr
 
@@ -60,7 +59,7 @@ class RerunLog:
         self._embodiment = embodiment
         self._shape = RobotShape(embodiment)
         self._marked: dict[str, set[str]] = {}
-        self.stream: Any = rr.RecordingStream(APPLICATION, recording_id=recording_id)
+        self.stream: Any = rr.RecordingStream(APPLICATION)
         self.blueprint = layout.blueprint(embodiment.views, embodiment.all_joints)
 
     # -- where it goes --------------------------------------------------------------------------------------------
@@ -157,9 +156,9 @@ class RerunLog:
             if name in self._embodiment.limits.joints:
                 self._log(layout.commanded(name), stamp_ns, self._rr.Scalars(position))
 
-    def ghost(self, stamp_ns: int, positions: Mapping[str, float] | None) -> None:
-        """Log the robot's skeleton where a prediction ends; None removes it."""
-        strips = [] if positions is None else list(self._shape.segments(positions)[0])
+    def ghost(self, stamp_ns: int, positions: Mapping[str, float]) -> None:
+        """Log the robot's skeleton where a prediction ends."""
+        strips = list(self._shape.segments(positions)[0])
         self._log(f"{layout.WORLD}/ghost", stamp_ns, self._rr.LineStrips3D(strips, radii=0.006, colors=_GHOST))
 
     def recent_path(self, stamp_ns: int, paths: Mapping[str, FloatArray]) -> None:

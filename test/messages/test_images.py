@@ -167,16 +167,6 @@ def test_nothing_but_an_input_error_comes_out_of_garbage(encoding, height, width
     assert decoded.shape == (height, width, 3) and decoded.dtype == np.uint8
 
 
-def test_without_opencv_the_common_encodings_are_the_same(monkeypatch) -> None:
-    import sys
-
-    cases = {name: random(5, 7, channels, ENCODINGS[name].depth) for name, (channels, _) in COLOURS.items()}
-    expected = {name: decode_image(make(pixels, name)) for name, pixels in cases.items()}
-    monkeypatch.setitem(sys.modules, "cv2", None)
-    for name, pixels in cases.items():
-        np.testing.assert_array_equal(decode_image(make(pixels, name)), expected[name])
-
-
 def test_whole_images_need_no_copy() -> None:
     message = make(random(4, 6, 3), "rgb8")
     message.data = np.frombuffer(message.data, np.uint8)
