@@ -137,11 +137,11 @@ class Follower:
         q = np.minimum(np.maximum(q, lower), upper)
         error, jacobian, residual = self._evaluate(whole, q, poses)
         square = float(error @ error)
-        caution, solves = 1.0, 0
+        factor, solves = 1.0, 0
         while solves < _MOST_SOLVES:
             if residual[:, 0].max() <= options.stop_position and residual[:, 1].max() <= options.stop_rotation:
                 break
-            damping = caution * _DAMPING * square + _SMALLEST_DAMPING
+            damping = factor * _DAMPING * square + _SMALLEST_DAMPING
             dq = _solve_in_box(jacobian, error, damping, lower - q, upper - q, pull if solves == 0 else None)
             solves += 1
             largest = float(np.abs(dq).max())
@@ -155,13 +155,13 @@ class Follower:
             if new_square < square:
                 gained, q, square = square - new_square, trial, new_square
                 error, jacobian, residual = tried
-                caution = max(caution / 3.0, 1.0)
+                factor = max(factor / 3.0, 1.0)
                 if gained < _SMALLEST_GAIN * square:
                     break
-            elif caution > 1e6:
+            elif factor > 1e6:
                 break
             else:
-                caution *= 10.0
+                factor *= 10.0
         return q, residual, solves
 
     def _evaluate(

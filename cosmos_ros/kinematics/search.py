@@ -42,7 +42,7 @@ def follow_with_search(
         path = follower.follow(whole, start, poses, turns, guide)
         if follower.converged(path.residuals):
             return path
-        if _badness(follower, path) < _badness(follower, best):
+        if _cost(follower, path) < _cost(follower, best):
             best = path
     return best
 
@@ -68,6 +68,6 @@ def _ends(
     return distinct[:_PATHS]
 
 
-def _badness(follower: Follower, path: FollowedPath) -> float:
+def _cost(follower: Follower, path: FollowedPath) -> float:
     """Return the worst residual in metres, radians counted by the rotation weight."""
     return float((path.residuals @ (1.0, ROTATION_WEIGHT)).max())

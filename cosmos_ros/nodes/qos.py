@@ -1,7 +1,7 @@
 """The QoS profiles of every topic, in one place.
 
-Cameras are met as they are: a best-effort subscription matches reliable and best-effort publishers alike
-(REP-2003 publishes sensor data reliably and subscribes best-effort).
+A best-effort subscription to a camera matches reliable and best-effort publishers alike (REP-2003 publishes sensor data
+reliably and subscribes best-effort).
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ class RerunViewer(Node):
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the node until it is told to stop."""
+    """Run the node."""
     return run(RerunViewer, args)
 
 

@@ -44,7 +44,7 @@ SIM_TIME_START_NS = NANOSECONDS
 # stepping, which takes a twentieth of the time.
 JUMP_NS = 2 * NANOSECONDS
 BACK_NS = NANOSECONDS // 10
-# How far behind the time that it makes itself the world may fall before that time is made to run slower.
+# How far the world may lag behind the /clock that this node makes before /clock runs slower instead.
 SLIP_NS = NANOSECONDS // 10
 
 PARAMETERS = [
@@ -95,7 +95,7 @@ class SimRobot(Node):
         self._values = declare(self, PARAMETERS, on_change=self._on_parameter, check=_check)
         values = self._values
         if values["publish_clock"]:
-            # Whatever this node stamps itself is on the time it makes.
+            # What this node stamps is on the time that it publishes.
             self.set_parameters([RosParameter("use_sim_time", value=True)])
         embodiment = load_embodiment(values["embodiment"])
         world = world_of(embodiment, scene=Tabletop(shadows=values["shadows"]), seed=values["seed"])

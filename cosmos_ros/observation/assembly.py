@@ -90,12 +90,12 @@ class Assembler:
             if item is not None:
                 found[key] = item
             elif self._counters[key].required:
-                return self._apart(key, self._buffers.rings[key], reference_ns)
+                return self._why_missing(key, self._buffers.rings[key], reference_ns)
         joints = None
         if streams.joints is None or streams.joints:
             joints = self._buffers.joints.as_of(reference_ns, self._settings.joint_tolerance_ns)
             if joints is None and streams.joints:
-                return self._joints_apart(reference_ns, streams.joints)
+                return self._why_no_joints(reference_ns, streams.joints)
         scene: Mapping[str, FloatArray] = found[SCENE].payload if SCENE in found else {}
         return Snapshot(
             stamp_ns=reference_ns,
@@ -120,7 +120,7 @@ class Assembler:
         return [(view, item) for view, item in newest if item is not None and item.stamp_ns >= stamp_ns]
 
     def previous(self, reference_ns: int) -> Snapshot | None:
-        """The snapshot at the primary image one control step before a reference, when it is held."""
+        """The snapshot at the primary image one control step before a reference, when the buffers have it."""
         step = self._settings.step_ns
         # Stamps jitter: an image a little after the exact time is the right one, the one before it is not.
         latest = reference_ns - step + step // 4
@@ -130,16 +130,16 @@ class Assembler:
         snapshot = self.assemble(item.stamp_ns)
         return None if isinstance(snapshot, str) else snapshot
 
-    def _joints_apart(self, reference_ns: int, wanted: tuple[str, ...]) -> str:
+    def _why_no_joints(self, reference_ns: int, wanted: tuple[str, ...]) -> str:
         tolerance = self._settings.joint_tolerance_ns
-        lacking = self._buffers.joints.lacking(reference_ns, tolerance)
-        which = "no state" if len(lacking) == len(wanted) else f"no state of {', '.join(lacking)}"
+        missing = self._buffers.joints.missing_at(reference_ns, tolerance)
+        which = "no state" if len(missing) == len(wanted) else f"no state of {', '.join(missing)}"
         return f"{which} on {self._counters[JOINTS].name} within {duration_text(tolerance)} before the image"
 
     def _tolerance(self, key: str) -> int:
         return self._settings.image_tolerance_ns if key.startswith("image:") else self._settings.joint_tolerance_ns
 
-    def _apart(self, key: str, ring: Ring, reference_ns: int) -> str:
+    def _why_missing(self, key: str, ring: Ring, reference_ns: int) -> str:
         name, newest = self._counters[key].name, ring.newest
         if newest is None:
             return f"{name} has delivered nothing"

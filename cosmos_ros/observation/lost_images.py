@@ -16,7 +16,7 @@ LARGE_IMAGE_ADVICE = (
 
 _WINDOW = 60
 _MIN_EXPECTED = 10
-_SHARE_WORTH_TELLING = 0.1
+_REPORTED_SHARE = 0.1
 # camera_info and image of one frame carry the same stamp; a driver that rounds one of them is off by less than this.
 _SAME_STAMP_NS = 1_000_000
 
@@ -43,7 +43,7 @@ class LostImageDetector:
     """Watches one raw camera topic. Give it every image's and, where there is one, every camera_info's stamp.
 
     Losses of large best-effort images are seldom total: now and then one fits between two reads of the segment, so
-    silence is not what gives them away but holes in a regular sequence.
+    what shows them is not silence but gaps in a regular sequence.
     """
 
     def __init__(self) -> None:
@@ -71,20 +71,20 @@ class LostImageDetector:
         self._infos.clear()
 
     def loss(self) -> ImageLoss | None:
-        """Return what is known about losses; None while there is too little to tell."""
+        """Return what is known about losses; None while there is too little data."""
         if len(self._infos) >= _MIN_EXPECTED:
             return self._by_camera_info()
         return self._by_stamps()
 
     def explain(self, topic: str, *, best_effort: bool | None = None) -> str:
-        """Return one line for diagnostics, or an empty string when nothing worth telling is lost.
+        """Return one line for diagnostics, or an empty string when few or none are lost.
 
         Args:
             topic: The image topic.
             best_effort: Whether its publishers offer best effort only, if known.
         """
         loss = self.loss()
-        if loss is None or loss.share < _SHARE_WORTH_TELLING:
+        if loss is None or loss.share < _REPORTED_SHARE:
             return ""
         line = f"{topic}: {loss.expected - loss.received} of the last {loss.expected} images were lost"
         if self._bytes > SEGMENT_BYTES and best_effort is not False:

@@ -26,7 +26,7 @@ class Snapshot:
         images: View → item; the payload is a message or ``uint8 [H, W, 3]`` RGB.
         joints: As-of joint state, or None.
         tool_poses, gripper_widths, scene, instruction: As in Observation.
-        previous: The snapshot one control step earlier, when held.
+        previous: The snapshot one control step earlier, when the buffers had it.
         epoch: Number of clock resets before it.
     """
 
@@ -78,7 +78,7 @@ class Snapshot:
 
 
 def decode_item(item: Item, view: str) -> UInt8Array:
-    """Return an image item as ``uint8 [H, W, 3]`` RGB, decoding it on the first call or waiting for who decodes it.
+    """Return an image item as ``uint8 [H, W, 3]`` RGB, decoding it on the first call or waiting for the pool.
 
     Raises:
         InputError: It cannot be decoded; names the view.

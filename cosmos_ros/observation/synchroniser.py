@@ -114,10 +114,10 @@ class Synchroniser:
     # -- input: one thread -------------------------------------------------------------------------------------
 
     def add_image(self, view: str, image: Any, *, received_ns: int, stamp_ns: int | None = None) -> bool:
-        """Hold an Image, a CompressedImage or an RGB array (which needs ``stamp_ns``); only headers are looked at.
+        """Keep an Image, a CompressedImage or an RGB array (which needs ``stamp_ns``); only headers are looked at.
 
         Returns:
-            Whether it was held; if not, ``health`` says why.
+            Whether it was kept; if not, ``health`` says why.
         """
 
         def check() -> int:
@@ -127,7 +127,7 @@ class Synchroniser:
         return self._add(image_key(view), check, image, received_ns)
 
     def add_joint_state(self, message: Any, *, received_ns: int) -> bool:
-        """Hold a JointState message or record. Joints may come in any order and spread over several messages."""
+        """Keep a JointState message or record. Joints may come in any order and spread over several messages."""
         counter = self._counters.get(JOINTS)
         if counter is None:
             return False
@@ -144,15 +144,15 @@ class Synchroniser:
         return _note(counter, arrival, state.stamp_ns)
 
     def add_tool_pose(self, link: str, pose: Any, *, received_ns: int, stamp_ns: int | None = None) -> bool:
-        """Hold a PoseStamped message, or ``float64 [4, 4]`` with ``stamp_ns``, of a link in the base frame."""
+        """Keep a PoseStamped message, or ``float64 [4, 4]`` with ``stamp_ns``, of a link in the base frame."""
         return self._add(pose_key(link), lambda: stamp_of(pose, stamp_ns), pose, received_ns, matrix)
 
     def add_gripper_width(self, gripper: str, width: float, *, stamp_ns: int, received_ns: int) -> bool:
-        """Hold a gripper's opening in metres."""
+        """Keep a gripper's opening in metres."""
         return self._add(width_key(gripper), lambda: stamp_ns, width, received_ns, finite)
 
     def add_scene(self, scene: Any, *, received_ns: int, stamp_ns: int | None = None) -> bool:
-        """Hold a MarkerArray, or object name → ``float64 [4, 4]`` with ``stamp_ns``."""
+        """Keep a MarkerArray, or object name → ``float64 [4, 4]`` with ``stamp_ns``."""
         if isinstance(scene, Mapping):
             return self._add(SCENE, lambda: stamp_of(scene, stamp_ns), scene, received_ns, matrices)
         marked: list[int] = []
@@ -192,7 +192,7 @@ class Synchroniser:
         return snapshot
 
     def probable_images(self) -> list[tuple[str, Item]]:
-        """Views and image items that the next snapshot will, as far as can be told yet, be made of.
+        """Views and image items that the next snapshot will probably be made of.
 
         For decoding them while others are still on their way. Once the primary view's image is there these are the
         images as of it; before, those of other views that could be.

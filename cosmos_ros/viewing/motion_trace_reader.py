@@ -12,13 +12,13 @@ from cosmos_ros.viewing.verdict_reader import parse_verdict
 
 
 class MotionReader:
-    """Tells a trace what joint states, candidates, guarded trajectories and verdicts say.
+    """Adds joint states, candidates, guarded trajectories and verdicts to a trace.
 
     A message that cannot be read is left out and named in ``problem``; saying what is wrong with it is the guard's
     task. Subclasses may override the ``on_...`` methods, called with what was just added.
 
     Args:
-        trace: Is told.
+        trace: Where they are added.
 
     Attributes:
         problem: The last message that could not be read, or an empty string.
