@@ -28,7 +28,7 @@ import numpy as np  # noqa: E402
 
 from cosmos_ros.kinematics import InverseKinematics, RobotModel  # noqa: E402
 from cosmos_ros.resources import resource  # noqa: E402
-from cosmos_ros.se3 import orthonormalise, pose_error  # noqa: E402
+from cosmos_ros.se3 import matrix_from_rotation_6d, pose_error, rotation_6d_from_matrix  # noqa: E402
 from cosmos_ros.types import FloatArray, Int64Array  # noqa: E402
 
 FPS = 15
@@ -107,7 +107,7 @@ def random_chunks(solver: InverseKinematics, count: int, speed: float, seed: int
         poses = {}
         for link, exact in model.fk_batch_links(q, solver.targets).items():
             rounded = exact[1:].astype(np.float32).astype(np.float64)
-            rounded[:, :3, :3] = orthonormalise(rounded[:, :3, :3])
+            rounded[:, :3, :3] = matrix_from_rotation_6d(rotation_6d_from_matrix(rounded[:, :3, :3]))
             poses[link] = rounded
         yield Chunk(dict(zip(model.joint_names, q[0].tolist(), strict=True)), poses, times_ns)
 

@@ -22,7 +22,7 @@ from cosmos_ros.sim.episode import EpisodeSettings, run_episode
 from cosmos_ros.sim.expert import Expert, ExpertOptions
 from cosmos_ros.sim.imagination import world_of
 from cosmos_ros.sim.rendering import GL_BACKEND
-from cosmos_ros.sim.world import WorldRenderer
+from cosmos_ros.sim.world import TIMESTEP_NS, WorldRenderer
 from cosmos_ros.types import Mode, Observation
 
 SIZES = ((160, 90), (320, 180), (640, 360))
@@ -32,7 +32,7 @@ def physics_and_tracking(franka) -> None:
     """Time of a physics step, and how far the joints are from a moving setpoint."""
     world = world_of(franka)
     steps = 3000
-    t = np.arange(1, steps + 1)[:, None] * world.timestep_ns * 1e-9
+    t = np.arange(1, steps + 1)[:, None] * TIMESTEP_NS * 1e-9
     home = world.joint_state().positions[: len(world.driven_joints)]
     reach, omega = np.array([0.5, 0.3, 0.4, 0.35, 0.6, 0.4, 0.8, 0.0]), 2.0 * np.pi * 0.4
     positions = home + reach * (1 - np.cos(omega * t)) / 2
@@ -44,7 +44,7 @@ def physics_and_tracking(franka) -> None:
         error = np.abs(world.joint_state().positions[:7] - positions[k + 4, :7])
         worst = max(worst, float(error.max()))
     elapsed = time.perf_counter() - begin
-    print(f"physics: {elapsed / steps * 1e6:.0f} us a step of {world.timestep_ns / 1e6:g} ms")
+    print(f"physics: {elapsed / steps * 1e6:.0f} us a step of {TIMESTEP_NS / 1e6:g} ms")
     print(f"tracking: worst {worst * 1e3:.3f} mrad at up to {np.abs(velocities).max():.2f} rad/s")
 
 

@@ -25,7 +25,7 @@ class PositionDependentVelocity:
 
 
 @dataclass(frozen=True)
-class Mimic:
+class MimicRule:
     """``q = multiplier · q_source + offset``."""
 
     source: str
@@ -48,7 +48,7 @@ class JointLimit:
     effort: float = inf
     continuous: bool = False
     position_dependent_velocity: PositionDependentVelocity | None = None
-    mimic: Mimic | None = None
+    mimic: MimicRule | None = None
     source: str = ""
 
 

@@ -7,13 +7,15 @@ Conventions: SI units and radians; float64 for kinematics; images are ``uint8 [H
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from cosmos_ros.errors import InputError
 
 FloatArray = npt.NDArray[np.float64]
 Float32Array = npt.NDArray[np.float32]
@@ -302,4 +304,28 @@ class JointTrajectory:
             np.round(np.asarray(times, dtype=np.float64) * NANOSECONDS).astype(np.int64),
             np.asarray(positions, dtype=np.float64),
             None if velocities is None else np.asarray(velocities, dtype=np.float64),
+        )
+
+    def select(self, names: Sequence[str]) -> JointTrajectory:
+        """Return the same motion of some joints only, in this order.
+
+        Raises:
+            InputError: A joint is not in it.
+        """
+        missing = [name for name in names if name not in self.joint_names]
+        if missing:
+            raise InputError(f"joints {missing} are not in the trajectory", where="trajectory")
+        columns = [self.joint_names.index(name) for name in names]
+        return replace(self._each(lambda values: values[:, columns]), joint_names=tuple(names))
+
+    def first(self, count: int) -> JointTrajectory:
+        """Return the first points."""
+        return replace(self._each(lambda values: values[:count]), times_ns=self.times_ns[:count])
+
+    def _each(self, pick: Callable[[FloatArray], FloatArray]) -> JointTrajectory:
+        return replace(
+            self,
+            positions=pick(self.positions),
+            velocities=None if self.velocities is None else pick(self.velocities),
+            accelerations=None if self.accelerations is None else pick(self.accelerations),
         )

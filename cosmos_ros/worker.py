@@ -17,17 +17,16 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Done(Generic[Job, Result]):
+class FinishedJob(Generic[Job, Result]):
     """One finished job: a result, or the reason why there is none."""
 
     job: Job
     result: Result | None
     error: str | None
     trace: str | None
-    seconds: float
 
 
-class Worker(Generic[Job, Result]):
+class WorkerThread(Generic[Job, Result]):
     """Runs ``work`` in a thread of its own, on the newest jobs.
 
     ``submit`` and ``take`` never block. ``notify`` is called from the worker after each job; it must only wake
@@ -48,7 +47,7 @@ class Worker(Generic[Job, Result]):
         self._pending: deque[Job] = deque(maxlen=mailbox)
         self._busy_since: float | None = None
         self._stopping = False
-        self._done: deque[Done[Job, Result]] = deque(maxlen=16)
+        self._done: deque[FinishedJob[Job, Result]] = deque(maxlen=16)
         self.replaced = 0  # jobs that a newer one pushed out before they were started
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -78,7 +77,7 @@ class Worker(Generic[Job, Result]):
             self._pending.append(job)
             self._condition.notify()
 
-    def take(self) -> Done[Job, Result] | None:
+    def take(self) -> FinishedJob[Job, Result] | None:
         """Return the oldest finished job not yet taken, or None."""
         try:
             return self._done.popleft()
@@ -117,13 +116,10 @@ class Worker(Generic[Job, Result]):
             self._busy_since = None
             self._notify()
 
-    def _finish(self, job: Job) -> Done[Job, Result]:
-        begin = time.perf_counter()
+    def _finish(self, job: Job) -> FinishedJob[Job, Result]:
         try:
-            result = self._work(job)
+            return FinishedJob(job, self._work(job), None, None)
         except CosmosRosError as error:
-            return Done(job, None, f"{type(error).__name__}: {error}", None, time.perf_counter() - begin)
+            return FinishedJob(job, None, f"{type(error).__name__}: {error}", None)
         except Exception as error:  # a model may raise anything; the node must live and say what it was
-            text = f"{type(error).__name__}: {error}"
-            return Done(job, None, text, traceback.format_exc(limit=20), time.perf_counter() - begin)
-        return Done(job, result, None, None, time.perf_counter() - begin)
+            return FinishedJob(job, None, f"{type(error).__name__}: {error}", traceback.format_exc(limit=20))

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from cosmos_ros.errors import ModelError
-from cosmos_ros.worker import Worker
+from cosmos_ros.worker import WorkerThread
 
 
 class Bench:
@@ -17,7 +17,7 @@ class Bench:
         self.started = threading.Semaphore(0)
         self.gate = threading.Semaphore(0)
         self.finished = threading.Semaphore(0)
-        self.engine = Worker(work or self.work, self.finished.release)
+        self.engine = WorkerThread(work or self.work, self.finished.release)
 
     def work(self, job: int) -> int:
         self.started.release()
@@ -100,7 +100,7 @@ def test_stop_says_when_the_model_does_not_end():
 def test_a_larger_mailbox_keeps_order_and_loses_the_oldest():
     bench = Bench()
     bench.engine.stop()
-    bench.engine = Worker(bench.work, bench.finished.release, mailbox=2)
+    bench.engine = WorkerThread(bench.work, bench.finished.release, mailbox=2)
     bench.engine.submit(1)
     assert bench.started.acquire(timeout=10)
     for job in (2, 3, 4):
@@ -121,7 +121,7 @@ def test_stopping_can_finish_what_waits():
         assert release.wait(10)
         done.append(job)
 
-    engine = Worker(work, mailbox=4)
+    engine = WorkerThread(work, mailbox=4)
     for job in (1, 2, 3):
         engine.submit(job)
     threading.Timer(0.05, release.set).start()

@@ -31,19 +31,19 @@ PARAMETERS = [
     Parameter("count", 0, "Image sets to send, once every camera has a subscriber; 0: no end.", 0, read_only=True),
     Parameter("joint_rate", 100.0, "Joint states a second.", 1.0, 1000.0, read_only=True),
 ]
-_PICTURES = 8
+_IMAGES = 8
 _SETTLE_S = 2.0
 
 
-def pictures(width: int, height: int) -> list[Any]:
-    """Return a few RGB pictures with detail at several scales, so that JPEG has something to do."""
+def textured_images(width: int, height: int) -> list[Any]:
+    """Return a few RGB images with detail at several scales, so that JPEG has something to do."""
     rng = np.random.default_rng(0)
     texture = np.zeros((height, width, 3), dtype=np.float32)
     for scale in (4, 16, 64):
         noise = rng.uniform(0, 255, size=(height // scale + 2, width // scale + 2, 3)).astype(np.float32)
         texture += cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC) / 3.0
     base = np.clip(texture, 0, 255).astype(np.uint8)
-    return [np.ascontiguousarray(np.roll(base, 7 * i, axis=1)) for i in range(_PICTURES)]
+    return [np.ascontiguousarray(np.roll(base, 7 * i, axis=1)) for i in range(_IMAGES)]
 
 
 class Load(Node):  # type: ignore[misc]
@@ -67,7 +67,7 @@ class Load(Node):  # type: ignore[misc]
         make = compressed_image_message if compressed else image_message
         # Made once: what is measured is the pipeline, not the camera driver.
         self._messages = [
-            make(picture, stamp_ns=0, frame_id="camera") for picture in pictures(values["width"], values["height"])
+            make(image, stamp_ns=0, frame_id="camera") for image in textured_images(values["width"], values["height"])
         ]
         self._sent = self._listened = 0
         self._settled = round(_SETTLE_S * values["image_rate"])
@@ -95,7 +95,7 @@ class Load(Node):  # type: ignore[misc]
         stamp = stamp_message(int(self.get_clock().now().nanoseconds))
         self._sent += 1
         for index, camera in enumerate(self._cameras):
-            message = self._messages[(self._sent + index) % _PICTURES]
+            message = self._messages[(self._sent + index) % _IMAGES]
             message.header.stamp = stamp
             camera.publish(message)
         if self._sent == self._count:

@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure and print."""
     from rich.console import Console
 
-    from cosmos_ros.bench.pipeline import run_pipeline
+    from cosmos_ros.bench.chain_latency import run_pipeline
 
     run_pipeline(
         Console(highlight=False, soft_wrap=True),

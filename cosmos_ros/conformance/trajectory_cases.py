@@ -22,7 +22,7 @@ from cosmos_ros.guard.response.uniform_scaling import uniform_scale
 from cosmos_ros.guard.surroundings import Box, Capsule, Surroundings
 from cosmos_ros.guard.verdict import Violation, by_time
 from cosmos_ros.kinematics import RobotModel
-from cosmos_ros.limits import CartesianLimits, JointLimit, Mimic, PositionDependentVelocity, RobotLimits
+from cosmos_ros.limits import CartesianLimits, JointLimit, MimicRule, PositionDependentVelocity, RobotLimits
 from cosmos_ros.resources import resource
 from cosmos_ros.trajectory.extrema import extrema
 from cosmos_ros.types import JointTrajectory
@@ -213,10 +213,10 @@ def _laws(given: Mapping[str, Any], robot: str, shared: Mapping[str, Any]) -> di
     return laws
 
 
-def _mimics(given: Mapping[str, Any], robot: str) -> dict[str, Mimic]:
-    rules: dict[str, Mimic] = {}
+def _mimics(given: Mapping[str, Any], robot: str) -> dict[str, MimicRule]:
+    rules: dict[str, MimicRule] = {}
     for name, rule in (given.get("mimic") or {}).items():
-        rules[name] = Mimic(str(rule["source"]), _or(rule.get("multiplier"), 1.0), _or(rule.get("offset"), 0.0))
+        rules[name] = MimicRule(str(rule["source"]), _or(rule.get("multiplier"), 1.0), _or(rule.get("offset"), 0.0))
     if not rules and robot:
         model = robot_model(robot)
         rules = {name: limit.mimic for name, limit in model.limits.items() if limit.mimic is not None}

@@ -22,7 +22,7 @@ from cosmos_ros.types import FloatArray, Int64Array, JointTrajectory, UInt8Array
 
 
 @dataclass
-class Recording:
+class LiveRecording:
     """A live run, by topic. Times are nanoseconds on the node's clock.
 
     Attributes:
@@ -33,7 +33,7 @@ class Recording:
         joint_stamps, joint_positions: ``int64 [N]`` and ``float64 [N, J]`` of the embodiment's joints.
         task: The last task status.
         image_stamps: View → stamps of its recorded images.
-        bag: Where the pictures are; they are decoded on demand.
+        bag: Where the images are; they are decoded on demand.
     """
 
     embodiment: Embodiment
@@ -72,13 +72,13 @@ class Recording:
         return float(np.max(np.ptp(self.joint_positions[:, :arm], axis=0)))
 
 
-def read_recording(bag: Path, embodiment: str) -> Recording:
-    """Read everything but pictures.
+def read_recording(bag: Path, embodiment: str) -> LiveRecording:
+    """Read everything but images.
 
     Raises:
         InputError: The bag is damaged or lacks joint states.
     """
-    recording = Recording(load_embodiment(embodiment), bag)
+    recording = LiveRecording(load_embodiment(embodiment), bag)
     controllers = {f"/{topic}": topic for topic, _ in recording.embodiment.controllers}
     recording.sent = {topic: [] for topic in controllers.values()}
     stamps: list[int] = []
@@ -118,15 +118,15 @@ def read_recording(bag: Path, embodiment: str) -> Recording:
     return recording
 
 
-def read_pictures(bag: Path, topic: str, stamps: set[int]) -> dict[int, UInt8Array]:
+def read_images(bag: Path, topic: str, stamps: set[int]) -> dict[int, UInt8Array]:
     """Return stamp → ``uint8 [H, W, 3]`` RGB of the compressed images on a topic with these stamps."""
-    pictures: dict[int, UInt8Array] = {}
+    images: dict[int, UInt8Array] = {}
     with BagReader(bag) as reader:
         if topic not in reader.topics:
-            return pictures
+            return images
         for entry in reader.messages([topic]):
             message = reader.decode(entry)
             stamp = ns_from_stamp(message.header.stamp, where=topic)
             if stamp in stamps:
-                pictures[stamp] = decode_compressed(message, topic=topic)
-    return pictures
+                images[stamp] = decode_compressed(message, topic=topic)
+    return images

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cosmos_ros.demo.demo_options import DemoOptions
-from cosmos_ros.demo.live_recording import Recording, read_pictures, read_recording
+from cosmos_ros.demo.live_recording import LiveRecording, read_images, read_recording
 from cosmos_ros.types import NANOSECONDS, UInt8Array
 from cosmos_ros.viewing.contact_sheet import contact_sheet, frame_choice
 from cosmos_ros.viewing.joint_plot import joint_plot
@@ -23,7 +23,7 @@ _COLUMNS = 5
 
 
 def report(console: Console, bag: Path, options: DemoOptions) -> int:
-    """Read the bag, write the pictures and ``summary.json``, print the table; return the exit status."""
+    """Read the bag, write the images and ``summary.json``, print the table; return the exit status."""
     recording = read_recording(bag, (options.launch or {}).get("embodiment", "franka"))
     figures = summarise(recording, options)
     out = bag.parent
@@ -45,7 +45,7 @@ def report(console: Console, bag: Path, options: DemoOptions) -> int:
     return 1 if figures["failures"] else 0
 
 
-def summarise(recording: Recording, options: DemoOptions) -> dict[str, Any]:
+def summarise(recording: LiveRecording, options: DemoOptions) -> dict[str, Any]:
     """Return the figures of a run, and why it failed, if it did."""
     predictions, verdicts = recording.predictions, recording.verdicts
     stamps = recording.joint_stamps
@@ -103,7 +103,7 @@ def _failures(figures: dict[str, Any]) -> list[str]:
     return failures
 
 
-def _observation_to_trajectory(recording: Recording) -> list[float]:
+def _observation_to_trajectory(recording: LiveRecording) -> list[float]:
     """Return, for each guarded trajectory, milliseconds from its observation's stamp to its publication."""
     observed = {p["join"]["stamp_ns"]: p["stamp_ns"] for p in recording.predictions if "stamp_ns" in p["join"]}
     return [
@@ -113,7 +113,7 @@ def _observation_to_trajectory(recording: Recording) -> list[float]:
     ]
 
 
-def _predicted_above_actual(recording: Recording) -> UInt8Array | None:
+def _predicted_above_actual(recording: LiveRecording) -> UInt8Array | None:
     """Return a contact sheet of one prediction in the middle of the run and of what the cameras then saw."""
     embodiment = recording.embodiment
     views = embodiment.views
@@ -128,14 +128,14 @@ def _predicted_above_actual(recording: Recording) -> UInt8Array | None:
     chosen = frame_choice(embodiment.chunk_size + 1, _COLUMNS)
     record = whole[len(whole) // 2]
     times = [record["stamp_ns"] + round(i * NANOSECONDS / embodiment.fps) for i in chosen]
-    predicted = read_pictures(recording.bag, "/predictor/rollout/image/compressed", set(times))
+    predicted = read_images(recording.bag, "/predictor/rollout/image/compressed", set(times))
     actual: list[dict[str, UInt8Array]] = [{} for _ in times]
     for view in views:
         stamps = np.array(recording.image_stamps[view])
         nearest = [int(stamps[np.argmin(np.abs(stamps - time))]) for time in times]
-        pictures = read_pictures(recording.bag, f"/{view}/image_raw/compressed", set(nearest))
+        found = read_images(recording.bag, f"/{view}/image_raw/compressed", set(nearest))
         for row, stamp in zip(actual, nearest, strict=True):
-            row[view] = pictures[stamp]
+            row[view] = found[stamp]
     rows.append(("predicted", [predicted.get(time) for time in times]))
     rows.append(("actual", [embodiment.compose(images) for images in actual]))
     source = "scripted expert" if record["scripted"] else f"world model {record['backend']}"

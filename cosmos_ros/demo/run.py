@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 
@@ -17,6 +18,9 @@ from cosmos_ros.bringup.processes import ProcessGroup, child_environment
 from cosmos_ros.demo.demo_options import DemoOptions
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.errors import ConfigError
+
+if TYPE_CHECKING:
+    from cosmos_ros.demo.demo_observer import DemoObserver
 
 # What the bag holds, with all views and controllers: all but raw images, which the compressed ones stand for.
 RECORDED = (
@@ -58,7 +62,7 @@ def run_demo(options: DemoOptions) -> int:
     with private_domain() as domain, log.open("w", encoding="utf-8") as lines:
         environment = child_environment(private_environment(domain))
         os.environ.update({k: v for k, v in environment.items() if k.startswith(("ROS_", "FASTDDS_", "FASTRTPS_"))})
-        from cosmos_ros.demo.topic_watcher import DemoObserver  # rclpy reads the environment when it is loaded
+        from cosmos_ros.demo.demo_observer import DemoObserver  # rclpy reads the environment when it is loaded
 
         console.print(f"[bold]cosmos_ros demo[/]: world model {values['world_model']}, ROS_DOMAIN_ID={domain}")
         observer = DemoObserver(domain)
@@ -79,11 +83,10 @@ def run_demo(options: DemoOptions) -> int:
     return report(console, bag, options)
 
 
-def _drive(console: Console, observer: object, group: ProcessGroup, options: DemoOptions, needed: Sequence[str]) -> int:
+def _drive(
+    console: Console, observer: DemoObserver, group: ProcessGroup, options: DemoOptions, needed: Sequence[str]
+) -> int:
     """Arm the guard once it may be, and wait for the task; return 0 when there is something to report."""
-    from cosmos_ros.demo.topic_watcher import DemoObserver
-
-    assert isinstance(observer, DemoObserver)
     begin = time.monotonic()
     reason = "nothing was heard yet"
     with console.status("starting the simulator, the predictor and the guard") as progress:
@@ -144,5 +147,5 @@ def _fresh(out: Path) -> Path:
     return out / "bag"
 
 
-def _write(lines: object, name: str, line: str) -> None:
-    print(f"[{name}] {line}", file=lines, flush=True)  # type: ignore[call-overload]
+def _write(lines: TextIO, name: str, line: str) -> None:
+    print(f"[{name}] {line}", file=lines, flush=True)

@@ -270,7 +270,7 @@ class Scorer:
         joined = self._joiner.join(prediction.trajectory, now, measured, _JOIN)
         trajectory = joined.trajectory
         if trajectory is None:
-            entry["guard_skipped"] = {"skipped": joined.held}
+            entry["guard_skipped"] = {"skipped": joined.reason}
             return None
         context = GuardContext(now, measured)
         verdict = self._guard.judge(trajectory, context)

@@ -11,7 +11,6 @@ import numpy as np
 from cosmos_ros.errors import InputError, KinematicsError
 from cosmos_ros.kinematics.ik import InverseKinematics
 from cosmos_ros.kinematics.records import GripperJoint, IkSolution, ResidualGate
-from cosmos_ros.kinematics.smoothing import smooth
 from cosmos_ros.limits import JointLimit
 from cosmos_ros.trajectory.knots import braking_time, monotone_velocities, spline_velocities, within_limits
 from cosmos_ros.types import NANOSECONDS, ActionChunk, FloatArray, Int64Array, JointState, JointTrajectory
@@ -23,6 +22,8 @@ _CUBIC_PEAK = 1.5
 _BRAKING_SHARE = 0.8
 _BRAKING_DEFAULT = 5.0
 _AT_REST = 1e-6
+# Points closer than this are nothing a controller can follow, and guards refuse them.
+_SHORTEST_BRAKE_NS = 20_000_000
 
 
 def chunk_to_trajectory(
@@ -33,8 +34,6 @@ def chunk_to_trajectory(
     gate: ResidualGate,
     *,
     limits: Mapping[str, JointLimit] | None = None,
-    stop_at_end: bool = True,
-    smooth_within: ResidualGate | None = None,
 ) -> tuple[JointTrajectory, IkSolution | None]:
     """Return the joint trajectory that takes the tools through a chunk's poses.
 
@@ -42,7 +41,9 @@ def chunk_to_trajectory(
     chunk's row k - 1. Positions come from inverse kinematics, or from the chunk itself when it is in joint space.
     Velocities are those of :mod:`cosmos_ros.trajectory.knots`, so that the cubic a JointTrajectoryController runs is
     the motion to be checked. Gripper columns follow the openings no faster than the joint may; they start with no more
-    velocity than keeps them between where they are and where they go.
+    velocity than keeps them between where they are and where they go. Where the last row still moves, a point at rest
+    is appended, reached at constant deceleration within the acceleration limits (beyond the predicted poses, by half
+    the last velocity times its duration): a JointTrajectoryController refuses a trajectory that ends moving.
 
     Args:
         chunk: Decoded rollout.
@@ -51,11 +52,6 @@ def chunk_to_trajectory(
         gripper_joints: Gripper name → its joint; grippers of the chunk without one are left out.
         gate: Largest residual that may pass.
         limits: Joint → limits, for the overshoot and braking of joints the solver does not know.
-        stop_at_end: Append a point at which all joints are at rest, reached from the last one at constant deceleration
-            within the acceleration limits (beyond the predicted poses, by half the last velocity times its duration);
-            JointTrajectoryController refuses a trajectory that ends moving. False ends with the last row, moving.
-        smooth_within: Smooth joint positions until the acceleration limits are kept, but leave the poses by no more
-            than this (and never by more than the gate); the solution reports the residuals after smoothing.
 
     Returns:
         The trajectory, columns in the solver's joint order with gripper joints appended, and the solution (None for
@@ -88,10 +84,6 @@ def chunk_to_trajectory(
     times = knots_ns / NANOSECONDS
     lower, upper = _bounds(names, known)
     knots = np.vstack([first, positions])
-    if smooth_within is not None and solver is not None and solution is not None and len(times) > 2:
-        knots, solution = _smoothed(
-            times, knots, first_velocity, solver, solution, chunk, start, (smooth_within, gate), (lower, upper), known
-        )
     velocities = within_limits(times, knots, spline_velocities(times, knots, first_velocity), lower, upper)
     grippers = [
         _gripper_column(joint, chunk.grippers[name], times, start, known, name)
@@ -105,7 +97,7 @@ def chunk_to_trajectory(
         positions=np.column_stack([knots, *(column[1] for column in grippers)]),
         velocities=np.column_stack([velocities, *(column[2] for column in grippers)]),
     )
-    return (_brought_to_rest(trajectory, known) if stop_at_end else trajectory), solution
+    return _brought_to_rest(trajectory, known), solution
 
 
 def _times(chunk: ActionChunk) -> Int64Array:
@@ -160,11 +152,8 @@ def _bounds(names: tuple[str, ...], limits: Mapping[str, JointLimit]) -> tuple[F
 
 def _check_gate(solution: IkSolution, gate: ResidualGate, limits: Mapping[str, JointLimit]) -> None:
     """Raise at the first step at which a target misses its pose by more than the gate."""
-    bounds = [gate.of(link) for link in solution.targets]
-    position = np.array([bound.position for bound in bounds])
-    rotation = np.array([bound.rotation for bound in bounds])
     distances, angles = solution.target_position_residuals, solution.target_rotation_residuals
-    missed = ~((distances <= position) & (angles <= rotation))
+    missed = ~((distances <= gate.position) & (angles <= gate.rotation))
     if not missed.any():
         return
     step, target = (int(index) for index in np.argwhere(missed)[0])
@@ -176,51 +165,12 @@ def _check_gate(solution: IkSolution, gate: ResidualGate, limits: Mapping[str, J
                 stuck.append(f"{name} is at its {side} limit {bound:.4g}")
     raise KinematicsError(
         f"{solution.targets[target]} misses its pose by {distances[step, target] * 1e3:.2f} mm and "
-        f"{degrees(angles[step, target]):.2f}° (gate {position[target] * 1e3:g} mm, {degrees(rotation[target]):.3g}°)"
+        f"{degrees(angles[step, target]):.2f}° (gate {gate.position * 1e3:g} mm, {degrees(gate.rotation):.3g}°)"
         + (f"; {', '.join(stuck)}" if stuck else "")
         + ".",
         where=f"step {step + 1} of {len(distances)}",
         hint="The pose is out of reach, or asks for a jump of the joints.",
     )
-
-
-def _smoothed(
-    times: FloatArray,
-    knots: FloatArray,
-    start_velocity: FloatArray,
-    solver: InverseKinematics,
-    solution: IkSolution,
-    chunk: ActionChunk,
-    start: JointState,
-    gates: tuple[ResidualGate, ...],
-    bounds: tuple[FloatArray, FloatArray],
-    limits: Mapping[str, JointLimit],
-) -> tuple[FloatArray, IkSolution]:
-    """Return knots with smoothed rows 1 and on, and the solution with their residuals."""
-    initial = dict(zip(start.names, start.positions.tolist(), strict=True))
-    unsmoothed = np.stack([solution.target_position_residuals, solution.target_rotation_residuals])
-    caps = np.array(
-        [
-            [min(gate.of(link).position for gate in gates) for link in solution.targets],
-            [min(gate.of(link).rotation for gate in gates) for link in solution.targets],
-        ]
-    )
-    # Where a pose was missed by more already, smoothing may not make it worse.
-    allowed = np.maximum(caps[:, None, :], unsmoothed)
-
-    def accept(trial: FloatArray) -> bool:
-        if (trial[1:] < bounds[0]).any() or (trial[1:] > bounds[1]).any():
-            return False
-        judged = solver.evaluate(trial[1:], chunk.poses, initial)
-        found = np.stack([judged.target_position_residuals, judged.target_rotation_residuals])
-        return bool((found <= allowed).all())
-
-    accelerations = np.array([limits.get(name, JointLimit()).acceleration for name in solver.joint_names])
-    result = smooth(times, knots, start_velocity, accelerations, accept)
-    if result is knots:
-        return knots, solution
-    judged = solver.evaluate(result[1:], chunk.poses, initial)
-    return result, replace(judged, iterations=solution.iterations)
 
 
 def _gripper_column(
@@ -249,9 +199,6 @@ def _gripper_column(
     return joint.joint, positions, velocities
 
 
-_SHORTEST_BRAKE_NS = 20_000_000
-
-
 def _brought_to_rest(trajectory: JointTrajectory, limits: Mapping[str, JointLimit]) -> JointTrajectory:
     """Return the trajectory with a last point at rest."""
     positions, velocities = trajectory.positions, trajectory.velocities
@@ -262,11 +209,9 @@ def _brought_to_rest(trajectory: JointTrajectory, limits: Mapping[str, JointLimi
     decelerations = _BRAKING_SHARE * np.where(np.isfinite(available), available, _BRAKING_DEFAULT)
     lower, upper = _bounds(trajectory.joint_names, limits)
     duration_ns = round(braking_time(positions[-1], last, decelerations, lower, upper) * NANOSECONDS)
-    if duration_ns > 0:
-        # Points closer than this are nothing a controller can follow, and guards refuse them.
-        duration_ns = max(duration_ns, _SHORTEST_BRAKE_NS)
-    else:
+    if duration_ns <= 0:
         return replace(trajectory, velocities=np.vstack([velocities[:-1], np.zeros_like(last)]))
+    duration_ns = max(duration_ns, _SHORTEST_BRAKE_NS)
     duration = duration_ns / NANOSECONDS
     rest = np.clip(
         positions[-1] + 0.5 * last * duration, np.minimum(lower, positions[-1]), np.maximum(upper, positions[-1])

@@ -10,18 +10,27 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg.lapack import dposv
 
-from cosmos_ros.kinematics.records import IkOptions
+from cosmos_ros.kinematics.records import POSITION_TOLERANCE, ROTATION_TOLERANCE, IkOptions
 from cosmos_ros.kinematics.robot_model import RobotModel
 from cosmos_ros.limits import JointLimit
 from cosmos_ros.types import FloatArray
 
+# Metres that one radian counts as.
+ROTATION_WEIGHT = 0.3
+# λ² = _DAMPING · |error|² + _SMALLEST_DAMPING: strong far away, gone at the solution (Sugihara 2011).
+_DAMPING = 0.1
 _SMALLEST_DAMPING = 1e-10
 _SMALLEST_STEP = 1e-10
 _SMALLEST_GAIN = 1e-6
+# Linear solves for one pose at most, and the largest change of one joint in one of them, rad or m.
+_MOST_SOLVES = 40
+_LARGEST_STEP = 0.5
+# Share of the last step's motion in the null space that the next step keeps.
+_CARRY_ON = 0.8
 
 
 @dataclass(frozen=True)
-class Path:
+class FollowedPath:
     """Joint positions ``[T, J]``, residuals ``[T, K, 2]`` in m and rad, and linear solves ``[T]``."""
 
     positions: FloatArray
@@ -62,24 +71,18 @@ class Follower:
         self._columns = np.array([order.index(name) for name in joints])
         self._whole = np.array_equal(self._columns, np.arange(len(order)))
         bounds = [limits.get(name, JointLimit()) for name in joints]
-        self.lower = np.array([b.lower + options.limit_margin for b in bounds])
-        self.upper = np.array([b.upper - options.limit_margin for b in bounds])
+        self.lower = np.array([b.lower for b in bounds])
+        self.upper = np.array([b.upper for b in bounds])
         self.velocity = np.array([b.velocity for b in bounds])
         self._nominal = np.array([nominal.get(name, np.nan) for name in joints])
-        self._weights = np.concatenate(
-            [
-                options.target_weights.get(link, 1.0) * np.array([1.0] * 3 + [options.rotation_weight] * 3)
-                for link in targets
-            ]
-        )
+        self._weights = np.array(([1.0] * 3 + [ROTATION_WEIGHT] * 3) * len(targets))
         moved = set(joints)
         # A head on two joints cannot follow six numbers exactly; that is no reason to search for another branch.
         self._reachable = np.array([len(moved & set(self.model.supporting_joints(link))) >= 6 for link in targets])
 
     def converged(self, residuals: FloatArray) -> bool:
         """True when all targets that can be followed exactly are, within the tolerances: ``[T, K, 2]``."""
-        tolerances = (self.options.position_tolerance, self.options.rotation_tolerance)
-        return bool((residuals[:, self._reachable] <= tolerances).all())
+        return bool((residuals[:, self._reachable] <= (POSITION_TOLERANCE, ROTATION_TOLERANCE)).all())
 
     def follow(
         self,
@@ -89,7 +92,7 @@ class Follower:
         turns: FloatArray,
         guide: FloatArray | None = None,
         first_step: FloatArray | None = None,
-    ) -> Path:
+    ) -> FollowedPath:
         """Follow the poses one by one, each from the configuration before it.
 
         Args:
@@ -109,7 +112,7 @@ class Follower:
         has_nominal = ~np.isnan(self._nominal)
         for step in range(count):
             if guide is None:
-                pull = options.pull_to_start * (start - q) + options.carry_on * (q - before)
+                pull = options.pull_to_start * (start - q) + _CARRY_ON * (q - before)
                 pull += np.where(has_nominal, options.pull_to_nominal * (self._nominal - q), 0.0)
             else:
                 pull = guide[step] - q
@@ -118,7 +121,7 @@ class Follower:
             before = q
             q, residuals[step], solves[step] = self._step(whole, q, poses[step], lower, upper, pull)
             positions[step] = q
-        return Path(positions, residuals, solves)
+        return FollowedPath(positions, residuals, solves)
 
     def _step(
         self,
@@ -134,31 +137,31 @@ class Follower:
         q = np.minimum(np.maximum(q, lower), upper)
         error, jacobian, residual = self._evaluate(whole, q, poses)
         square = float(error @ error)
-        caution, solves = 1.0, 0
-        while solves < options.max_iterations:
+        factor, solves = 1.0, 0
+        while solves < _MOST_SOLVES:
             if residual[:, 0].max() <= options.stop_position and residual[:, 1].max() <= options.stop_rotation:
                 break
-            damping = caution * options.damping * square + _SMALLEST_DAMPING
+            damping = factor * _DAMPING * square + _SMALLEST_DAMPING
             dq = _solve_in_box(jacobian, error, damping, lower - q, upper - q, pull if solves == 0 else None)
             solves += 1
             largest = float(np.abs(dq).max())
             if largest < _SMALLEST_STEP:
                 break
-            if largest > options.max_joint_step:
-                dq = dq * (options.max_joint_step / largest)
+            if largest > _LARGEST_STEP:
+                dq = dq * (_LARGEST_STEP / largest)
             trial = np.minimum(np.maximum(q + dq, lower), upper)
             tried = self._evaluate(whole, trial, poses)
             new_square = float(tried[0] @ tried[0])
             if new_square < square:
                 gained, q, square = square - new_square, trial, new_square
                 error, jacobian, residual = tried
-                caution = max(caution / 3.0, 1.0)
+                factor = max(factor / 3.0, 1.0)
                 if gained < _SMALLEST_GAIN * square:
                     break
-            elif caution > 1e6:
+            elif factor > 1e6:
                 break
             else:
-                caution *= 10.0
+                factor *= 10.0
         return q, residual, solves
 
     def _evaluate(

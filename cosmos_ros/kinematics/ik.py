@@ -10,12 +10,18 @@ import numpy.typing as npt
 
 from cosmos_ros.errors import InputError, KinematicsError
 from cosmos_ros.kinematics.follower import Follower
-from cosmos_ros.kinematics.records import IkOptions, IkSolution
+from cosmos_ros.kinematics.records import POSITION_TOLERANCE, ROTATION_TOLERANCE, IkOptions, IkSolution
 from cosmos_ros.kinematics.robot_model import RobotModel
 from cosmos_ros.kinematics.search import follow_with_search
 from cosmos_ros.limits import JointLimit
-from cosmos_ros.se3 import check_poses, pose_error
+from cosmos_ros.se3 import check_poses
 from cosmos_ros.types import NANOSECONDS, FloatArray
+
+# Largest change of one joint from one pose to the next where no times are given, rad or m.
+_MAX_TURN = 1.0
+# Where times are given, its bound in units of velocity limit · time. Above 1 because a chunk that is somewhat too fast
+# is better slowed down by the guard than bent here; a jump through a singularity asks for ten times the limit and more.
+_VELOCITY_SCALE = 2.0
 
 Start = Mapping[str, float] | npt.ArrayLike
 
@@ -71,7 +77,7 @@ class InverseKinematics:
                     hint=f"Joints that move them: {', '.join(sorted(useful))}.",
                 )
             limit = self.limits[name]
-            if limit.lower + self.options.limit_margin > limit.upper - self.options.limit_margin:
+            if limit.lower > limit.upper:
                 raise KinematicsError(
                     f"limits {limit.lower:g} to {limit.upper:g} leave joint '{name}' no room",
                     where="inverse kinematics",
@@ -134,33 +140,16 @@ class InverseKinematics:
             solves += path.solves
         return self._solution(positions, residuals, solves)
 
-    def evaluate(self, positions: FloatArray, poses: Mapping[str, npt.ArrayLike], start: Start) -> IkSolution:
-        """Return the solution record of given joint positions ``[T, J]``: how far they miss the poses.
-
-        Args:
-            positions: ``[T, J]`` in the order of :attr:`joint_names`.
-            poses, start: As for :meth:`solve`.
-        """
-        wanted = self._poses(poses)
-        values = self._start(start)
-        order = self.model.joint_names
-        q = np.tile([values.get(name, 0.0) for name in order], (len(positions), 1))
-        q[:, [order.index(name) for name in self.joint_names]] = positions
-        reached = self.model.fk_batch_links(q, self.targets)
-        errors = [np.stack(pose_error(reached[link], wanted[link]), axis=-1) for link in self.targets]
-        return self._solution(positions, np.stack(errors, axis=1), np.zeros(len(positions), dtype=np.int64))
-
     def _solution(self, positions: FloatArray, residuals: FloatArray, solves: npt.NDArray[np.int64]) -> IkSolution:
-        options = self.options
         distance, angle = residuals[..., 0], residuals[..., 1]
         return IkSolution(
             joint_names=self.joint_names,
             positions=positions,
             position_residuals=distance.max(axis=1),
             rotation_residuals=angle.max(axis=1),
-            converged=np.all(
-                (distance <= options.position_tolerance) & (angle <= options.rotation_tolerance), axis=1
-            ).reshape(len(positions)),
+            converged=np.all((distance <= POSITION_TOLERANCE) & (angle <= ROTATION_TOLERANCE), axis=1).reshape(
+                len(positions)
+            ),
             targets=self.targets,
             target_position_residuals=distance,
             target_rotation_residuals=angle,
@@ -212,8 +201,8 @@ class InverseKinematics:
     def _turns(self, follower: Follower, steps: FloatArray | None, count: int) -> FloatArray:
         """Return how far each joint of the follower may go from pose to pose: ``[T, J]``."""
         if steps is None:
-            return np.full((count, len(follower.joint_names)), self.options.max_turn)
-        turns: FloatArray = self.options.velocity_scale * follower.velocity * steps[:, None]
+            return np.full((count, len(follower.joint_names)), _MAX_TURN)
+        turns: FloatArray = _VELOCITY_SCALE * follower.velocity * steps[:, None]
         return turns
 
 

@@ -84,16 +84,12 @@ class NumpyBackend:
         frames = self._frames(q, links)
         return [self._pose(frames, link, len(q)) for link in links]
 
-    def poses_and_jacobians_batch(self, q: FloatArray, links: tuple[str, ...]) -> list[tuple[FloatArray, FloatArray]]:
-        """Return ``[N, 4, 4]`` and ``[N, 6, J]`` a link from ``q [N, J]``."""
-        frames = self._frames(q, links)
-        poses = [self._pose(frames, link, len(q)) for link in links]
-        return [(pose, self._jacobian(frames, link, pose)) for link, pose in zip(links, poses, strict=True)]
-
     def poses(self, q: FloatArray, links: tuple[str, ...]) -> list[FloatArray]:
         """See :class:`~cosmos_ros.kinematics.chain.Backend`."""
         return [pose[0] for pose in self.poses_batch(q[None], links)]
 
     def poses_and_jacobians(self, q: FloatArray, links: tuple[str, ...]) -> list[tuple[FloatArray, FloatArray]]:
         """See :class:`~cosmos_ros.kinematics.chain.Backend`."""
-        return [(pose[0], jacobian[0]) for pose, jacobian in self.poses_and_jacobians_batch(q[None], links)]
+        frames = self._frames(q[None], links)
+        poses = [self._pose(frames, link, 1) for link in links]
+        return [(pose[0], self._jacobian(frames, link, pose)[0]) for link, pose in zip(links, poses, strict=True)]

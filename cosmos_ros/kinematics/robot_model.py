@@ -63,23 +63,21 @@ class RobotModel:
             self._backend = pinocchio(self._compiled)  # type: ignore[call-arg]
         elif backend == "pinocchio":
             raise ConfigError("Pinocchio cannot be imported", hint="Install it (pip install pin) or use numpy.")
-        self._index = {name: index for index, name in enumerate(self.joint_names)}
         self._support = lru_cache(maxsize=512)(self._supporting_joints)
 
     @classmethod
-    def from_urdf(cls, path_or_xml: str | Path, *, prefix: str = "", backend: BackendName = "auto") -> RobotModel:
+    def from_urdf(cls, path_or_xml: str | Path, *, backend: BackendName = "auto") -> RobotModel:
         """Read a URDF file or the XML text itself (``robot_description``).
 
         Args:
             path_or_xml: Path, or text that starts with ``<``.
-            prefix: Put before every joint and link name (``left_``).
             backend: See the class.
 
         Raises:
             ConfigError: The file cannot be read.
             KinematicsError: Not a well-formed, bounded, DTD-free URDF of one tree with limits for what moves.
         """
-        return cls(read_urdf(path_or_xml, prefix), backend)
+        return cls(read_urdf(path_or_xml), backend)
 
     @property
     def name(self) -> str:
@@ -202,10 +200,6 @@ class RobotModel:
         """Return link → ``[N, 4, 4]`` at ``q [N, J]``; shared joints are computed once."""
         names = tuple(links)
         return dict(zip(names, self._numpy.poses_batch(self._matrix(q, names), names), strict=True))
-
-    def jacobian_batch(self, q: npt.ArrayLike, link: str) -> FloatArray:
-        """Return Jacobians ``[N, 6, J]`` of ``link`` at ``q [N, J]``."""
-        return self._numpy.poses_and_jacobians_batch(self._matrix(q, (link,)), (link,))[0][1]
 
     def vector(self, q: Configuration, links: Sequence[str] | None = None) -> FloatArray:
         """Return ``q`` as ``float64 [J]``.

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from cosmos_ros.kinematics.follower import Follower, Path
+from cosmos_ros.kinematics.follower import ROTATION_WEIGHT, FollowedPath, Follower
 from cosmos_ros.types import FloatArray
 
 # Far enough to reach the other branches, near enough to stay within the same turn.
 _REACH = 1.6
 _SAME = 0.15
+# Configurations tried at the last pose, and how many of their solutions are followed back to the start at most.
+_SEEDS = 24
+_PATHS = 6
 
 
 def follow_with_search(
@@ -24,13 +27,13 @@ def follow_with_search(
     poses: FloatArray,
     turns: FloatArray,
     first_step: FloatArray | None = None,
-) -> Path:
+) -> FollowedPath:
     """Return the plain pass where it reaches all poses, else the best of the passes guided from the end.
 
     Arguments as of :meth:`Follower.follow`. Deterministic: the seeds are the same each time.
     """
     best = follower.follow(whole, start, poses, turns, first_step=first_step)
-    if follower.options.search_seeds == 0 or len(poses) < 2 or follower.converged(best.residuals):
+    if len(poses) < 2 or follower.converged(best.residuals):
         return best
     for end in _ends(follower, whole, start, best.positions[-1], poses[-1:]):
         # Going back from pose k + 1 to k the joints have the time that they had for the way there.
@@ -39,7 +42,7 @@ def follow_with_search(
         path = follower.follow(whole, start, poses, turns, guide)
         if follower.converged(path.residuals):
             return path
-        if _badness(follower, path) < _badness(follower, best):
+        if _cost(follower, path) < _cost(follower, best):
             best = path
     return best
 
@@ -48,9 +51,8 @@ def _ends(
     follower: Follower, whole: FloatArray, start: FloatArray, last: FloatArray, pose: FloatArray
 ) -> list[FloatArray]:
     """Return solutions of the last pose, nearest to the start first, distinct ones only."""
-    options = follower.options
     rng = np.random.default_rng(0)
-    seeds = start + rng.uniform(-_REACH, _REACH, (options.search_seeds - 1, len(start)))
+    seeds = start + rng.uniform(-_REACH, _REACH, (_SEEDS - 1, len(start)))
     seeds = np.vstack([last, np.clip(seeds, follower.lower, follower.upper)])
     free = np.full((1, len(start)), np.inf)
     found = []
@@ -63,9 +65,9 @@ def _ends(
     for q in found:
         if all(np.abs(q - other).max() > _SAME for other in distinct):
             distinct.append(q)
-    return distinct[: options.search_paths]
+    return distinct[:_PATHS]
 
 
-def _badness(follower: Follower, path: Path) -> float:
+def _cost(follower: Follower, path: FollowedPath) -> float:
     """Return the worst residual in metres, radians counted by the rotation weight."""
-    return float((path.residuals @ (1.0, follower.options.rotation_weight)).max())
+    return float((path.residuals @ (1.0, ROTATION_WEIGHT)).max())

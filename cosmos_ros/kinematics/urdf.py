@@ -6,14 +6,14 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 
 from cosmos_ros.errors import ConfigError, KinematicsError
-from cosmos_ros.limits import JointLimit, Mimic, PositionDependentVelocity
+from cosmos_ros.limits import JointLimit, MimicRule, PositionDependentVelocity
 from cosmos_ros.se3 import from_euler_xyz_extrinsic, pose_from
 from cosmos_ros.types import FloatArray
 
@@ -70,13 +70,12 @@ class UrdfTree:
     source: str
 
 
-def read_urdf(path_or_xml: str | Path, prefix: str = "") -> UrdfTree:
+def read_urdf(path_or_xml: str | Path) -> UrdfTree:
     """Read a URDF file or string.
 
     Args:
         path_or_xml: A path, or the XML itself (recognised by its first character ``<``), e.g. the value of
             ``robot_description``.
-        prefix: Put before every link and joint name, as in ``left_``.
 
     Raises:
         ConfigError: The file cannot be read.
@@ -98,9 +97,6 @@ def read_urdf(path_or_xml: str | Path, prefix: str = "") -> UrdfTree:
     if len(links) > MAX_LINKS:
         raise KinematicsError(f"{len(links)} links, more than {MAX_LINKS}", where=source)
     joints = [_joint(e, source) for e in root.findall("joint")]
-    if prefix:
-        links = [prefix + name for name in links]
-        joints = [_prefixed(joint, prefix) for joint in joints]
     return _tree(root.get("name", ""), links, joints, source)
 
 
@@ -217,13 +213,13 @@ def _limit(element: ElementTree.Element, kind: str, where: str) -> JointLimit:
     )
 
 
-def _mimic(node: ElementTree.Element | None, where: str) -> Mimic | None:
+def _mimic(node: ElementTree.Element | None, where: str) -> MimicRule | None:
     if node is None:
         return None
     source = node.get("joint", "")
     if not source:
         raise KinematicsError("<mimic> names no joint", where=where)
-    return Mimic(source, _number(node, "multiplier", 1.0, where), _number(node, "offset", 0.0, where))
+    return MimicRule(source, _number(node, "multiplier", 1.0, where), _number(node, "offset", 0.0, where))
 
 
 def _position_dependent(
@@ -236,19 +232,6 @@ def _position_dependent(
     offset = _number(node, "velocity_offset", None, where)
     gain = 2.0 * _number(node, "deceleration_limit", None, where)
     return PositionDependentVelocity(offset, gain, upper, offset, gain, lower)
-
-
-def _prefixed(joint: UrdfJoint, prefix: str) -> UrdfJoint:
-    limit = joint.limit
-    if limit is not None and limit.mimic is not None:
-        limit = replace(limit, mimic=replace(limit.mimic, source=prefix + limit.mimic.source))
-    return replace(
-        joint,
-        name=prefix + joint.name,
-        parent=prefix + joint.parent,
-        child=prefix + joint.child,
-        limit=limit,
-    )
 
 
 def _tree(name: str, links: list[str], joints: list[UrdfJoint], source: str) -> UrdfTree:

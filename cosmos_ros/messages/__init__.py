@@ -6,14 +6,13 @@ rclpy and of rosbags both work. Functions that make messages (``*_message``) imp
 
 from __future__ import annotations
 
-from cosmos_ros.messages.compressed import check_compressed, decode_compressed, decode_compressed_depth
+from cosmos_ros.messages.compressed import check_compressed, decode_compressed
 from cosmos_ros.messages.image_messages import compress, compressed_image_message, image_message
-from cosmos_ros.messages.images import check_image, decode_depth, decode_depth_raw, decode_image
+from cosmos_ros.messages.images import check_image, decode_image
 from cosmos_ros.messages.joint_messages import joint_state_from_message, joint_state_message
 from cosmos_ros.messages.pose_messages import (
     matrix_from_message,
     pose_message,
-    pose_stamped_message,
     scene_from_markers,
     transform_message,
 )
@@ -25,23 +24,18 @@ from cosmos_ros.messages.stamps import (
     stamp_message,
 )
 from cosmos_ros.messages.trajectories import (
-    action_poses_from_message,
     action_poses_message,
     joint_trajectory_from_message,
     joint_trajectory_message,
 )
 
 __all__ = [
-    "action_poses_from_message",
     "action_poses_message",
     "check_compressed",
     "check_image",
     "compress",
     "compressed_image_message",
     "decode_compressed",
-    "decode_compressed_depth",
-    "decode_depth",
-    "decode_depth_raw",
     "decode_image",
     "duration_message",
     "image_message",
@@ -53,7 +47,6 @@ __all__ = [
     "ns_from_duration",
     "ns_from_stamp",
     "pose_message",
-    "pose_stamped_message",
     "scene_from_markers",
     "split_ns",
     "stamp_message",

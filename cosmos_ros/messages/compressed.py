@@ -5,11 +5,9 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-import numpy as np
-
 from cosmos_ros.errors import InputError
-from cosmos_ros.messages.images import AnyArray, as_bytes, check_size, depth_in_metres, swap_red_and_blue
-from cosmos_ros.types import FloatArray, UInt8Array
+from cosmos_ros.messages.images import as_bytes, check_size, swap_red_and_blue
+from cosmos_ros.types import UInt8Array
 
 MAX_COMPRESSED_BYTES = 256 * 1024 * 1024
 
@@ -18,7 +16,6 @@ _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 # Start-of-frame markers: C0..CF without DHT (C4), JPG (C8) and DAC (CC).
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _START_OF_SCAN = 0xDA
-_COMPRESSED_DEPTH_HEADER = struct.Struct("<iff")
 
 
 def decode_compressed(message: Any, *, topic: str = "image/compressed") -> UInt8Array:
@@ -32,67 +29,22 @@ def decode_compressed(message: Any, *, topic: str = "image/compressed") -> UInt8
     import cv2
 
     text, data = check_compressed(message, topic=topic)
-    if "compressedDepth" in text:
-        raise InputError(
-            "a compressed depth image is not a colour image",
-            where=f"{topic} format",
-            hint="Choose the camera's colour topic for this view.",
-        )
     # image_transport names the channel order it handed to the encoder; OpenCV calls the first channel blue.
     as_stored = "compressed rgb" in text
     # The decoder writes RGB by itself where OpenCV lets it (4.11 and later).
     to_rgb = None if as_stored else getattr(cv2, "IMREAD_COLOR_RGB", None)
     flags = cv2.IMREAD_COLOR if to_rgb is None else to_rgb
-    pixels = _imdecode(data, flags | cv2.IMREAD_IGNORE_ORIENTATION, topic)
+    try:
+        pixels: UInt8Array | None = cv2.imdecode(data, flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error as error:
+        raise InputError(f"cannot be decoded: {str(error).strip()}", where=f"{topic} data") from error
+    if pixels is None:
+        raise InputError("cannot be decoded: the image data are corrupt", where=f"{topic} data")
     return pixels if as_stored or to_rgb is not None else swap_red_and_blue(pixels)
 
 
-def decode_compressed_depth(message: Any, *, topic: str = "depth/compressed") -> FloatArray:
-    """Return a compressed depth image as ``float64 [H, W]`` metres, NaN where nothing was measured.
-
-    Reads plain 16-bit PNG (millimetres) and image_transport's ``compressedDepth`` PNG, whose 12-byte header holds the
-    two quantisation parameters for 32FC1: depth = a / (value − b).
-
-    Raises:
-        InputError: As decode_compressed, and for images that are not 16-bit single-channel.
-    """
-    return depth_in_metres(decode_compressed_depth_raw(message, topic=topic))
-
-
-def decode_compressed_depth_raw(message: Any, *, topic: str = "depth/compressed") -> AnyArray:
-    """Return a compressed depth image as ``uint16 [H, W]`` mm, or ``float32 [H, W]`` m where it was quantised.
-
-    Raises:
-        InputError: As decode_compressed_depth.
-    """
-    import cv2
-
-    text, data = check_compressed(message, topic=topic)
-    quantisation: tuple[float, float] | None = None
-    if "compressedDepth" in text:
-        _, a, b = _COMPRESSED_DEPTH_HEADER.unpack_from(data[: _COMPRESSED_DEPTH_HEADER.size].tobytes())
-        data = data[_COMPRESSED_DEPTH_HEADER.size :]
-        if text.startswith("32FC1"):
-            quantisation = (a, b)
-    depth = _imdecode(data, cv2.IMREAD_UNCHANGED, topic)
-    if depth.dtype != np.uint16 or depth.ndim != 2:
-        raise InputError(
-            f"{depth.dtype} with {depth.ndim} dimensions is not a 16-bit depth image", where=f"{topic} data"
-        )
-    if quantisation is None:
-        return depth
-    a, b = quantisation
-    if not (np.isfinite(a) and np.isfinite(b)):
-        raise InputError("the quantisation parameters are not finite", where=f"{topic} data")
-    metres = np.full(depth.shape, np.nan, np.float32)
-    valid = depth != 0
-    with np.errstate(divide="ignore"):
-        metres[valid] = np.float32(a) / (depth[valid].astype(np.float32) - np.float32(b))
-    return metres
-
-
 def check_compressed(message: Any, *, topic: str = "image/compressed") -> tuple[str, UInt8Array]:
-    """Check that a CompressedImage is a whole JPEG or PNG of a sane size, without decoding it.
+    """Check that a CompressedImage is a whole JPEG or PNG of a sane size and no depth image, without decoding it.
 
     Returns:
         The format text and the payload as ``uint8 [N]``.
@@ -104,17 +56,18 @@ def check_compressed(message: Any, *, topic: str = "image/compressed") -> tuple[
         text = str(message.format)
     except AttributeError as error:
         raise InputError(f"not a sensor_msgs/CompressedImage: {error}", where=topic) from error
+    if "compressedDepth" in text:
+        raise InputError(
+            "a compressed depth image is not a colour image",
+            where=f"{topic} format",
+            hint="Choose the camera's colour topic for this view.",
+        )
     data = as_bytes(getattr(message, "data", None), where=f"{topic} data")
     if data.size == 0:
         raise InputError("the image is empty (0 bytes)", where=f"{topic} data")
     if data.size > MAX_COMPRESSED_BYTES:
         raise InputError(f"{data.size} bytes is absurd for a compressed image", where=f"{topic} data")
-    payload = data
-    if "compressedDepth" in text:
-        if data.size <= _COMPRESSED_DEPTH_HEADER.size:
-            raise InputError("truncated: no depth after the header", where=f"{topic} data")
-        payload = data[_COMPRESSED_DEPTH_HEADER.size :]
-    height, width = compressed_size(payload, topic=topic)
+    height, width = compressed_size(data, topic=topic)
     check_size(height, width, topic=topic)
     return text, data
 
@@ -169,15 +122,3 @@ def _jpeg_size(view: memoryview, topic: str) -> tuple[int, int]:
                 raise truncated
             return size
     raise truncated
-
-
-def _imdecode(data: UInt8Array, flags: int, topic: str) -> AnyArray:
-    import cv2
-
-    try:
-        pixels: AnyArray | None = cv2.imdecode(data, flags)
-    except cv2.error as error:
-        raise InputError(f"cannot be decoded: {str(error).strip()}", where=f"{topic} data") from error
-    if pixels is None:
-        raise InputError("cannot be decoded: the image data are corrupt", where=f"{topic} data")
-    return pixels

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cosmos_ros.errors import InputError
-from cosmos_ros.types import FloatArray, UInt8Array
+from cosmos_ros.types import UInt8Array
 
 MAX_PIXELS = 64 * 1024 * 1024
 """Images above this are refused before anything is allocated for them."""
@@ -118,50 +118,10 @@ def decode_image(message: Any, *, topic: str = "image") -> UInt8Array:
         return _to_eight_bits(_convert(np.ascontiguousarray(pixels), _BAYER_CODES[encoding.kind]))
     pixels = _to_eight_bits(pixels)
     if encoding.kind == "mono":
-        return grey_to_colour(pixels)
+        return _convert(pixels, "COLOR_GRAY2RGB")
     if encoding.kind == "bgr":
         return swap_red_and_blue(pixels)
     return np.ascontiguousarray(pixels[..., :3])
-
-
-def decode_depth(message: Any, *, topic: str = "depth") -> FloatArray:
-    """Return a depth Image as ``float64 [H, W]`` metres; NaN where the camera measured nothing (REP 118).
-
-    ``16UC1`` is millimetres with 0 for "nothing"; ``32FC1`` is metres with NaN or infinity for "nothing".
-
-    Raises:
-        InputError: As decode_image, and for encodings that are not depth.
-    """
-    raw = decode_depth_raw(message, topic=topic)
-    return depth_in_metres(raw)
-
-
-def decode_depth_raw(message: Any, *, topic: str = "depth") -> AnyArray:
-    """Return a depth Image bit for bit: ``uint16 [H, W]`` millimetres or ``float32 [H, W]`` metres, native endian.
-
-    Raises:
-        InputError: As decode_depth.
-    """
-    encoding = check_image(message, topic=topic)
-    if not encoding.kind.startswith("depth") and encoding.kind != "mono":
-        raise InputError(
-            f"{message.encoding} is not a depth encoding", where=f"{topic} encoding", hint="Use 16UC1 or 32FC1."
-        )
-    if encoding.depth == 8:
-        raise InputError("eight-bit images carry no depth", where=f"{topic} encoding", hint="Use 16UC1 or 32FC1.")
-    pixels = _pixels(message, encoding, topic)
-    return np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("="))
-
-
-def depth_in_metres(raw: AnyArray) -> FloatArray:
-    """Return raw depth (``uint16`` mm or ``float32`` m) as ``float64`` metres, NaN where nothing was measured."""
-    if raw.dtype == np.uint16:
-        metres = raw / 1000.0
-        metres[raw == 0] = np.nan
-        return metres
-    metres = raw.astype(np.float64)
-    metres[~np.isfinite(metres)] = np.nan
-    return metres
 
 
 def check_image(message: Any, *, topic: str = "image") -> Encoding:
@@ -212,23 +172,11 @@ def check_size(height: int, width: int, *, topic: str) -> None:
 
 def swap_red_and_blue(pixels: AnyArray) -> UInt8Array:
     """Return ``uint8 [H, W, 3]`` with the first and third channel exchanged; a fourth channel is dropped."""
-    try:
-        import cv2
-    except ImportError:
-        return np.ascontiguousarray(pixels[..., 2::-1])
+    import cv2
+
     code = cv2.COLOR_BGRA2RGB if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB
     swapped: UInt8Array = cv2.cvtColor(np.ascontiguousarray(pixels), code)
     return swapped
-
-
-def grey_to_colour(pixels: UInt8Array) -> UInt8Array:
-    """Return ``uint8 [H, W]`` repeated as ``uint8 [H, W, 3]``."""
-    try:
-        import cv2
-    except ImportError:
-        return np.repeat(pixels[..., None], 3, axis=2)
-    colour: UInt8Array = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_GRAY2RGB)
-    return colour
 
 
 def as_bytes(data: Any, *, where: str) -> UInt8Array:

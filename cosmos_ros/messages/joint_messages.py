@@ -60,13 +60,13 @@ def joint_state_from_message(
     return JointState(stamp_ns=stamp_ns, names=names, positions=positions, velocities=velocities)
 
 
-def joint_state_message(state: JointState, *, frame_id: str = "") -> Any:
+def joint_state_message(state: JointState) -> Any:
     """Return a ``sensor_msgs/msg/JointState``; needs ROS."""
     from sensor_msgs.msg import JointState as Message
     from std_msgs.msg import Header
 
     return Message(
-        header=Header(stamp=stamp_message(state.stamp_ns), frame_id=frame_id),
+        header=Header(stamp=stamp_message(state.stamp_ns)),
         name=list(state.names),
         position=doubles(state.positions),
         velocity=doubles(state.velocities),

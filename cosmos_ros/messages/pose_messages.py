@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from cosmos_ros.errors import CosmosRosError, InputError
-from cosmos_ros.messages.stamps import ns_from_stamp, stamp_message
+from cosmos_ros.messages.stamps import ns_from_stamp
 from cosmos_ros.se3 import matrix_from_quaternion_xyzw, quaternion_xyzw_from_matrix
 from cosmos_ros.types import FloatArray
 
@@ -61,15 +61,7 @@ def transform_message(matrix: FloatArray, *, where: str = "transform") -> Any:
     return Transform(translation=Vector3(x=x, y=y, z=z), rotation=Quaternion(x=qx, y=qy, z=qz, w=qw))
 
 
-def pose_stamped_message(matrix: FloatArray, *, stamp_ns: int, frame_id: str) -> Any:
-    """Return a ``geometry_msgs/msg/PoseStamped``; needs ROS."""
-    from geometry_msgs.msg import PoseStamped
-    from std_msgs.msg import Header
-
-    return PoseStamped(header=Header(stamp=stamp_message(stamp_ns), frame_id=frame_id), pose=pose_message(matrix))
-
-
-def scene_from_markers(message: Any, *, topic: str = "scene") -> tuple[int, dict[str, FloatArray]]:
+def scene_from_markers(message: Any) -> tuple[int, dict[str, FloatArray]]:
     """Return the stamp and the poses of a ``visualization_msgs/MarkerArray`` that shows named objects.
 
     A marker's name is its namespace, or ``namespace/id`` where a namespace holds several. Deletions are honoured.
@@ -82,11 +74,11 @@ def scene_from_markers(message: Any, *, topic: str = "scene") -> tuple[int, dict
     """
     markers = message.markers
     if len(markers) > MAX_MARKERS:
-        raise InputError(f"{len(markers)} markers are more than {MAX_MARKERS}", where=topic)
+        raise InputError(f"{len(markers)} markers are more than {MAX_MARKERS}", where="scene")
     poses: dict[tuple[str, int], FloatArray] = {}
     stamp_ns = 0
     for k, marker in enumerate(markers):
-        where = f"{topic} markers[{k}]"
+        where = f"scene markers[{k}]"
         key = (str(marker.ns), int(marker.id))
         if marker.action == _MARKER_DELETE_ALL:
             poses.clear()

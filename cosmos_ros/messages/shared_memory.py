@@ -30,11 +30,6 @@ def segments_of(pid: int) -> list[str]:
     return sorted(names)
 
 
-def existing(names: Iterable[str]) -> list[str]:
-    """Return which of the segments are still there."""
-    return [name for name in names if (_SHARED / name).exists()]
-
-
 def remove_left(names: Iterable[str]) -> None:
     """Remove the segments of processes that have ended; one that a living process has locked stays."""
     for name in names:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from cosmos_ros.errors import InputError
 from cosmos_ros.messages.joint_messages import check_names, doubles
-from cosmos_ros.messages.pose_messages import matrix_from_message, transform_message
+from cosmos_ros.messages.pose_messages import transform_message
 from cosmos_ros.messages.stamps import duration_message, ns_from_duration, ns_from_stamp, stamp_message
-from cosmos_ros.types import ActionChunk, FloatArray, Int64Array, JointTrajectory
+from cosmos_ros.types import ActionChunk, FloatArray, JointTrajectory
 
 MAX_POINTS = 100_000
 
@@ -57,7 +57,7 @@ def joint_trajectory_from_message(message: Any, *, topic: str = "joint_trajector
     )
 
 
-def joint_trajectory_message(trajectory: JointTrajectory, *, frame_id: str = "") -> Any:
+def joint_trajectory_message(trajectory: JointTrajectory) -> Any:
     """Return a ``trajectory_msgs/msg/JointTrajectory``; needs ROS.
 
     Raises:
@@ -79,7 +79,7 @@ def joint_trajectory_message(trajectory: JointTrajectory, *, frame_id: str = "")
             )
         )
     return Message(
-        header=Header(stamp=stamp_message(trajectory.stamp_ns), frame_id=frame_id),
+        header=Header(stamp=stamp_message(trajectory.stamp_ns)),
         joint_names=list(trajectory.joint_names),
         points=points,
     )
@@ -125,30 +125,6 @@ def action_poses_message(chunk: ActionChunk, *, frame_id: str) -> Any:
     return MultiDOFJointTrajectory(
         header=Header(stamp=stamp_message(chunk.stamp_ns), frame_id=frame_id), joint_names=links, points=points
     )
-
-
-def action_poses_from_message(
-    message: Any, *, topic: str = "action_poses"
-) -> tuple[int, Int64Array, Mapping[str, FloatArray]]:
-    """Return ``(stamp_ns, times_ns int64 [N], link → float64 [N, 4, 4])`` of a MultiDOFJointTrajectory.
-
-    Raises:
-        InputError: Bad stamp or names, a point with another number of transforms, a bad rotation.
-    """
-    stamp_ns = ns_from_stamp(message.header.stamp, where=f"{topic} header.stamp")
-    links = check_names(message.joint_names, where=f"{topic} joint_names")
-    if len(message.points) > MAX_POINTS:
-        raise InputError(f"{len(message.points)} points are more than {MAX_POINTS}", where=f"{topic} points")
-    times = np.empty(len(message.points), np.int64)
-    poses = {link: np.empty((len(message.points), 4, 4)) for link in links}
-    for k, point in enumerate(message.points):
-        where = f"{topic} points[{k}]"
-        times[k] = ns_from_duration(point.time_from_start, where=f"{where}.time_from_start")
-        if len(point.transforms) != len(links):
-            raise InputError(f"{len(point.transforms)} transforms for {len(links)} links", where=where)
-        for link, transform in zip(links, point.transforms, strict=True):
-            poses[link][k] = matrix_from_message(transform, where=where)
-    return stamp_ns, times, poses
 
 
 def _rows(points: Sequence[Any], name: str, joints: tuple[str, ...], topic: str) -> FloatArray | None:

@@ -14,22 +14,18 @@ from cosmos_ros.errors import InputError
 from cosmos_ros.messages import ns_from_stamp
 from cosmos_ros.nodes import qos
 from cosmos_ros.observation.camera_topics import camera_info_topic
-from cosmos_ros.observation.lost_images import SEGMENT_BYTES, LostImageDetector
+from cosmos_ros.observation.lost_images import LARGE_IMAGE_ADVICE, LostImageDetector
 
 TRANSPORTS = ("auto", "raw", "compressed")
 _TYPES = {"raw": Image, "compressed": CompressedImage}
 _TYPE_NAMES = {"raw": "sensor_msgs/msg/Image", "compressed": "sensor_msgs/msg/CompressedImage"}
 _SILENCE_S = 2.0
-# A third of a second at 30 Hz: a process that was held up for so long must not lose an image.
+# A third of a second at 30 Hz: a process that was blocked for so long must not lose an image.
 _DEPTH = 10
-_CLIFF = (
-    f"best-effort images over {SEGMENT_BYTES // 1024} KiB do not fit Fast DDS's default shared memory between "
-    "processes: start the camera with config/fastdds.xml as FASTRTPS_DEFAULT_PROFILES_FILE, or publish compressed ones"
-)
 
 
 class CameraInput:
-    """Subscribes to one view and keeps explaining itself. Used by the executor's thread only.
+    """Subscribes to one view and explains why nothing arrives. Used by the executor's thread only.
 
     ``on_image(view, message, compressed)`` is called for every message; it must only keep it.
     """
@@ -101,7 +97,7 @@ class CameraInput:
             )
         ]
         if not compressed:
-            # One camera_info comes with each image, by convention beside it; it tells which images were lost.
+            # One camera_info comes with each image, by convention beside it; it shows which images were lost.
             info = camera_info_topic(self.topic)
             self._subscriptions.append(
                 self._node.create_subscription(CameraInfo, info, self._received_info, qos.sensor())
@@ -135,7 +131,7 @@ class CameraInput:
         return time.monotonic() - since > _SILENCE_S
 
     def _losing(self, published: dict[str, list[Any]]) -> str:
-        """Return how many raw images are being lost and why, in one line; empty when none worth telling."""
+        """Return how many raw images are being lost and why, in one line; empty when there are few or none."""
         reliabilities = {info.qos_profile.reliability for info in published["raw"]}
         best_effort = ReliabilityPolicy.BEST_EFFORT in reliabilities if reliabilities else None
         return self._detector.explain(self.topic, best_effort=best_effort)
@@ -154,7 +150,7 @@ class CameraInput:
             return f"nobody publishes {topic} any more" if self._silent() else ""
         if self._silent():
             line = f"{topic} has {len(infos)} publisher(s) but no image arrives"
-            return line if self.transport == "compressed" else f"{line}; {_CLIFF}"
+            return line if self.transport == "compressed" else f"{line}; {LARGE_IMAGE_ADVICE}"
         if self.transport == "raw":
             return self._losing(published)
         return ""

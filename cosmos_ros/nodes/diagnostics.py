@@ -1,4 +1,4 @@
-"""Diagnostics: one status a concern, published at a rate and at once when a level or message changes."""
+"""Diagnostics: one status a concern, published once a second and at once when a level or message changes."""
 
 from __future__ import annotations
 
@@ -13,22 +13,21 @@ from cosmos_ros.nodes.clocks import steady_clock
 OK: bytes = DiagnosticStatus.OK
 WARN: bytes = DiagnosticStatus.WARN
 ERROR: bytes = DiagnosticStatus.ERROR
-STALE: bytes = DiagnosticStatus.STALE
+_PERIOD_S = 1.0
 
 
 class Diagnostics:
     """Holds a node's statuses and publishes them on ``/diagnostics``.
 
-    A change of level or message is also logged once (edge-triggered), so that a log tells the story without
-    repeating itself.
+    A change of level or message is also logged once (edge-triggered), so that the log does not repeat itself.
     """
 
-    def __init__(self, node: Any, *, hardware_id: str = "", period: float = 1.0) -> None:
+    def __init__(self, node: Any, *, hardware_id: str) -> None:
         self._node = node
         self._hardware_id = hardware_id
         self._statuses: dict[str, DiagnosticStatus] = {}
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", qos.reliable(10))
-        self._timer = node.create_timer(period, self.publish, clock=steady_clock())
+        self._timer = node.create_timer(_PERIOD_S, self.publish, clock=steady_clock())
 
     def set(self, concern: str, level: bytes, message: str, values: Mapping[str, Any] | None = None) -> None:
         """Set one concern's status; publish and log at once if its level or message changed."""
@@ -51,10 +50,6 @@ class Diagnostics:
         """Return the current level of one concern, or None when it was never set."""
         status = self._statuses.get(concern)
         return None if status is None else status.level
-
-    def forget(self, concern: str) -> None:
-        """Drop a concern that no longer exists."""
-        self._statuses.pop(concern, None)
 
     def publish(self) -> None:
         """Publish all statuses now."""

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
@@ -24,13 +23,12 @@ from cosmos_ros.embodiment import Embodiment, RecordedStates
 from cosmos_ros.errors import CapabilityError, CosmosRosError, InputError, StaleInputError
 from cosmos_ros.messages import (
     action_poses_message,
-    compressed_image_message,
-    image_message,
     joint_state_from_message,
     joint_trajectory_from_message,
     ns_from_stamp,
 )
 from cosmos_ros.nodes import qos
+from cosmos_ros.nodes.image_publisher import ImagePublisher
 from cosmos_ros.observation.snapshot import Snapshot, decode_payload
 from cosmos_ros.prediction.pipeline import Pipeline
 from cosmos_ros.prediction.provenance import digest
@@ -39,8 +37,9 @@ from cosmos_ros.trajectory.piecewise import piecewise
 from cosmos_ros.types import NANOSECONDS, JointState, Mode, Observation, UInt8Array
 from cosmos_ros.types import JointTrajectory as TrajectoryRecord
 
-_MOST_HELD = 4096
-_TURN_S = 0.001
+# Messages kept of a stream at most.
+_CAPACITY = 4096
+_POLL_S = 0.001
 # Snapshots are taken at the rate of predictions, and one may be under way: older than this, nothing is seen any more.
 _MAX_AGE_NS = 10 * NANOSECONDS
 
@@ -60,8 +59,8 @@ class Question:
         self._answered.set()
 
     def __await__(self) -> Generator[None, None, StateRollout]:
-        # rclpy resumes a waiting coroutine at every turn of the executor: without a pause that would be a busy loop.
-        while not self._answered.wait(_TURN_S):
+        # rclpy resumes a waiting coroutine each time the executor spins: without a pause that would be a busy loop.
+        while not self._answered.wait(_POLL_S):
             yield
         if self._result is None:
             raise CosmosRosError(self._error)
@@ -77,7 +76,7 @@ class DynamicsServices:
         cameras: View → topic; views that are left out are black.
         newest: Returns the newest complete snapshot, or None.
         commanded: Returns the arm trajectory being executed, or None.
-        tell: Takes each answer, for provenance and log.
+        publish: Takes each answer, for provenance and log.
     """
 
     def __init__(
@@ -87,10 +86,10 @@ class DynamicsServices:
         cameras: Mapping[str, str],
         newest: Callable[[], Snapshot | None],
         commanded: Callable[[], TrajectoryRecord | None],
-        tell: Callable[[StateRollout], None],
+        publish: Callable[[StateRollout], None],
     ) -> None:
         self._node = node
-        self._tell = tell
+        self._publish = publish
         settings = pipeline.settings
         self._pipeline = pipeline
         self._embodiment: Embodiment = pipeline.embodiment
@@ -101,19 +100,18 @@ class DynamicsServices:
             settings=settings.sampler,
             negative_prompt=settings.negative_prompt,
         )
-        # Holding a second of every camera is only worth its memory to a model that can look at it.
-        self._holds = Mode.INVERSE_DYNAMICS in pipeline.world_model.capabilities.modes
+        # A second of every camera is only worth its memory to a model that can look at it.
+        self._keeps_history = Mode.INVERSE_DYNAMICS in pipeline.world_model.capabilities.modes
         self._cameras = cameras
         self._newest, self._commanded = newest, commanded
-        self._asked: deque[Question] = deque()
+        self._waiting: deque[Question] = deque()
         self._query: TrajectoryRecord | None = None
-        # Streams lag behind one another; half a second covers that.
+        # Streams lag behind one another by less than the last half second.
         self._span_ns = round((self._embodiment.chunk_size + 2) * NANOSECONDS / self._embodiment.fps) + NANOSECONDS // 2
-        self._images: dict[str, deque[tuple[int, Any]]] = {view: deque(maxlen=_MOST_HELD) for view in cameras}
-        self._joints: deque[tuple[int, Any]] = deque(maxlen=_MOST_HELD)
+        self._images: dict[str, deque[tuple[int, Any]]] = {view: deque(maxlen=_CAPACITY) for view in cameras}
+        self._joints: deque[tuple[int, Any]] = deque(maxlen=_CAPACITY)
         frames = self._embodiment.chunk_size + 1
-        self._raw = node.create_publisher(Image, "~/next_state/image", qos.reliable(frames))
-        self._compressed = node.create_publisher(CompressedImage, "~/next_state/image/compressed", qos.reliable(frames))
+        self._frames = ImagePublisher(node, "~/next_state/image", qos.reliable(frames))
         self._poses = node.create_publisher(MultiDOFJointTrajectory, "~/inferred_poses", qos.latched())
         self._subscription = node.create_subscription(
             JointTrajectory, "~/query_trajectory", self._on_query, qos.reliable()
@@ -126,39 +124,39 @@ class DynamicsServices:
         ]
 
     def close(self) -> None:
-        """Drop services, subscription and publishers; who still waits is told."""
-        for question in self._asked:
+        """Drop services, subscription and publishers; calls that wait are answered."""
+        for question in self._waiting:
             question.answer(None, "the predictor was deactivated")
         for service in self._services:
             self._node.destroy_service(service)
         self._node.destroy_subscription(self._subscription)
-        for publisher in (self._raw, self._compressed, self._poses):
+        for publisher in (*self._frames.publishers, self._poses):
             self._node.destroy_publisher(publisher)
 
     def next_question(self) -> Question | None:
         """Return the oldest open question, or None."""
-        return self._asked.popleft() if self._asked else None
+        return self._waiting.popleft() if self._waiting else None
 
     def keep_image(self, view: str, message: Any) -> None:
-        """Hold an image for as long as a chunk lasts."""
-        if self._holds:
+        """Keep an image for as long as a chunk lasts."""
+        if self._keeps_history:
             self._keep(self._images[view], message)
 
     def keep_joint_state(self, message: Any) -> None:
-        """Hold a joint state for as long as a chunk lasts."""
-        if self._holds:
+        """Keep a joint state for as long as a chunk lasts."""
+        if self._keeps_history:
             self._keep(self._joints, message)
 
-    def _keep(self, held: deque[tuple[int, Any]], message: Any) -> None:
+    def _keep(self, history: deque[tuple[int, Any]], message: Any) -> None:
         try:
             stamp = ns_from_stamp(message.header.stamp, where="header.stamp")
         except InputError:
             return  # the synchroniser refuses it and says why
-        if held and stamp <= held[-1][0]:
-            held.clear()  # the clock went back: what is held belongs to another time
-        held.append((stamp, message))
-        while held[0][0] < stamp - self._span_ns:
-            held.popleft()
+        if history and stamp <= history[-1][0]:
+            history.clear()  # the clock went back: these belong to another time
+        history.append((stamp, message))
+        while history[0][0] < stamp - self._span_ns:
+            history.popleft()
 
     def _on_query(self, message: Any) -> None:
         try:
@@ -189,18 +187,18 @@ class DynamicsServices:
         return await self._answer(response, job, self._publish_poses)
 
     async def _answer(
-        self, response: Any, job: Callable[[], StateRollout], publish: Callable[[StateRollout], None]
+        self, response: Any, job: Callable[[], StateRollout], publish_answer: Callable[[StateRollout], None]
     ) -> Any:
         try:
             question = Question(job)
-            self._asked.append(question)
+            self._waiting.append(question)
             result = await question
-            publish(result)
-            self._tell(result)
+            publish_answer(result)
+            self._publish(result)
         except CosmosRosError as error:
             response.success, response.message = False, str(error)
             return response
-        facts = {
+        answer = {
             "mode": result.requests[0].mode.value,
             "fps": result.fps,
             "rows": len(result.actions),
@@ -209,7 +207,7 @@ class DynamicsServices:
             "digests": {"actions": digest(result.actions), "frames": digest(result.frames)},
             "model": dict(result.rollouts[0].provenance),
         }
-        response.success, response.message = True, json.dumps(facts)
+        response.success, response.message = True, json.dumps(answer)
         return response
 
     def _observe(self) -> Observation:
@@ -249,21 +247,21 @@ class DynamicsServices:
     def _recent(self) -> tuple[UInt8Array, Observation | None]:
         """Return canvases ``[T+1, H, W, 3]`` of the last chunk's time, and the state at the first of them."""
         embodiment = self._embodiment
-        if not self._holds:
+        if not self._keeps_history:
             modes = sorted(mode.value for mode in self._pipeline.world_model.capabilities.modes)
             raise CapabilityError(f"the world model has no inverse_dynamics; it can do {modes}", where="infer_action")
-        if any(not held for held in self._images.values()):
-            missing = [view for view, held in self._images.items() if not held]
+        if not all(self._images.values()):
+            missing = [view for view, history in self._images.items() if not history]
             raise InputError(f"no image of {', '.join(missing)} was received yet", where="infer_action")
-        images = {view: tuple(held) for view, held in self._images.items()}
-        end = min(held[-1][0] for held in images.values())
+        histories = {view: tuple(history) for view, history in self._images.items()}
+        end = min(history[-1][0] for history in histories.values())
         step = NANOSECONDS / embodiment.fps
         stamps = [round(end - (embodiment.chunk_size - k) * step) for k in range(embodiment.chunk_size + 1)]
         canvases = []
         for stamp in stamps:
-            pictures = {view: decode_payload(_as_of(held, stamp, step, view), view) for view, held in images.items()}
-            black = np.zeros_like(next(iter(pictures.values())))
-            canvases.append(embodiment.compose({view: pictures.get(view, black) for view in embodiment.views}))
+            images = {view: decode_payload(_as_of(of, stamp, step, view), view) for view, of in histories.items()}
+            black = np.zeros_like(next(iter(images.values())))
+            canvases.append(embodiment.compose({view: images.get(view, black) for view in embodiment.views}))
         return np.stack(canvases), self._state_at(stamps[0], step)
 
     def _state_at(self, stamp: int, step: float) -> Observation | None:
@@ -277,23 +275,19 @@ class DynamicsServices:
             return
         begin = int(self._node.get_clock().now().nanoseconds)
         for index, frame in enumerate(result.frames):
-            stamp = begin + round(index * NANOSECONDS / result.fps)
-            if self._raw.get_subscription_count():
-                self._raw.publish(image_message(frame, stamp_ns=stamp, frame_id="prediction"))
-            if self._compressed.get_subscription_count():
-                self._compressed.publish(compressed_image_message(frame, stamp_ns=stamp, frame_id="prediction"))
+            self._frames.publish(frame, begin + round(index * NANOSECONDS / result.fps), "prediction")
 
     def _publish_poses(self, result: StateRollout) -> None:
         if result.chunk is not None:
             self._poses.publish(action_poses_message(result.chunk, frame_id=self._embodiment.base_frame))
 
 
-def _as_of(held: tuple[tuple[int, Any], ...], stamp: int, step: float, name: str) -> Any:
+def _as_of(history: tuple[tuple[int, Any], ...], stamp: int, step: float, name: str) -> Any:
     """Return the newest message at or before a stamp, at most one and a half steps older."""
-    for when, message in reversed(held):
+    for when, message in reversed(history):
         if when <= stamp:
             if when < stamp - 1.5 * step:
                 break
             return message
-    span = (held[-1][0] - held[0][0]) / NANOSECONDS
+    span = (history[-1][0] - history[0][0]) / NANOSECONDS
     raise InputError(f"{name}: nothing at {stamp} ns among the last {span:.2f} s", where="infer_action")

@@ -2,7 +2,7 @@
 
 rclpy's SingleThreadedExecutor builds its wait set anew for every message: half a millisecond of one core with the
 twenty entities of the predictor, so that joint states at 500 Hz alone take a quarter of it. EventsExecutor
-(``rclpy.experimental``, Jazzy and later) is told by the middleware what arrived, for a quarter of that.
+(``rclpy.experimental``, Jazzy and later) gets each arrival from the middleware, at a quarter of the cost.
 """
 
 from __future__ import annotations

@@ -18,22 +18,22 @@ from cosmos_ros.nodes.executor import make_executor, spin
 
 
 def run(make_node: Callable[[], Any], args: Sequence[str] | None = None, *, executor: str = "events") -> int:
-    """Make a node, spin it until it is told to stop, destroy it; return the exit status.
+    """Make a node, spin it until SIGINT or SIGTERM, destroy it; return the exit status.
 
     A CosmosRosError while making the node (a wrong parameter, a missing file) ends in one line and status 2.
     """
     # Without a short switch interval, a worker in pure Python delays callbacks by up to 5 ms a switch.
     sys.setswitchinterval(0.0005)
     rclpy.init(args=args)
-    node = turns = None
+    node = spun = None
     try:
         node = make_node()
-        turns = make_executor(executor)
-        turns.add_node(node)
+        spun = make_executor(executor)
+        spun.add_node(node)
         # What was imported and loaded stays: a full collection would look at all of it, for a tenth of a second.
         gc.collect()
         gc.freeze()
-        spin(turns)
+        spin(spun)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except RuntimeError:
@@ -50,7 +50,7 @@ def run(make_node: Callable[[], Any], args: Sequence[str] | None = None, *, exec
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
-    made, node, turns = node is not None, None, None
+    made, node, spun = node is not None, None, None
     # Handles in reference cycles keep the participant, and with it its shared memory, beyond the end of the process.
     gc.unfreeze()
     gc.collect()

@@ -1,4 +1,4 @@
-"""Tells what was predicted: provenance, tool poses and pictures, in a thread of its own after the trajectory is out."""
+"""Publishes what was predicted besides the trajectory: provenance, tool poses and images, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -20,30 +20,28 @@ from cosmos_ros.prediction.prediction_log import PredictionLog
 from cosmos_ros.prediction.provenance import state_provenance, to_json
 from cosmos_ros.prediction.state_api import StateRollout
 from cosmos_ros.types import Request, Rollout
-from cosmos_ros.worker import Worker
+from cosmos_ros.worker import WorkerThread
 from cosmos_ros.world_models.protocol import WorldModel
 
-# Hashing megabytes and making pictures takes the cores on which the trajectory is on its way: let it reach the guard.
-_HEAD_START_S = 0.02
-# Records must not be lost while pictures are being made; this many may wait.
+# Hashing megabytes and encoding images would slow down the trajectory on its way to the guard: it goes first.
+_DELAY_S = 0.02
+# Records must not be lost while images are being encoded; this many may wait.
 _MAILBOX = 32
-
-
-# How long closing waits for what is being told.
+# How long closing waits for what is still to be published.
 _LONGEST_CLOSE_S = 5.0
 
-Line = tuple[Mapping[str, Any], Request, Rollout]
+Record = tuple[Mapping[str, Any], Request, Rollout]
 
 
 @dataclass(frozen=True)
-class _Telling:
-    """What is to be told. ``lines`` makes the records: their digests take a while."""
+class _Job:
+    """What is to be published. ``records`` makes the provenance: its digests take a while."""
 
-    lines: Callable[[], list[Line]]
+    records: Callable[[], list[Record]]
     prediction: Prediction | None = None
 
 
-class Teller:
+class PredictionPublisher:
     """Owns ``~/provenance``, ``~/action_poses``, ``~/rollout/...`` and the prediction log of a node."""
 
     def __init__(
@@ -60,7 +58,7 @@ class Teller:
             node: Owner of the publishers.
             embodiment: What is predicted.
             model: What predicts.
-            log: File that gets one line a prediction; its pictures are kept beside it.
+            log: File that gets one line a prediction; its images are kept beside it.
             world_model: Name and options, for the log: what ``cosmos-ros replay-request`` asks again.
         """
         self._node = node
@@ -72,59 +70,59 @@ class Teller:
         self._provenance = node.create_publisher(String, "~/provenance", qos.reliable(10))
         self._poses = node.create_publisher(MultiDOFJointTrajectory, "~/action_poses", qos.reliable())
         self._rollout = RolloutPublisher(node, embodiment)
-        self._engine = Worker(self._work, name="teller", mailbox=_MAILBOX)
+        self._engine = WorkerThread(self._work, name="prediction_publisher", mailbox=_MAILBOX)
 
     @property
     def problem(self) -> str:
-        """Why the last prediction could not be told whole, or empty; from any thread."""
+        """Why the last prediction could not be published whole, or empty; from any thread."""
         lost = self._engine.replaced
-        return self._problem or (f"{lost} predictions came faster than they can be told" if lost else "")
+        return self._problem or (f"{lost} predictions came faster than they can be published" if lost else "")
 
-    def tell(self, prediction: Prediction, record: Mapping[str, Any]) -> None:
-        """Tell about a prediction, soon. ``record`` is added to its provenance."""
-        self._engine.submit(
-            _Telling(
-                lambda: [({**prediction.provenance, **record}, prediction.request, prediction.rollout)], prediction
-            )
-        )
+    def publish(self, prediction: Prediction, record: Mapping[str, Any]) -> None:
+        """Publish a prediction, soon. ``record`` is added to its provenance."""
 
-    def tell_states(self, result: StateRollout) -> None:
-        """Tell about the answer of a state-level call, soon: one record a chunk."""
+        def records() -> list[Record]:
+            return [({**prediction.provenance, **record}, prediction.request, prediction.rollout)]
 
-        def lines() -> list[Line]:
-            records = state_provenance(self._model, self._embodiment, result)
-            return list(zip(records, result.requests, result.rollouts, strict=True))
+        self._engine.submit(_Job(records, prediction))
 
-        self._engine.submit(_Telling(lines))
+    def publish_states(self, result: StateRollout) -> None:
+        """Publish the answer of a state-level call, soon: one record a chunk."""
+
+        def records() -> list[Record]:
+            made = state_provenance(self._model, self._embodiment, result)
+            return list(zip(made, result.requests, result.rollouts, strict=True))
+
+        self._engine.submit(_Job(records))
 
     def close(self) -> None:
-        """Finish what is being told and drop the publishers."""
+        """Finish what waits and drop the publishers."""
         self._engine.stop(_LONGEST_CLOSE_S, finish=True)
         for publisher in (self._provenance, self._poses, *self._rollout.publishers):
             self._node.destroy_publisher(publisher)
         if self._log is not None:
             self._log.close()
 
-    def _work(self, telling: _Telling) -> None:
-        time.sleep(_HEAD_START_S)
-        problems = [problem for part in (self._records, self._pictures) if (problem := self._tried(part, telling))]
+    def _work(self, job: _Job) -> None:
+        time.sleep(_DELAY_S)
+        problems = [problem for part in (self._records, self._images) if (problem := self._tried(part, job))]
         if problems and problems != [self._problem]:
             self._node.get_logger().error(problems[0])
         self._problem = problems[0] if problems else ""
 
-    def _tried(self, part: Callable[[_Telling], None], telling: _Telling) -> str:
-        """Return why a part of telling failed, or empty: the other part, and what comes next, must go on."""
+    def _tried(self, part: Callable[[_Job], None], job: _Job) -> str:
+        """Return why a part failed, or empty: the other part, and what comes next, must go on."""
         try:
-            part(telling)
+            part(job)
         except CosmosRosError as error:
             return str(error)
         except Exception as error:  # nobody takes this worker's results, so that it would be lost
             return f"{type(error).__name__}: {error}"
         return ""
 
-    def _records(self, telling: _Telling) -> None:
+    def _records(self, job: _Job) -> None:
         failure: InputError | None = None
-        for record, request, rollout in telling.lines():
+        for record, request, rollout in job.records():
             self._provenance.publish(String(data=to_json(record)))
             try:
                 if self._log is not None:
@@ -134,12 +132,12 @@ class Teller:
         if failure is not None:
             raise failure
 
-    def _pictures(self, telling: _Telling) -> None:
-        prediction = telling.prediction
+    def _images(self, job: _Job) -> None:
+        prediction = job.prediction
         if prediction is None:
             return
         if prediction.chunk is not None:
             self._poses.publish(action_poses_message(prediction.chunk, frame_id=self._base_frame))
-        # Pictures are for looking at: when they take too long, the newest are enough.
+        # Images are for looking at: when they take too long, the newest are enough.
         if self._rollout.wanted and not self._engine.waiting:
             self._rollout.publish(prediction)

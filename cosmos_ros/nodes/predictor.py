@@ -16,52 +16,39 @@ from functools import partial
 from typing import Any
 
 import cv2
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
-from sensor_msgs.msg import JointState
-from std_msgs.msg import String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
-from visualization_msgs.msg import MarkerArray
 
 from cosmos_ros.embodiment import Embodiment, load_embodiment
 from cosmos_ros.errors import InputError
 from cosmos_ros.messages import joint_trajectory_from_message, joint_trajectory_message
 from cosmos_ros.nodes import qos
-from cosmos_ros.nodes.camera_input import CameraInput
 from cosmos_ros.nodes.clocks import steady_clock
 from cosmos_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics
 from cosmos_ros.nodes.dynamics_services import DynamicsServices, Question
 from cosmos_ros.nodes.executor import call_soon
-from cosmos_ros.nodes.input_report import report_inputs
 from cosmos_ros.nodes.node_process import run
 from cosmos_ros.nodes.parameters import declare
-from cosmos_ros.nodes.prediction_publisher import Teller
+from cosmos_ros.nodes.prediction_publisher import PredictionPublisher
+from cosmos_ros.nodes.predictor_inputs import PredictorInputs
 from cosmos_ros.nodes.predictor_parameters import (
     parameters,
     sampler_settings,
     world_model_options,
 )
-from cosmos_ros.observation import Snapshot, Synchroniser
+from cosmos_ros.observation import Snapshot
 from cosmos_ros.observation.camera_topics import parse_cameras
-from cosmos_ros.observation.for_embodiment import synchroniser_for
-from cosmos_ros.observation.snapshot import decode_ahead
-from cosmos_ros.observation.sync_settings import Timing
 from cosmos_ros.prediction.pipeline import Pipeline, PipelineSettings, Prediction
 from cosmos_ros.prediction.state_api import StateRollout
 from cosmos_ros.settings import pick
 from cosmos_ros.trajectory.joiner import Joined, Joiner, JoinSettings
-from cosmos_ros.types import NANOSECONDS
 from cosmos_ros.types import JointTrajectory as TrajectoryRecord
-from cosmos_ros.worker import Worker
+from cosmos_ros.worker import WorkerThread
 from cosmos_ros.world_models import create_world_model
 
-# A prediction that takes no longer is not to be held up by looking at the graph.
+# A prediction that takes no longer than this is not delayed by looking at the graph.
 _BRIEF_S = 0.05
-
-
-def _ns(seconds: float) -> int:
-    return round(seconds * NANOSECONDS)
 
 
 class Predictor(LifecycleNode):
@@ -74,11 +61,10 @@ class Predictor(LifecycleNode):
         self._diagnostics.set("state", WARN, "unconfigured")
         self._embodiment: Embodiment | None = None
         self._pipeline: Pipeline | None = None
-        self._engine: Worker[Snapshot | Question, Prediction | StateRollout] | None = None
-        self._teller: Teller | None = None
+        self._engine: WorkerThread[Snapshot | Question, Prediction | StateRollout] | None = None
+        self._publisher: PredictionPublisher | None = None
         self._decoders = ThreadPoolExecutor(max_workers=2, thread_name_prefix="decode")
-        self._synchroniser: Synchroniser | None = None
-        self._cameras: list[CameraInput] = []
+        self._inputs: PredictorInputs | None = None
         self._owned: list[tuple[Callable[[Any], Any], Any]] = []
         self._joiner: Joiner | None = None
         self._dynamics: DynamicsServices | None = None
@@ -126,8 +112,8 @@ class Predictor(LifecycleNode):
         self._embodiment, self._pipeline = embodiment, pipeline
         self._joiner = Joiner(embodiment.limits.joints, [g.joint for g in embodiment.gripper_joints.values()])
         self._candidate = self.create_publisher(JointTrajectory, "~/action_trajectory", qos.reliable())
-        told = {"name": values["world_model"], "options": options}
-        self._teller = Teller(self, embodiment, model, values["prediction_log"], told)
+        named = {"name": values["world_model"], "options": options}
+        self._publisher = PredictionPublisher(self, embodiment, model, values["prediction_log"], named)
         if blank:
             self._diagnostics.set("views", WARN, f"no camera for {', '.join(sorted(blank))}: black on the canvas")
         scripted = "; SCRIPTED, not predicted" if model.capabilities.scripted else ""
@@ -138,23 +124,26 @@ class Predictor(LifecycleNode):
         """Subscribe and start the worker."""
         assert self._embodiment is not None
         assert self._pipeline is not None
-        self._engine = Worker(self._work, lambda: call_soon(self, self._on_done), name="world_model")
-        assert self._teller is not None
+        self._engine = WorkerThread(self._work, lambda: call_soon(self, self._on_done), name="world_model")
+        assert self._publisher is not None
         self._dynamics = DynamicsServices(
-            self, self._pipeline, self._topics, lambda: self._newest, self._commanded, self._teller.tell_states
+            self, self._pipeline, self._topics, lambda: self._newest, self._commanded, self._publisher.publish_states
         )
-        self._synchroniser = self._make_synchroniser(self._embodiment)
-        for view, topic in self._topics.items():
-            self._cameras.append(CameraInput(self, view, topic, self._values["image_transport"], self._on_image))
-        # A plain publisher (ros2 topic pub) meets the first, the last word of a latched one the second.
-        self._subscribe(String, "instruction", self._on_instruction, qos.reliable())
-        self._subscribe(String, "instruction", self._on_instruction, qos.latched(), warn=False)
-        if self._embodiment.has_joints:
-            self._subscribe(JointState, "joint_states", self._on_joint_state, qos.sensor(20))
+        self._inputs = PredictorInputs(
+            self,
+            self._pipeline,
+            self._topics,
+            self._values,
+            self._diagnostics,
+            dynamics=self._dynamics,
+            decoders=self._decoders,
+            idle=lambda: self._engine is not None and self._engine.idle,
+            on_input=self._poll,
+        )
         for topic, _ in self._embodiment.controllers:
-            self._subscribe(JointTrajectory, topic, partial(self._on_commanded, topic), qos.reliable(5))
-        if self._pipeline.world_model.capabilities.needs_scene:
-            self._subscribe(MarkerArray, "scene", self._on_scene, qos.sensor())
+            commanded = partial(self._on_commanded, topic)
+            subscription = self.create_subscription(JointTrajectory, topic, commanded, qos.reliable(5))
+            self._owned.append((self.destroy_subscription, subscription))
         service = self.create_service(Trigger, "~/reset", self._on_reset)
         self._owned.append((self.destroy_service, service))
         for period, callback in ((0.25, self._look_at_inputs), (0.02, self._poll)):
@@ -189,9 +178,8 @@ class Predictor(LifecycleNode):
         for destroy, entity in self._owned:
             destroy(entity)
         self._owned.clear()
-        for camera in self._cameras:
-            camera.close()
-        self._cameras.clear()
+        if self._inputs is not None:
+            self._inputs.close()
         if self._pipeline is not None and self._engine is not None and not self._engine.idle:
             # Models that can be interrupted (servers, long samplers) say so by having the method.
             getattr(self._pipeline.world_model, "cancel", lambda: None)()
@@ -199,7 +187,7 @@ class Predictor(LifecycleNode):
             self.get_logger().warning("the world model is still running; its answer will be ignored")
         if self._dynamics is not None:
             self._dynamics.close()
-        self._engine = self._synchroniser = self._dynamics = self._newest = None
+        self._engine = self._inputs = self._dynamics = self._newest = None
         self._forget_motion()
 
     def _forget_motion(self) -> None:
@@ -211,59 +199,14 @@ class Predictor(LifecycleNode):
         if self._pipeline is not None:
             self._pipeline.world_model.close()
             self.destroy_publisher(self._candidate)
-        if self._teller is not None:
-            self._teller.close()
-        self._pipeline = self._embodiment = self._teller = None
+        if self._publisher is not None:
+            self._publisher.close()
+        self._pipeline = self._embodiment = self._publisher = None
 
-    def _make_synchroniser(self, embodiment: Embodiment) -> Synchroniser:
-        assert self._pipeline is not None
-        return synchroniser_for(
-            embodiment,
-            self._topics,
-            pick(Timing, self._values),
-            scene=self._pipeline.world_model.capabilities.needs_scene,
-            instruction=self._values["instruction"],
-        )
-
-    def _subscribe(
-        self, kind: Any, topic: str, callback: Callable[[Any], None], profile: Any, *, warn: bool = True
-    ) -> None:
-        events = SubscriptionEventCallbacks(use_default_callbacks=warn)
-        subscription = self.create_subscription(kind, topic, callback, profile, event_callbacks=events)
-        self._owned.append((self.destroy_subscription, subscription))
-
-    # -- inputs: only kept ----------------------------------------------------------------------------------------
+    # -- callbacks ------------------------------------------------------------------------------------------------
 
     def _now(self) -> int:
         return int(self.get_clock().now().nanoseconds)
-
-    def _on_image(self, view: str, message: Any, compressed: bool) -> None:
-        synchroniser, engine = self._synchroniser, self._engine
-        if synchroniser is None or engine is None or self._pipeline is None:
-            return
-        if synchroniser.add_image(view, message, received_ns=self._now()) and engine.idle:
-            for name, item in synchroniser.ahead():
-                decode_ahead(item, name, self._decoders, self._pipeline.prepare)
-        if self._dynamics is not None:
-            self._dynamics.keep_image(view, message)
-        self._poll()
-
-    def _on_joint_state(self, message: JointState) -> None:
-        if self._synchroniser is not None:
-            self._synchroniser.add_joint_state(message, received_ns=self._now())
-            if self._dynamics is not None:
-                self._dynamics.keep_joint_state(message)
-            self._poll()
-
-    def _on_instruction(self, message: String) -> None:
-        if self._synchroniser is not None and not self._synchroniser.add_instruction(
-            message.data, received_ns=self._now()
-        ):
-            self._diagnostics.set("instruction", WARN, "an instruction was refused: it is too long")
-
-    def _on_scene(self, message: MarkerArray) -> None:
-        if self._synchroniser is not None:
-            self._synchroniser.add_scene(message, received_ns=self._now())
 
     def _on_commanded(self, controller: str, message: JointTrajectory) -> None:
         if self._joiner is None:
@@ -274,28 +217,17 @@ class Predictor(LifecycleNode):
             self._diagnostics.set("commands", WARN, str(error))
 
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        if self._embodiment is not None and self._engine is not None:
+        if self._inputs is not None and self._engine is not None:
             self._engine.cancel_pending()
-            self._synchroniser = self._make_synchroniser(self._embodiment)
+            self._inputs.reset()
             self._forget_motion()
             self._predictions = self._failures = self._starved = 0
         response.success, response.message = True, "buffers and counters are empty"
         return response
 
     def _on_parameter(self, name: str, _: Any) -> None:
-        timing = (
-            "max_image_age",
-            "max_joint_age",
-            "image_tolerance",
-            "joint_tolerance",
-            "sync_wait",
-            "prediction_rate",
-        )
-        if self._embodiment is not None and self._synchroniser is not None and name in (*timing, "instruction"):
-            instruction = self._synchroniser.instruction
-            self._synchroniser = self._make_synchroniser(self._embodiment)
-            if name != "instruction" and instruction:
-                self._synchroniser.add_instruction(instruction, received_ns=self._now())
+        if self._inputs is not None:
+            self._inputs.parameter_changed(name)
         if name == "seed" and self._pipeline is not None:
             self._pipeline.reseed(self._values["seed"])
 
@@ -309,13 +241,13 @@ class Predictor(LifecycleNode):
 
     def _poll(self) -> None:
         """Give the worker the newest inputs whenever it is free."""
-        if self._synchroniser is None or self._engine is None or not self._engine.idle:
+        if self._inputs is None or self._engine is None or not self._engine.idle:
             return
         question = self._dynamics.next_question() if self._dynamics is not None else None
         if question is not None:
             self._engine.submit(question)
             return
-        snapshot = self._synchroniser.take(self._now())
+        snapshot = self._inputs.synchroniser.take(self._now())
         if snapshot is not None:
             self._newest = snapshot
             self._engine.submit(snapshot)
@@ -347,8 +279,8 @@ class Predictor(LifecycleNode):
                 self._diagnostics.set("prediction", ERROR, f"holding: {done.error}", self._counters())
             elif (
                 isinstance(done.result, Prediction)
-                and self._synchroniser is not None
-                and done.job.epoch == self._synchroniser.epoch
+                and self._inputs is not None
+                and done.job.epoch == self._inputs.synchroniser.epoch
             ):
                 try:
                     self._publish(done.result, done.job)
@@ -361,7 +293,7 @@ class Predictor(LifecycleNode):
         self._poll()
 
     def _publish(self, prediction: Prediction, snapshot: Snapshot) -> None:
-        """Publish the trajectory first; the rest is told by a thread of its own."""
+        """Publish the trajectory first; a thread of its own publishes the rest."""
         self._predictions += 1
         begin_ns = self._now()
         joined = Joined(None, {})
@@ -371,11 +303,11 @@ class Predictor(LifecycleNode):
                 self._candidate.publish(joint_trajectory_message(joined.trajectory))
             else:
                 self._starved += 1
-        if self._teller is not None:
+        if self._publisher is not None:
             times = {"received_ns": snapshot.received_ns, "joined_ns": begin_ns, "published_ns": self._now()}
-            self._teller.tell(prediction, {**times, "join": joined.record})
-        if joined.held:
-            self._diagnostics.set("prediction", WARN, f"holding: {joined.held}", self._counters())
+            self._publisher.publish(prediction, {**times, "join": joined.record})
+        if joined.reason:
+            self._diagnostics.set("prediction", WARN, f"holding: {joined.reason}", self._counters())
         else:
             values = {**self._counters(), **{f"{k} [ms]": f"{v:.1f}" for k, v in prediction.latencies_ms.items()}}
             scripted = " (SCRIPTED)" if prediction.input_provenance["scripted"] else ""
@@ -383,23 +315,23 @@ class Predictor(LifecycleNode):
 
     def _join(self, trajectory: TrajectoryRecord) -> Joined:
         assert self._joiner is not None
-        assert self._synchroniser is not None
-        measured = self._synchroniser.newest_joint_state()
+        assert self._inputs is not None
+        measured = self._inputs.synchroniser.newest_joint_state()
         return self._joiner.join(trajectory, self._now(), measured, pick(JoinSettings, self._values))
 
-    # -- telling --------------------------------------------------------------------------------------------------
+    # -- reporting ------------------------------------------------------------------------------------------------
 
     def _counters(self) -> dict[str, Any]:
         counts = {"predictions": self._predictions, "failures": self._failures, "starved": self._starved}
         model = None if self._pipeline is None else getattr(self._pipeline.world_model, "status", None)
-        facts = {} if model is None else {f"model {key}": value for key, value in model().items()}
-        return {**counts, "replaced": self._engine.replaced if self._engine is not None else 0, **facts}
+        status = {} if model is None else {f"model {key}": value for key, value in model().items()}
+        return {**counts, "replaced": self._engine.replaced if self._engine is not None else 0, **status}
 
     def _look_at_inputs(self) -> None:
-        synchroniser, engine = self._synchroniser, self._engine
-        if synchroniser is None or engine is None:
+        inputs, engine = self._inputs, self._engine
+        if inputs is None or engine is None:
             return
-        now = self._now()
+        synchroniser = inputs.synchroniser
         if synchroniser.epoch != self._epoch:
             self._epoch = synchroniser.epoch
             self._forget_motion()
@@ -408,12 +340,12 @@ class Predictor(LifecycleNode):
         busy = engine.busy_seconds()
         self._look_due = 0.0 < busy < _BRIEF_S
         if self._look_due:
-            return  # milliseconds that a trajectory on its way would wait for; when it is out
-        report_inputs(self._diagnostics, synchroniser, self._cameras, now)
-        if self._teller is not None:
-            problem = self._teller.problem
+            return  # it takes milliseconds that the trajectory would wait for; done when that is published
+        inputs.report()
+        if self._publisher is not None:
+            problem = self._publisher.problem
             self._diagnostics.set(
-                "telling", WARN if problem else OK, problem or "provenance, poses and pictures are out"
+                "telling", WARN if problem else OK, problem or "provenance, poses and images are published"
             )
         if busy > self._values["model_timeout"]:
             limit = self._values["model_timeout"]

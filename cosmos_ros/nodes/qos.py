@@ -1,7 +1,7 @@
 """The QoS profiles of every topic, in one place.
 
-Cameras are met as they are: a best-effort subscription matches reliable and best-effort publishers alike
-(REP-2003 publishes sensor data reliably and subscribes best-effort).
+A best-effort subscription to a camera matches reliable and best-effort publishers alike (REP-2003 publishes sensor data
+reliably and subscribes best-effort).
 """
 
 from __future__ import annotations
@@ -11,23 +11,19 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 
 def sensor(depth: int = 5) -> QoSProfile:
     """Images and joint states in: best effort, a few deep, volatile."""
-    return QoSProfile(
-        history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=ReliabilityPolicy.BEST_EFFORT,
-        durability=DurabilityPolicy.VOLATILE,
-    )  # fmt: skip
+    return _keep_last(depth, ReliabilityPolicy.BEST_EFFORT, DurabilityPolicy.VOLATILE)
 
 
 def reliable(depth: int = 1) -> QoSProfile:
     """Trajectories, verdicts, diagnostics: every one arrives or the writer knows."""
-    return QoSProfile(
-        history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=ReliabilityPolicy.RELIABLE,
-        durability=DurabilityPolicy.VOLATILE,
-    )  # fmt: skip
+    return _keep_last(depth, ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE)
 
 
-def latched(depth: int = 1) -> QoSProfile:
-    """Instruction and other rarely changing facts: late joiners get the last one."""
-    return QoSProfile(
-        history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=ReliabilityPolicy.RELIABLE,
-        durability=DurabilityPolicy.TRANSIENT_LOCAL,
-    )  # fmt: skip
+def latched() -> QoSProfile:
+    """Instruction and other rarely changing messages: late joiners get the last one."""
+    return _keep_last(1, ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def _keep_last(depth: int, reliability: ReliabilityPolicy, durability: DurabilityPolicy) -> QoSProfile:
+    history = HistoryPolicy.KEEP_LAST
+    return QoSProfile(history=history, depth=depth, reliability=reliability, durability=durability)

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from functools import partial
 
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage
 from visualization_msgs.msg import MarkerArray
@@ -19,12 +18,13 @@ from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.errors import ConfigError
 from cosmos_ros.nodes import qos
 from cosmos_ros.nodes.camera_input import TRANSPORTS, CameraInput
+from cosmos_ros.nodes.clocks import steady_clock
 from cosmos_ros.nodes.diagnostics import OK, WARN, Diagnostics
 from cosmos_ros.nodes.motion_input import listen
 from cosmos_ros.nodes.node_process import run
 from cosmos_ros.nodes.parameters import Parameter, declare
 from cosmos_ros.observation.camera_topics import parse_cameras
-from cosmos_ros.viewing.motion_trace import MotionStory
+from cosmos_ros.viewing.motion_trace import MotionTrace
 from cosmos_ros.viewing.rerun_feed import Feed, MotionFeed
 from cosmos_ros.viewing.rerun_writer import RerunLog
 
@@ -76,11 +76,10 @@ class RerunViewer(Node):
         self.create_subscription(MarkerArray, "scene", partial(self._feed.markers, "scene"), qos.sensor(1))
         self.create_subscription(DiagnosticArray, "/diagnostics", self._feed.diagnostics, qos.reliable(50))
         if self._embodiment.robot is not None:
-            story = MotionStory(self._embodiment, history_s=values["history"], rate=values["joint_rate"])
-            listen(self, self._embodiment, MotionFeed(story, self._log))
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(0.25, self._look_at_cameras, clock=steady)
-        self.create_timer(0.02, self._feed.play, clock=steady)
+            trace = MotionTrace(self._embodiment, history_s=values["history"], rate=values["joint_rate"])
+            listen(self, self._embodiment, MotionFeed(trace, self._log))
+        self.create_timer(0.25, self._look_at_cameras, clock=steady_clock())
+        self.create_timer(0.02, self._feed.play, clock=steady_clock())
 
     def _open(self) -> str:
         values = self._values
@@ -116,7 +115,7 @@ class RerunViewer(Node):
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the node until it is told to stop."""
+    """Run the node."""
     return run(RerunViewer, args)
 
 

@@ -6,17 +6,17 @@ shown by a process of its own (``visualizer.py``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-from sensor_msgs.msg import CompressedImage, Image, JointState
+from sensor_msgs.msg import JointState
 from visualization_msgs.msg import MarkerArray
 
 from cosmos_ros.embodiment import Embodiment
-from cosmos_ros.messages import compressed_image_message, image_message, joint_state_message
+from cosmos_ros.messages import joint_state_message
 from cosmos_ros.nodes import qos
+from cosmos_ros.nodes.image_publisher import ImagePublisher
 from cosmos_ros.prediction.pipeline import Prediction
-from cosmos_ros.types import NANOSECONDS, UInt8Array
+from cosmos_ros.types import NANOSECONDS
 from cosmos_ros.types import JointState as JointStateRecord
 from cosmos_ros.viewing.contact_sheet import rollout_sheet
 from cosmos_ros.viewing.marker_messages import predicted_path
@@ -28,24 +28,13 @@ class RolloutPublisher:
     """Owns the ``~/rollout/...`` topics of a node."""
 
     def __init__(self, node: Any, embodiment: Embodiment) -> None:
-        self._embodiment = embodiment
-        frames = len_frames(embodiment)
-        self._image = node.create_publisher(Image, "~/rollout/image", qos.reliable(frames))
-        self._compressed = node.create_publisher(CompressedImage, "~/rollout/image/compressed", qos.reliable(frames))
-        self._sheet = node.create_publisher(Image, "~/rollout/contact_sheet", qos.latched())
-        self._sheet_compressed = node.create_publisher(
-            CompressedImage, "~/rollout/contact_sheet/compressed", qos.latched()
-        )
+        self._base_frame = embodiment.base_frame
+        count = embodiment.chunk_size + 1
+        self._frames = ImagePublisher(node, "~/rollout/image", qos.reliable(count))
+        self._sheet = ImagePublisher(node, "~/rollout/contact_sheet", qos.latched())
         self._markers = node.create_publisher(MarkerArray, "~/rollout/markers", qos.reliable())
-        self._ghost = node.create_publisher(JointState, "~/rollout/joint_states", qos.reliable(frames))
-        self.publishers = (
-            self._image,
-            self._compressed,
-            self._sheet,
-            self._sheet_compressed,
-            self._markers,
-            self._ghost,
-        )
+        self._ghost = node.create_publisher(JointState, "~/rollout/joint_states", qos.reliable(count))
+        self.publishers = (*self._frames.publishers, *self._sheet.publishers, self._markers, self._ghost)
 
     @property
     def wanted(self) -> bool:
@@ -62,36 +51,17 @@ class RolloutPublisher:
             messages: list[tuple[Any, Any]] = []
             for index, frame in enumerate(frames):
                 stamp = prediction.stamp_ns + round(index * NANOSECONDS / fps)
-                messages += self._encoded(self._image, self._compressed, frame, stamp)
-            if self._sheet.get_subscription_count() or self._sheet_compressed.get_subscription_count():
-                sheet = rollout_sheet(frames, fps, title=title)
-                messages += self._encoded(self._sheet, self._sheet_compressed, sheet, prediction.stamp_ns)
+                messages += self._frames.encoded(frame, stamp, FRAME_ID)
+            if self._sheet.wanted:
+                messages += self._sheet.encoded(rollout_sheet(frames, fps, title=title), prediction.stamp_ns, FRAME_ID)
             for publisher, message in messages:
                 publisher.publish(message)
         if prediction.chunk is not None and self._markers.get_subscription_count():
-            self._markers.publish(predicted_path(prediction.chunk, self._embodiment.base_frame))
-        if prediction.trajectory is not None and self._ghost.get_subscription_count():
-            trajectory = prediction.trajectory
-            for index in range(len(trajectory.times_ns)):
-                self._ghost.publish(
-                    joint_state_message(
-                        JointStateRecord(
-                            trajectory.stamp_ns + int(trajectory.times_ns[index]),
-                            trajectory.joint_names,
-                            trajectory.positions[index],
-                            None if trajectory.velocities is None else trajectory.velocities[index],
-                        )
-                    )
-                )
-
-    @staticmethod
-    def _encoded(raw: Any, compressed: Any, picture: UInt8Array, stamp_ns: int) -> Iterator[tuple[Any, Any]]:
-        if raw.get_subscription_count():
-            yield raw, image_message(picture, stamp_ns=stamp_ns, frame_id=FRAME_ID)
-        if compressed.get_subscription_count():
-            yield compressed, compressed_image_message(picture, stamp_ns=stamp_ns, frame_id=FRAME_ID)
-
-
-def len_frames(embodiment: Embodiment) -> int:
-    """Return how many frames a rollout has: one more than action rows."""
-    return int(embodiment.chunk_size) + 1
+            self._markers.publish(predicted_path(prediction.chunk, self._base_frame))
+        trajectory = prediction.trajectory
+        if trajectory is not None and self._ghost.get_subscription_count():
+            for index, time_ns in enumerate(trajectory.times_ns):
+                velocities = None if trajectory.velocities is None else trajectory.velocities[index]
+                stamp = trajectory.stamp_ns + int(time_ns)
+                state = JointStateRecord(stamp, trajectory.joint_names, trajectory.positions[index], velocities)
+                self._ghost.publish(joint_state_message(state))

@@ -7,15 +7,15 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
-from cosmos_ros.messages import compressed_image_message, image_message, stamp_message
+from cosmos_ros.messages import stamp_message
 from cosmos_ros.nodes import qos
 from cosmos_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics
-from cosmos_ros.sim.rendering import Camera
-from cosmos_ros.sim.world import SimWorld, Snapshot, WorldRenderer
-from cosmos_ros.types import UInt8Array
+from cosmos_ros.nodes.image_publisher import ImagePublisher
+from cosmos_ros.sim.rendering import PinholeCamera
+from cosmos_ros.sim.world import SimWorld, WorldRenderer, WorldState
 
 
 class SimCameras:
@@ -33,17 +33,16 @@ class SimCameras:
         ConfigError: No off-screen OpenGL works here.
     """
 
-    def __init__(self, node: Any, world: SimWorld, cameras: Mapping[str, Camera], quality: Callable[[], int]) -> None:
+    def __init__(
+        self, node: Any, world: SimWorld, cameras: Mapping[str, PinholeCamera], quality: Callable[[], int]
+    ) -> None:
         self._cameras = dict(cameras)
         self._quality = quality
-        self._images = {v: node.create_publisher(Image, f"{v}/image_raw", qos.reliable(5)) for v in cameras}
-        self._compressed = {
-            v: node.create_publisher(CompressedImage, f"{v}/image_raw/compressed", qos.reliable(5)) for v in cameras
-        }
+        self._images = {view: ImagePublisher(node, f"{view}/image_raw", qos.reliable(5)) for view in cameras}
         self._infos = {v: node.create_publisher(CameraInfo, f"{v}/camera_info", qos.reliable(5)) for v in cameras}
         self._info_messages = {view: camera_info_message(camera) for view, camera in cameras.items()}
         self._wake = threading.Condition()
-        self._newest: tuple[int, Snapshot] | None = None
+        self._newest: tuple[int, WorldState] | None = None
         self._closing = False
         self._error: BaseException | None = None
         self.published = self.dropped = 0
@@ -56,7 +55,7 @@ class SimCameras:
             if self._error is not None:
                 raise self._error
 
-    def submit(self, stamp_ns: int, snapshot: Snapshot) -> None:
+    def submit(self, stamp_ns: int, snapshot: WorldState) -> None:
         """Give the newest moment to be rendered; an older one that was not begun yet is dropped and counted."""
         if not self._cameras:
             return
@@ -113,27 +112,19 @@ class SimCameras:
             if renderer is not None:
                 renderer.close()
 
-    def _publish(self, renderer: WorldRenderer, stamp_ns: int, snapshot: Snapshot) -> None:
+    def _publish(self, renderer: WorldRenderer, stamp_ns: int, snapshot: WorldState) -> None:
         loaded = False
         for view in self._cameras:
-            raw = self._images[view].get_subscription_count() > 0
-            compressed = self._compressed[view].get_subscription_count() > 0
             if self._infos[view].get_subscription_count() > 0:
                 info = self._info_messages[view]
                 info.header.stamp = stamp_message(stamp_ns)
                 self._infos[view].publish(info)
-            if not (raw or compressed):
+            if not self._images[view].wanted:
                 continue
             if not loaded:
                 renderer.load(snapshot)
                 loaded = True
-            pixels: UInt8Array = renderer.render(view)
-            frame = optical_frame(view)
-            if raw:
-                self._images[view].publish(image_message(pixels, stamp_ns=stamp_ns, frame_id=frame))
-            if compressed:
-                message = compressed_image_message(pixels, stamp_ns=stamp_ns, frame_id=frame, quality=self._quality())
-                self._compressed[view].publish(message)
+            self._images[view].publish(renderer.render(view), stamp_ns, optical_frame(view), self._quality())
             self.published += 1
 
 
@@ -142,7 +133,7 @@ def optical_frame(view: str) -> str:
     return f"{view}_optical_frame"
 
 
-def camera_info_message(camera: Camera) -> CameraInfo:
+def camera_info_message(camera: PinholeCamera) -> CameraInfo:
     """Return the CameraInfo of a pinhole camera without distortion; the stamp is left at zero."""
     k = camera.intrinsics
     projection = [*k[0], 0.0, *k[1], 0.0, *k[2], 0.0]

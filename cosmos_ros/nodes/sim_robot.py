@@ -22,28 +22,29 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 from visualization_msgs.msg import MarkerArray
 
-from cosmos_ros.embodiment import load_embodiment, load_spec
-from cosmos_ros.errors import ConfigError, CosmosRosError, InputError
+from cosmos_ros.embodiment import load_embodiment
+from cosmos_ros.errors import CosmosRosError, InputError
 from cosmos_ros.messages import joint_state_message, joint_trajectory_from_message, stamp_message
 from cosmos_ros.nodes import qos
+from cosmos_ros.nodes.clocks import steady_clock
 from cosmos_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics
 from cosmos_ros.nodes.node_process import run
 from cosmos_ros.nodes.parameters import Parameter, declare
 from cosmos_ros.nodes.sim_cameras import SimCameras
 from cosmos_ros.nodes.sim_scene import scene_message
-from cosmos_ros.sim.runtime import Due, Rates, SimRuntime
+from cosmos_ros.sim.imagination import world_of
+from cosmos_ros.sim.runtime import Due, OutputRates, SimRuntime
 from cosmos_ros.sim.tabletop import Tabletop
 from cosmos_ros.sim.task import DEFAULT_INSTRUCTION, parse_instruction
-from cosmos_ros.sim.world import SimWorld
 from cosmos_ros.types import NANOSECONDS
 
 # Sim time begins here and not at zero, which means "unset" in a stamp.
 SIM_TIME_START_NS = NANOSECONDS
-# A clock that goes further ahead than this, or back at all, was set: it is followed in one jump. Less is caught up by
+# A clock that goes forward or back by more than this was set: it is followed in one jump. Less is caught up by
 # stepping, which takes a twentieth of the time.
 JUMP_NS = 2 * NANOSECONDS
 BACK_NS = NANOSECONDS // 10
-# How far behind the time that it makes itself the world may fall before that time is made to run slower.
+# How far the world may lag behind the /clock that this node makes before /clock runs slower instead.
 SLIP_NS = NANOSECONDS // 10
 
 PARAMETERS = [
@@ -94,14 +95,10 @@ class SimRobot(Node):
         self._values = declare(self, PARAMETERS, on_change=self._on_parameter, check=_check)
         values = self._values
         if values["publish_clock"]:
-            # Whatever this node stamps itself is on the time it makes.
+            # What this node stamps is on the time that it publishes.
             self.set_parameters([RosParameter("use_sim_time", value=True)])
         embodiment = load_embodiment(values["embodiment"])
-        urdf = load_spec(values["embodiment"]).urdf_path
-        if urdf is None:
-            raise ConfigError(f"embodiment {embodiment.name} has no joints to simulate", where="parameter embodiment")
-        scene = Tabletop(shadows=values["shadows"])
-        world = SimWorld(urdf, limits=embodiment.limits, home=embodiment.home, scene=scene, seed=values["seed"])
+        world = world_of(embodiment, scene=Tabletop(shadows=values["shadows"]), seed=values["seed"])
         options = ("allow_partial_joints_goal", "allow_nonzero_velocity_at_trajectory_end")
         self._start = time.monotonic_ns()
         self._slip_ns = 0
@@ -109,7 +106,7 @@ class SimRobot(Node):
             world,
             embodiment.controllers,
             start_ns=self._clock_ns(),
-            rates=Rates(values["joint_state_rate"], values["camera_rate"]),
+            rates=OutputRates(values["joint_state_rate"], values["camera_rate"]),
             options={name: values[name] for name in (*options, "interpolate_from_desired_state")},
         )
         self._runtime.set_task(values["task"])
@@ -119,9 +116,6 @@ class SimRobot(Node):
         self._lateness_ns = 0
         self._slips = 0
         self._failure: str | None = None
-        self._closing = threading.Event()
-
-        self._rejections: dict[str, str] = {}
         self._joint_states = self.create_publisher(JointState, "joint_states", qos.reliable(10))
         self._scene = self.create_publisher(MarkerArray, "scene", qos.reliable(5))
         self._status = self.create_publisher(String, "task_status", qos.latched())
@@ -134,9 +128,8 @@ class SimRobot(Node):
         for topic, _ in embodiment.controllers:
             self.create_subscription(JointTrajectory, topic, self._receiver(topic), qos.reliable(5))
         self.create_service(Trigger, "~/reset", self._on_reset)
-        steady = _steady_clock()
-        self.create_timer(1.0 / values["status_rate"], self._publish_status, clock=steady)
-        self.create_timer(1.0, self._diagnose, clock=steady)
+        self.create_timer(1.0 / values["status_rate"], self._publish_status, clock=steady_clock())
+        self.create_timer(1.0, self._diagnose, clock=steady_clock())
         self._thread = threading.Thread(target=self._simulate, name="physics", daemon=True)
         self._thread.start()
         self.get_logger().info(f"simulating {embodiment.name}, seed {values['seed']}, task: {values['task']}")
@@ -213,14 +206,8 @@ class SimRobot(Node):
             except CosmosRosError as error:
                 reason = str(error)
                 self._runtime.controllers[topic].rejected += 1
-            if reason is None:
-                self._rejections.pop(topic, None)
-                self._diagnostics.set(f"controller {topic}", OK, "following", self._counters(topic))
-            else:
-                self._rejections[topic] = reason
-                self._diagnostics.set(
-                    f"controller {topic}", WARN, f"trajectory rejected: {reason}", self._counters(topic)
-                )
+            level, text = (OK, "following") if reason is None else (WARN, f"trajectory rejected: {reason}")
+            self._diagnostics.set(f"controller {topic}", level, text, self._counters(topic))
 
         return receive
 
@@ -271,13 +258,6 @@ class SimRobot(Node):
             set_status("physics", OK, "running", values)
         if self._cameras is not None:
             self._cameras.diagnose(self._diagnostics)
-
-
-def _steady_clock() -> Any:
-    from rclpy.clock import Clock as RclClock
-    from rclpy.clock import ClockType
-
-    return RclClock(clock_type=ClockType.STEADY_TIME)
 
 
 def main(args: Sequence[str] | None = None) -> int:

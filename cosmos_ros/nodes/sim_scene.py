@@ -1,4 +1,4 @@
-"""The simulated scene's objects as markers: for RViz, and for models that are told the scene."""
+"""The simulated scene's objects as markers: for RViz, and for models that need the scene."""
 
 from __future__ import annotations
 

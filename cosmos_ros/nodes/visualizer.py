@@ -9,20 +9,20 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from visualization_msgs.msg import MarkerArray
 
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.errors import ConfigError, CosmosRosError
 from cosmos_ros.nodes import qos
+from cosmos_ros.nodes.clocks import steady_clock
 from cosmos_ros.nodes.diagnostics import OK, WARN, Diagnostics
 from cosmos_ros.nodes.motion_input import listen
 from cosmos_ros.nodes.node_process import run
 from cosmos_ros.nodes.parameters import Parameter, declare
 from cosmos_ros.types import NANOSECONDS
 from cosmos_ros.viewing.marker_messages import GHOST, ROBOT, Markers, guard_markers, recent_path, robot_markers
-from cosmos_ros.viewing.motion_trace import MotionStory
+from cosmos_ros.viewing.motion_trace import MotionTrace
 from cosmos_ros.viewing.motion_trace_reader import MotionReader
 from cosmos_ros.viewing.robot_shape import RobotShape
 
@@ -45,16 +45,15 @@ class Visualizer(Node):
             raise ConfigError(f"embodiment {self._embodiment.name} has no robot to draw", where="parameter embodiment")
         self._diagnostics = Diagnostics(self, hardware_id="cosmos_ros")
         self._shape = RobotShape(self._embodiment)
-        self._story = MotionStory(self._embodiment, history_s=self._values["history"])
-        self._reader = MotionReader(self._story)
+        self._trace = MotionTrace(self._embodiment, history_s=self._values["history"])
+        self._reader = MotionReader(self._trace)
         listen(self, self._embodiment, self._reader)
         self._drawings: list[tuple[Any, Callable[[], MarkerArray]]] = [
             (self.create_publisher(MarkerArray, "~/robot", qos.reliable()), self._robot),
             (self.create_publisher(MarkerArray, "~/path", qos.reliable()), self._path),
             (self.create_publisher(MarkerArray, "~/guard", qos.reliable()), self._guard),
         ]
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(1.0 / self._values["rate"], self._draw, clock=steady)
+        self.create_timer(1.0 / self._values["rate"], self._draw, clock=steady_clock())
         self._diagnostics.set("state", OK, f"drawing {self._embodiment.name}")
 
     def _draw(self) -> None:
@@ -73,24 +72,24 @@ class Visualizer(Node):
 
     def _robot(self) -> MarkerArray:
         markers = Markers(self._embodiment.base_frame, self._now())
-        robot_markers(markers, "robot", *self._shape.segments(self._story.positions), ROBOT)
-        candidate = self._story.newest_candidate
+        robot_markers(markers, "robot", *self._shape.segments(self._trace.positions), ROBOT)
+        candidate = self._trace.newest_candidate
         if self._values["ghost"] and candidate is not None and len(candidate.times_ns):
             end_ns = int(candidate.times_ns[-1])
             if candidate.stamp_ns + end_ns > self._now():
-                posture = self._story.posture_at(candidate, end_ns / NANOSECONDS)
+                posture = self._trace.posture_at(candidate, end_ns / NANOSECONDS)
                 robot_markers(markers, "ghost", *self._shape.segments(posture), GHOST)
         return markers.array
 
     def _path(self) -> MarkerArray:
-        return recent_path(self._story.recent_path(), self._embodiment.base_frame, self._now())
+        return recent_path(self._trace.recent_path(), self._embodiment.base_frame, self._now())
 
     def _guard(self) -> MarkerArray:
-        return guard_markers(self._story.picture(), self._embodiment.base_frame, self._now())
+        return guard_markers(self._trace.verdict_paths(), self._embodiment.base_frame, self._now())
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the node until it is told to stop."""
+    """Run the node."""
     return run(Visualizer, args)
 
 

@@ -19,8 +19,7 @@ class Streams:
     """What an observation is made of.
 
     Attributes:
-        views: Camera views; the primary among them.
-        primary: View whose stamps are the reference.
+        views: Camera views.
         joints: Wanted joints; () for none; None for whatever is published, which then is not required.
         tool_poses: Links tracked by pose.
         gripper_widths: Grippers whose width has its own topic.
@@ -28,11 +27,15 @@ class Streams:
     """
 
     views: tuple[str, ...]
-    primary: str
     joints: tuple[str, ...] | None
     tool_poses: tuple[str, ...]
     gripper_widths: tuple[str, ...]
     scene: bool
+
+    @property
+    def primary(self) -> str:
+        """The view whose stamps are the reference."""
+        return self.views[0]
 
 
 class Assembler:
@@ -68,18 +71,17 @@ class Assembler:
         """Items of the primary view at or after a stamp, oldest first."""
         return [item for item in self._items[image_key(self._streams.primary)] if item.stamp_ns >= due_ns]
 
-    def open_streams(self, reference_ns: int) -> tuple[str, ...]:
-        """Names of the streams whose as-of item at a reference may still change."""
-        names = []
+    def settled(self, reference_ns: int) -> bool:
+        """Whether the as-of items at a reference can no longer change: every stream has passed it."""
         for key, counter in self._counters.items():
             newest = counter.newest_stamp_ns
             if not counter.required and (newest is None or newest < reference_ns - self._tolerance(key)):
                 continue  # an optional stream that is silent is not waited for
             if not self._buffers.passed(key, reference_ns):
-                names.append(counter.name)
-        return tuple(names)
+                return False
+        return True
 
-    def assemble(self, reference_ns: int, open_streams: tuple[str, ...] = ()) -> Snapshot | str:
+    def assemble(self, reference_ns: int) -> Snapshot | str:
         """The snapshot at a reference stamp, or one line that says why there is none."""
         streams = self._streams
         found: dict[str, Item] = {}
@@ -88,24 +90,22 @@ class Assembler:
             if item is not None:
                 found[key] = item
             elif self._counters[key].required:
-                return self._apart(key, self._buffers.rings[key], reference_ns)
+                return self._why_missing(key, self._buffers.rings[key], reference_ns)
         joints = None
         if streams.joints is None or streams.joints:
             joints = self._buffers.joints.as_of(reference_ns, self._settings.joint_tolerance_ns)
             if joints is None and streams.joints:
-                return self._joints_apart(reference_ns, streams.joints)
+                return self._why_no_joints(reference_ns, streams.joints)
         scene: Mapping[str, FloatArray] = found[SCENE].payload if SCENE in found else {}
         return Snapshot(
             stamp_ns=reference_ns,
             images={view: found[image_key(view)] for view in streams.views if image_key(view) in found},
             joints=joints,
-            primary=streams.primary,
             instruction=self._instruction_at(reference_ns),
             tool_poses={link: found[pose_key(link)].payload for link in streams.tool_poses},
             gripper_widths={name: found[width_key(name)].payload for name in streams.gripper_widths},
             scene=scene,
             epoch=self._epoch,
-            timed_out=open_streams,
         )
 
     def images(self, reference_ns: int) -> list[tuple[str, Item]]:
@@ -120,7 +120,7 @@ class Assembler:
         return [(view, item) for view, item in newest if item is not None and item.stamp_ns >= stamp_ns]
 
     def previous(self, reference_ns: int) -> Snapshot | None:
-        """The snapshot at the primary image one control step before a reference, when it is held."""
+        """The snapshot at the primary image one control step before a reference, when the buffers have it."""
         step = self._settings.step_ns
         # Stamps jitter: an image a little after the exact time is the right one, the one before it is not.
         latest = reference_ns - step + step // 4
@@ -130,16 +130,16 @@ class Assembler:
         snapshot = self.assemble(item.stamp_ns)
         return None if isinstance(snapshot, str) else snapshot
 
-    def _joints_apart(self, reference_ns: int, wanted: tuple[str, ...]) -> str:
+    def _why_no_joints(self, reference_ns: int, wanted: tuple[str, ...]) -> str:
         tolerance = self._settings.joint_tolerance_ns
-        lacking = self._buffers.joints.lacking(reference_ns, tolerance)
-        which = "no state" if len(lacking) == len(wanted) else f"no state of {', '.join(lacking)}"
+        missing = self._buffers.joints.missing_at(reference_ns, tolerance)
+        which = "no state" if len(missing) == len(wanted) else f"no state of {', '.join(missing)}"
         return f"{which} on {self._counters[JOINTS].name} within {duration_text(tolerance)} before the image"
 
     def _tolerance(self, key: str) -> int:
         return self._settings.image_tolerance_ns if key.startswith("image:") else self._settings.joint_tolerance_ns
 
-    def _apart(self, key: str, ring: Ring, reference_ns: int) -> str:
+    def _why_missing(self, key: str, ring: Ring, reference_ns: int) -> str:
         name, newest = self._counters[key].name, ring.newest
         if newest is None:
             return f"{name} has delivered nothing"

@@ -14,7 +14,6 @@ class StreamHealth:
 
     Attributes:
         name: Stream, e.g. ``camera wrist`` or ``joint_states``.
-        required: Whether an observation needs it.
         received: Messages handed in.
         invalid: Of these, refused because they were malformed.
         late: Accepted, with a stamp below one seen before.
@@ -22,12 +21,10 @@ class StreamHealth:
         rate_hz: Arrivals per second over the last arrivals; 0 while unknown.
         newest_stamp_ns: Highest stamp, or None before the first message.
         age_ns: Now minus the newest stamp, or None before the first message.
-        max_age_ns: The gate on that age; None where there is none.
         last_error: Why the last malformed message was refused; empty for never.
     """
 
     name: str
-    required: bool
     received: int
     invalid: int
     late: int
@@ -35,15 +32,7 @@ class StreamHealth:
     rate_hz: float
     newest_stamp_ns: int | None
     age_ns: int | None
-    max_age_ns: int | None
     last_error: str
-
-    @property
-    def stale(self) -> bool:
-        """Whether the stream has never delivered, or is older than its gate."""
-        if self.age_ns is None:
-            return True
-        return self.max_age_ns is not None and self.age_ns > self.max_age_ns
 
 
 class StreamCounter:
@@ -95,7 +84,6 @@ class StreamCounter:
         newest = self.newest_stamp_ns
         return StreamHealth(
             name=self.name,
-            required=self.required,
             received=self.received,
             invalid=self.invalid,
             late=self.late,
@@ -103,6 +91,5 @@ class StreamCounter:
             rate_hz=(len(arrivals) - 1) * NANOSECONDS / span if span > 0 else 0.0,
             newest_stamp_ns=newest,
             age_ns=None if newest is None else now_ns - newest,
-            max_age_ns=self.max_age_ns,
             last_error=self.last_error,
         )

@@ -1,4 +1,4 @@
-"""Checks and conversions that an input goes through before it is held; all cheap."""
+"""Checks and conversions that an input goes through before it is kept; all cheap."""
 
 from __future__ import annotations
 

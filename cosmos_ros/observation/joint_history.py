@@ -49,7 +49,7 @@ class JointBuffer:
         return joint_state_from_message(message, joints=chosen)
 
     def append(self, state: JointState, received_ns: int) -> Arrival:
-        """Hold one decoded state.
+        """Add one decoded state.
 
         Raises:
             InputError: Too many different sets of joints.
@@ -72,15 +72,15 @@ class JointBuffer:
         item = None if ring is None else ring.newest
         return None if item is None else item.stamp_ns
 
-    def lacking(self, stamp_ns: int, tolerance_ns: int) -> tuple[str, ...]:
+    def missing_at(self, stamp_ns: int, tolerance_ns: int) -> tuple[str, ...]:
         """Wanted joints without a state within the tolerance before a stamp."""
-        held = {
+        present = {
             name
             for names, ring in self._rings.items()
             if as_of(ring.items(), stamp_ns, tolerance_ns) is not None
             for name in names
         }
-        return tuple(name for name in self._joints or () if name not in held)
+        return tuple(name for name in self._joints or () if name not in present)
 
     def missing(self) -> tuple[str, ...]:
         """Wanted joints that no message has named yet."""

@@ -8,10 +8,15 @@ from itertools import pairwise
 
 # Fast DDS's default shared-memory segment; a best-effort message that does not fit is lost (rmw_fastrtps #739).
 SEGMENT_BYTES = 512 * 1024
+LARGE_IMAGE_ADVICE = (
+    f"best-effort images over {SEGMENT_BYTES // 1024} KiB do not fit Fast DDS's default shared memory between "
+    "processes: start the camera with FASTRTPS_DEFAULT_PROFILES_FILE (Kilted: FASTDDS_DEFAULT_PROFILES_FILE) set to "
+    "config/fastdds.xml, or publish compressed images"
+)
 
 _WINDOW = 60
 _MIN_EXPECTED = 10
-_SHARE_WORTH_TELLING = 0.1
+_REPORTED_SHARE = 0.1
 # camera_info and image of one frame carry the same stamp; a driver that rounds one of them is off by less than this.
 _SAME_STAMP_NS = 1_000_000
 
@@ -23,12 +28,10 @@ class ImageLoss:
     Attributes:
         received: Images that arrived in the window.
         expected: Images that should have.
-        by: How that is known: ``camera_info`` (one for each image) or ``stamps`` (gaps of several frame periods).
     """
 
     received: int
     expected: int
-    by: str
 
     @property
     def share(self) -> float:
@@ -40,15 +43,12 @@ class LostImageDetector:
     """Watches one raw camera topic. Give it every image's and, where there is one, every camera_info's stamp.
 
     Losses of large best-effort images are seldom total: now and then one fits between two reads of the segment, so
-    silence is not what gives them away but holes in a regular sequence.
-
-    Args:
-        window: Images or camera_infos to look back on.
+    what shows them is not silence but gaps in a regular sequence.
     """
 
-    def __init__(self, window: int = _WINDOW) -> None:
-        self._images: deque[int] = deque(maxlen=window)
-        self._infos: deque[int] = deque(maxlen=window)
+    def __init__(self) -> None:
+        self._images: deque[int] = deque(maxlen=_WINDOW)
+        self._infos: deque[int] = deque(maxlen=_WINDOW)
         self._bytes = 0
 
     def image(self, stamp_ns: int, size_bytes: int) -> None:
@@ -58,17 +58,12 @@ class LostImageDetector:
         self._images.append(stamp_ns)
         self._bytes = max(self._bytes, size_bytes)
 
-    def camera_info(self, stamp_ns: int, size_bytes: int = 0) -> None:
-        """Note a camera_info that arrived; ``size_bytes`` is what its image should weigh (height · step), if known."""
+    def camera_info(self, stamp_ns: int, size_bytes: int) -> None:
+        """Note a camera_info that arrived; ``size_bytes`` is what its image should weigh (height · step)."""
         if self._infos and stamp_ns < self._infos[-1]:
             self.reset()
         self._infos.append(stamp_ns)
         self._bytes = max(self._bytes, size_bytes)
-
-    @property
-    def received(self) -> int:
-        """Images in the window."""
-        return len(self._images)
 
     def reset(self) -> None:
         """Forget everything, e.g. after a clock reset."""
@@ -76,29 +71,24 @@ class LostImageDetector:
         self._infos.clear()
 
     def loss(self) -> ImageLoss | None:
-        """Return what is known about losses; None while there is too little to tell."""
+        """Return what is known about losses; None while there is too little data."""
         if len(self._infos) >= _MIN_EXPECTED:
             return self._by_camera_info()
         return self._by_stamps()
 
     def explain(self, topic: str, *, best_effort: bool | None = None) -> str:
-        """Return one line for diagnostics, or an empty string when nothing worth telling is lost.
+        """Return one line for diagnostics, or an empty string when few or none are lost.
 
         Args:
             topic: The image topic.
             best_effort: Whether its publishers offer best effort only, if known.
         """
         loss = self.loss()
-        if loss is None or loss.share < _SHARE_WORTH_TELLING:
+        if loss is None or loss.share < _REPORTED_SHARE:
             return ""
         line = f"{topic}: {loss.expected - loss.received} of the last {loss.expected} images were lost"
         if self._bytes > SEGMENT_BYTES and best_effort is not False:
-            return (
-                f"{line}; best-effort images over {SEGMENT_BYTES // 1024} KiB (these are {self._bytes // 1024} KiB) do "
-                "not fit Fast DDS's default shared memory between processes: start the camera with "
-                "FASTRTPS_DEFAULT_PROFILES_FILE (Kilted: FASTDDS_DEFAULT_PROFILES_FILE) set to config/fastdds.xml, or "
-                "publish compressed images"
-            )
+            return f"{line} (of {self._bytes // 1024} KiB); {LARGE_IMAGE_ADVICE}"
         return f"{line}; the network or this machine is too slow for them"
 
     def _by_camera_info(self) -> ImageLoss:
@@ -115,8 +105,8 @@ class LostImageDetector:
         # Only what both windows cover can be compared.
         if len(self._images) == self._images.maxlen:
             covered = [stamp for stamp in expected if stamp >= stamps[0]]
-            return ImageLoss(received, max(len(covered), received), "camera_info")
-        return ImageLoss(received, len(expected), "camera_info")
+            return ImageLoss(received, max(len(covered), received))
+        return ImageLoss(received, len(expected))
 
     def _by_stamps(self) -> ImageLoss | None:
         stamps = list(self._images)
@@ -126,4 +116,4 @@ class LostImageDetector:
         # Two frames that both arrived in a row are the most common short gap; jitter makes single ones shorter.
         period = sorted(gaps)[len(gaps) // 10]
         expected = sum(max(round(gap / period), 1) for gap in gaps)
-        return ImageLoss(len(gaps), expected, "stamps")
+        return ImageLoss(len(gaps), expected)

@@ -19,7 +19,7 @@ class Item:
         received_ns: Node clock at arrival.
         payload: Message, array or record; decoded only when an observation is built.
         decoded: What decoding gave, kept so that an image used twice is decoded once. Touched by one thread only.
-        decoding: Set by the writer where a pool decodes ahead of use.
+        decoding: Set by the writer where a pool has begun to decode.
     """
 
     stamp_ns: int
@@ -44,8 +44,8 @@ class Ring:
     ever waits for the other.
 
     Args:
-        capacity: Most items held.
-        history_ns: Items this much older than the newest are let go.
+        capacity: Most items kept.
+        history_ns: Items this much older than the newest are dropped.
     """
 
     def __init__(self, capacity: int, history_ns: int) -> None:
@@ -62,7 +62,7 @@ class Ring:
             while len(items) > self._capacity or items[0].stamp_ns < oldest:
                 items.popleft()
             return Arrival.NEWEST
-        if any(held.stamp_ns == item.stamp_ns for held in items):
+        if any(other.stamp_ns == item.stamp_ns for other in items):
             return Arrival.DUPLICATE
         self._items = deque(sorted([*items, item], key=_stamp)[-self._capacity :])
         return Arrival.LATE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
@@ -25,25 +26,19 @@ class Snapshot:
         images: View → item; the payload is a message or ``uint8 [H, W, 3]`` RGB.
         joints: As-of joint state, or None.
         tool_poses, gripper_widths, scene, instruction: As in Observation.
-        previous: The snapshot one control step earlier, when held.
+        previous: The snapshot one control step earlier, when the buffers had it.
         epoch: Number of clock resets before it.
-        primary: The view whose stamp is the reference.
-        timed_out: Streams that had not yet passed the reference stamp when waiting for them ended.
-        notes: What build noticed, e.g. that the previous image could not be decoded.
     """
 
     stamp_ns: int
     images: Mapping[str, Item]
     joints: JointState | None
-    primary: str
     instruction: str = ""
     tool_poses: Mapping[str, FloatArray] = field(default_factory=dict)
     gripper_widths: Mapping[str, float] = field(default_factory=dict)
     scene: Mapping[str, FloatArray] = field(default_factory=dict)
     previous: Snapshot | None = None
     epoch: int = 0
-    timed_out: tuple[str, ...] = ()
-    notes: list[str] = field(default_factory=list)
 
     @property
     def received_ns(self) -> int:
@@ -66,11 +61,9 @@ class Snapshot:
         previous: Observation | None = None
         if self.previous is not None:
             earlier = self.previous if previous_images else replace(self.previous, images={}, previous=None)
-            try:
+            # The present does not depend on it, and what is wrong was reported when it was the reference itself.
+            with contextlib.suppress(InputError):
                 previous = earlier.build(previous_images=previous_images, pool=pool)
-            except InputError as error:
-                # The present does not depend on it, and it was reported when it was the reference itself.
-                self.notes.append(f"previous observation left out: {error}")
         return Observation(
             stamp_ns=self.stamp_ns,
             images={view: decode_item(item, view) for view, item in self.images.items()},
@@ -85,7 +78,7 @@ class Snapshot:
 
 
 def decode_item(item: Item, view: str) -> UInt8Array:
-    """Return an image item as ``uint8 [H, W, 3]`` RGB, decoding it on the first call or waiting for who decodes it.
+    """Return an image item as ``uint8 [H, W, 3]`` RGB, decoding it on the first call or waiting for the pool.
 
     Raises:
         InputError: It cannot be decoded; names the view.
@@ -97,7 +90,7 @@ def decode_item(item: Item, view: str) -> UInt8Array:
     return image
 
 
-def decode_ahead(
+def start_decoding(
     item: Item, view: str, pool: Executor, then: Callable[[str, UInt8Array], None] = lambda view, image: None
 ) -> None:
     """Have a pool decode an image item that will probably be used, once; ``then`` is called there with the image."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from cosmos_ros.errors import ConfigError, InputError, StaleInputError
+from cosmos_ros.errors import ConfigError, InputError
 from cosmos_ros.messages.pose_messages import scene_from_markers
 from cosmos_ros.observation.assembly import Assembler, Streams
 from cosmos_ros.observation.buffers import JOINTS, SCENE, Buffers, image_key, pose_key, width_key
@@ -41,14 +41,12 @@ class Synchroniser:
     walk of the same recording choose alike. It is taken at the latest ``wait_ns`` after its image arrived.
 
     Threads: the ``add_*`` methods belong to one thread (the executor's), which only checks headers and appends;
-    ``take``, ``ready`` and the reports may be called from one other. Neither waits for the other. Images are decoded
+    ``take`` and the reports may be called from one other. Neither waits for the other. Images are decoded
     by ``Snapshot.build``, where that is called. Malformed input is never raised here: it is counted, the reason is
     kept in ``health``, and what was good before stays.
 
     Args:
-        views: Names of the camera views.
-        primary: View whose stamps are the reference; the first by default.
-        optional_views: Views an observation may lack.
+        views: Names of the camera views; the stamps of the first, the primary one, are the reference.
         joints: Joints needed, in the wanted order; () for a robot without joints; None for whatever is published.
         tool_poses: Link names tracked by pose.
         gripper_widths: Gripper names whose width comes on its own topic.
@@ -66,15 +64,13 @@ class Synchroniser:
         refused: Malformed messages of all streams; ``last_refusal`` says why the last one was.
 
     Raises:
-        ConfigError: No views, or a name that is not one of them.
+        ConfigError: No views, or a view that stands twice.
     """
 
     def __init__(
         self,
         views: Sequence[str],
         *,
-        primary: str | None = None,
-        optional_views: Collection[str] = (),
         joints: Sequence[str] | None = None,
         tool_poses: Sequence[str] = (),
         gripper_widths: Sequence[str] = (),
@@ -85,22 +81,15 @@ class Synchroniser:
     ) -> None:
         if not views or len(set(views)) != len(views):
             raise ConfigError(f"{list(views)} are not distinct view names", where="synchroniser views")
-        primary = views[0] if primary is None else primary
-        for name in [primary, *optional_views]:
-            if name not in views:
-                raise ConfigError(f"{name!r} is not one of {list(views)}", where="synchroniser views")
-        if primary in optional_views:
-            raise ConfigError(f"the primary view {primary!r} cannot be optional", where="synchroniser views")
         self.settings = settings or SynchroniserSettings()
         self.streams = Streams(
             views=tuple(views),
-            primary=primary,
             joints=None if joints is None else tuple(joints),
             tool_poses=tuple(tool_poses),
             gripper_widths=tuple(gripper_widths),
             scene=scene,
         )
-        self._counters = self._make_counters(frozenset(optional_views))
+        self._counters = self._make_counters()
         for key, label in (names or {}).items():
             if key not in self._counters:
                 raise ConfigError(f"{key!r} is not a stream of {sorted(self._counters)}", where="synchroniser names")
@@ -125,10 +114,10 @@ class Synchroniser:
     # -- input: one thread -------------------------------------------------------------------------------------
 
     def add_image(self, view: str, image: Any, *, received_ns: int, stamp_ns: int | None = None) -> bool:
-        """Hold an Image, a CompressedImage or an RGB array (which needs ``stamp_ns``); only headers are looked at.
+        """Keep an Image, a CompressedImage or an RGB array (which needs ``stamp_ns``); only headers are looked at.
 
         Returns:
-            Whether it was held; if not, ``health`` says why.
+            Whether it was kept; if not, ``health`` says why.
         """
 
         def check() -> int:
@@ -138,7 +127,7 @@ class Synchroniser:
         return self._add(image_key(view), check, image, received_ns)
 
     def add_joint_state(self, message: Any, *, received_ns: int) -> bool:
-        """Hold a JointState message or record. Joints may come in any order and spread over several messages."""
+        """Keep a JointState message or record. Joints may come in any order and spread over several messages."""
         counter = self._counters.get(JOINTS)
         if counter is None:
             return False
@@ -155,15 +144,15 @@ class Synchroniser:
         return _note(counter, arrival, state.stamp_ns)
 
     def add_tool_pose(self, link: str, pose: Any, *, received_ns: int, stamp_ns: int | None = None) -> bool:
-        """Hold a PoseStamped message, or ``float64 [4, 4]`` with ``stamp_ns``, of a link in the base frame."""
+        """Keep a PoseStamped message, or ``float64 [4, 4]`` with ``stamp_ns``, of a link in the base frame."""
         return self._add(pose_key(link), lambda: stamp_of(pose, stamp_ns), pose, received_ns, matrix)
 
     def add_gripper_width(self, gripper: str, width: float, *, stamp_ns: int, received_ns: int) -> bool:
-        """Hold a gripper's opening in metres."""
+        """Keep a gripper's opening in metres."""
         return self._add(width_key(gripper), lambda: stamp_ns, width, received_ns, finite)
 
     def add_scene(self, scene: Any, *, received_ns: int, stamp_ns: int | None = None) -> bool:
-        """Hold a MarkerArray, or object name → ``float64 [4, 4]`` with ``stamp_ns``."""
+        """Keep a MarkerArray, or object name → ``float64 [4, 4]`` with ``stamp_ns``."""
         if isinstance(scene, Mapping):
             return self._add(SCENE, lambda: stamp_of(scene, stamp_ns), scene, received_ns, matrices)
         marked: list[int] = []
@@ -188,10 +177,6 @@ class Synchroniser:
 
     # -- output: one thread ------------------------------------------------------------------------------------
 
-    def ready(self, now_ns: int) -> bool:
-        """Whether ``take`` would give a snapshot now."""
-        return self._choose(now_ns, commit=False) is not None
-
     def take(self, now_ns: int, *, ended: bool = False) -> Snapshot | None:
         """Return the snapshot that is due, each reference at most once; None when none is, or an input is stale.
 
@@ -199,15 +184,15 @@ class Synchroniser:
             now_ns: Node clock.
             ended: Nothing more will come, so nothing is waited for; at the end of a recording.
         """
-        snapshot = self._choose(now_ns, commit=True, ended=ended)
+        snapshot = self._choose(now_ns, ended=ended)
         if snapshot is not None:
             self._last_reference_ns = snapshot.stamp_ns
             self._discarded_in_a_row = 0
             self.references += 1
         return snapshot
 
-    def ahead(self) -> list[tuple[str, Item]]:
-        """Views and image items that the next snapshot will, as far as can be told yet, be made of.
+    def probable_images(self) -> list[tuple[str, Item]]:
+        """Views and image items that the next snapshot will probably be made of.
 
         For decoding them while others are still on their way. Once the primary view's image is there these are the
         images as of it; before, those of other views that could be.
@@ -216,17 +201,6 @@ class Synchroniser:
         due_ns = self._due_ns()
         candidates = assembler.primary_items(due_ns)
         return assembler.images(candidates[0].stamp_ns) if candidates else assembler.images_since(due_ns)
-
-    def require(self, now_ns: int) -> Snapshot | None:
-        """As take, but what stands in ``problems`` is raised.
-
-        Raises:
-            StaleInputError: Names each stream, its age and its gate.
-        """
-        problems = self.problems(now_ns)
-        if problems:
-            raise StaleInputError("; ".join(problems), where="inputs")
-        return self.take(now_ns)
 
     def problems(self, now_ns: int) -> tuple[str, ...]:
         """One line for each required stream that is missing, too old or being refused; empty when all is well.
@@ -239,11 +213,6 @@ class Synchroniser:
         if not lines and self._discarded_in_a_row >= _UNSYNCHRONISED_IS_A_FAULT:
             lines = [self.last_unsynchronised]
         return tuple(lines)
-
-    def deadline_ns(self) -> int | None:
-        """Node-clock time at which waiting for the oldest open reference ends; None when there is none."""
-        candidates = self._assembler().primary_items(self._due_ns())
-        return candidates[0].received_ns + self.settings.wait_ns if candidates else None
 
     def health(self, now_ns: int) -> tuple[StreamHealth, ...]:
         """State of every stream."""
@@ -260,12 +229,9 @@ class Synchroniser:
 
     # -- inside ------------------------------------------------------------------------------------------------
 
-    def _make_counters(self, optional_views: frozenset[str]) -> dict[str, StreamCounter]:
+    def _make_counters(self) -> dict[str, StreamCounter]:
         streams, settings = self.streams, self.settings
-        entries = [
-            (image_key(view), f"camera {view}", view not in optional_views, settings.image_max_age_ns)
-            for view in streams.views
-        ]
+        entries = [(image_key(view), f"camera {view}", True, settings.image_max_age_ns) for view in streams.views]
         age = settings.joint_max_age_ns
         if streams.joints is None or streams.joints:
             entries.append((JOINTS, "joint_states", streams.joints is not None, age))
@@ -354,19 +320,19 @@ class Synchroniser:
     def _assembler(self) -> Assembler:
         return Assembler(self.streams, self.settings, self._counters, self._buffers, self._instruction_at, self.epoch)
 
-    def _choose(self, now_ns: int, *, commit: bool, ended: bool = False) -> Snapshot | None:
+    def _choose(self, now_ns: int, *, ended: bool) -> Snapshot | None:
         self._note_clock(now_ns)
         assembler = self._assembler()
         usable: list[Snapshot] = []
         for item in assembler.primary_items(self._due_ns()):
-            open_streams = assembler.open_streams(item.stamp_ns)
-            if open_streams and not ended and now_ns - item.received_ns < self.settings.wait_ns:
+            waits = not ended and now_ns - item.received_ns < self.settings.wait_ns
+            if waits and not assembler.settled(item.stamp_ns):
                 break  # later images are less complete still
-            snapshot = assembler.assemble(item.stamp_ns, open_streams)
+            snapshot = assembler.assemble(item.stamp_ns)
             if isinstance(snapshot, Snapshot):
                 if now_ns - item.stamp_ns <= self.settings.image_max_age_ns:
                     usable.append(snapshot)
-            elif commit:
+            else:
                 self._discarded_ns = item.stamp_ns
                 self._discarded_in_a_row += 1
                 self.unsynchronised += 1
@@ -377,8 +343,7 @@ class Synchroniser:
             return None
         due, newest = usable[0], usable[-1]
         chosen = due if newest.stamp_ns - due.stamp_ns <= self.settings.catch_up_ns else newest
-        if commit:
-            self.skipped += sum(1 for snapshot in usable if snapshot.stamp_ns < chosen.stamp_ns)
+        self.skipped += sum(1 for snapshot in usable if snapshot.stamp_ns < chosen.stamp_ns)
         if self.settings.step_ns:
             chosen.previous = assembler.previous(chosen.stamp_ns)
         return chosen

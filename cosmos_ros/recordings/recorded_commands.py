@@ -13,7 +13,7 @@ from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.errors import InputError
 from cosmos_ros.messages import joint_trajectory_from_message
 from cosmos_ros.recordings.reader import BagReader
-from cosmos_ros.trajectory.splice import Motion, motion_at
+from cosmos_ros.trajectory.splice import MotionState, motion_at
 from cosmos_ros.types import NANOSECONDS, JointState, JointTrajectory
 
 TRAJECTORY = "trajectory_msgs/msg/JointTrajectory"
@@ -93,7 +93,7 @@ class CommandTrack:
             while len(held) > 1 and held[1].stamp_ns < time_ns - _KEPT_NS:
                 held.pop(0)
             self._next = next(self._stream, None)
-        motions: list[Motion] = []
+        motions: list[MotionState] = []
         for held in self._held.values():
             running = next((command for command in reversed(held) if command.stamp_ns <= time_ns), None)
             if running is not None:

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from cosmos_ros.se3.poses import (
+from cosmos_ros.se3.rotation import (
+    euler_xyz_extrinsic_from_matrix,
+    from_euler_xyz_extrinsic,
+    matrix_from_quaternion_xyzw,
+    matrix_from_rotation_6d,
+    quaternion_xyzw_from_matrix,
+    rotation_6d_from_matrix,
+    rotation_6d_residual,
+)
+from cosmos_ros.se3.transforms import (
     check_poses,
     conjugate,
     deltas_from_poses,
@@ -13,16 +22,6 @@ from cosmos_ros.se3.poses import (
     pose_error,
     pose_from,
     rotation_angle,
-)
-from cosmos_ros.se3.rotation import (
-    euler_xyz_extrinsic_from_matrix,
-    from_euler_xyz_extrinsic,
-    matrix_from_quaternion_xyzw,
-    matrix_from_rotation_6d,
-    orthonormalise,
-    quaternion_xyzw_from_matrix,
-    rotation_6d_from_matrix,
-    rotation_6d_residual,
 )
 
 __all__ = [
@@ -36,7 +35,6 @@ __all__ = [
     "matrix_from_pose9d",
     "matrix_from_quaternion_xyzw",
     "matrix_from_rotation_6d",
-    "orthonormalise",
     "pose9d_from_matrix",
     "pose_error",
     "pose_from",

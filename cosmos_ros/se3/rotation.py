@@ -5,8 +5,6 @@ Everything is float64 and vectorised over leading axes.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
@@ -17,6 +15,7 @@ from cosmos_ros.types import FloatArray
 # Below these a 6-D rotation has no direction left to decode; noise of any real model stays far above.
 _SMALLEST_COLUMN = 1e-6
 _SMALLEST_SINE = 1e-6
+_NORM_TOLERANCE = 1e-3
 
 
 def _place(mask: np.bool_ | npt.NDArray[np.bool_]) -> str:
@@ -105,38 +104,19 @@ def matrix_from_rotation_6d(rotation_6d: npt.ArrayLike) -> FloatArray:
     return nearest
 
 
-def orthonormalise(rotation: npt.ArrayLike) -> FloatArray:
-    """Return the nearest rotation to each nearly orthonormal matrix: ``[..., 3, 3]`` → ``[..., 3, 3]``.
-
-    Raises:
-        InputError: Non-finite, or a reflection (determinant not positive); names the index.
-    """
-    matrix = as_array(rotation, (3, 3), "rotation", InputError)
-    bad = ~np.isfinite(matrix).all(axis=(-2, -1))
-    if bad.any():
-        raise InputError(f"{_place(bad)}rotation is not finite", where="rotation")
-    mirrored = np.linalg.det(matrix) <= 0.0
-    if mirrored.any():
-        raise InputError(f"{_place(mirrored)}determinant is not positive", where="rotation")
-    u, _, vt = np.linalg.svd(matrix)
-    nearest: FloatArray = u @ vt
-    return nearest
-
-
-def matrix_from_quaternion_xyzw(quaternion: npt.ArrayLike, tolerance: float = 1e-3) -> FloatArray:
+def matrix_from_quaternion_xyzw(quaternion: npt.ArrayLike) -> FloatArray:
     """Return rotation matrices of quaternions in ROS order: ``[..., 4]`` (x, y, z, w) → ``[..., 3, 3]``.
 
     Args:
-        quaternion: Unit quaternions; normalised after the check.
-        tolerance: Largest allowed ``| |q| - 1 |``.
+        quaternion: Unit quaternions, ``| |q| - 1 | ≤ 1e-3``; normalised after the check.
 
     Raises:
-        InputError: Non-finite, or the norm is off by more than the tolerance; names index and norm.
+        InputError: Non-finite, or the norm is off by more than that; names index and norm.
     """
     q = as_array(quaternion, (4,), "quaternion", InputError)
     with np.errstate(invalid="ignore", over="ignore"):
         norm = np.linalg.norm(q, axis=-1)
-        bad = ~(np.abs(norm - 1.0) <= tolerance)
+        bad = ~(np.abs(norm - 1.0) <= _NORM_TOLERANCE)
     if bad.any():
         value = float(norm[bad].flat[0]) if norm.ndim else float(norm)
         raise InputError(
@@ -171,13 +151,7 @@ def from_euler_xyz_extrinsic(angles: npt.ArrayLike) -> FloatArray:
     Euler states of the DROID, RoboMIND and Bridge data sets.
     """
     a = as_array(angles, (3,), "euler angles", InputError)
-    c, s = np.moveaxis(np.cos(a), -1, 0), np.moveaxis(np.sin(a), -1, 0)
-    rows: list[list[Any]] = [
-        [c[1] * c[2], s[0] * s[1] * c[2] - c[0] * s[2], c[0] * s[1] * c[2] + s[0] * s[2]],
-        [c[1] * s[2], s[0] * s[1] * s[2] + c[0] * c[2], c[0] * s[1] * s[2] - s[0] * c[2]],
-        [-s[1], s[0] * c[1], c[0] * c[1]],
-    ]
-    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+    return np.asarray(Rotation.from_euler("xyz", a.reshape(-1, 3)).as_matrix()).reshape(*a.shape[:-1], 3, 3)
 
 
 def euler_xyz_extrinsic_from_matrix(rotation: npt.ArrayLike) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Whole episodes in virtual time, in one process and without ROS: for tests, and to make training data.
+"""Whole episodes in virtual time, in one process and without ROS: to measure a model, and to make training data.
 
 The chain is the live one: observation, pipeline, splice into the executed motion, guard, controllers, physics.
 """
@@ -14,18 +14,17 @@ import numpy as np
 from cosmos_ros.embodiment import Embodiment, RecordedStates
 from cosmos_ros.guard import Guard, GuardContext, Verdict
 from cosmos_ros.prediction.pipeline import Pipeline, PipelineSettings
-from cosmos_ros.sim.imagination import select_joints, world_of
-from cosmos_ros.sim.runtime import Due, Rates, SimRuntime
-from cosmos_ros.sim.tabletop import Tabletop
+from cosmos_ros.sim.imagination import world_of
+from cosmos_ros.sim.runtime import Due, OutputRates, SimRuntime
 from cosmos_ros.sim.task import DEFAULT_INSTRUCTION
-from cosmos_ros.sim.world import WorldRenderer
+from cosmos_ros.sim.world import TIMESTEP_NS, WorldRenderer
 from cosmos_ros.trajectory.executing import ExecutingMotion
 from cosmos_ros.trajectory.splice import splice
 from cosmos_ros.types import NANOSECONDS, Float32Array, FloatArray, JointTrajectory, Observation, UInt8Array
 from cosmos_ros.world_models.protocol import WorldModel
 
 _START_NS = NANOSECONDS
-_UNSEEN = (18, 32, 3)  # what a view shows when nothing is rendered: the pipeline needs some picture
+_BLACK = (18, 32, 3)  # a view where nothing is rendered: the pipeline needs an image
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class EpisodeSettings:
 
 
 @dataclass(frozen=True)
-class Episode:
+class SimEpisode:
     """What happened, one observation per step of the embodiment's rate.
 
     Attributes:
@@ -98,10 +97,9 @@ def run_episode(
     world_model: WorldModel,
     *,
     seed: int = 0,
-    scene: Tabletop | None = None,
     settings: EpisodeSettings | None = None,
     guard: Guard | None = None,
-) -> Episode:
+) -> SimEpisode:
     """Let a world model drive the simulated robot until the task is done.
 
     Deterministic: the same arguments give the same episode.
@@ -110,8 +108,7 @@ def run_episode(
         embodiment: The robot.
         world_model: Must have a policy mode; loaded or not.
         seed: Seed of the scene.
-        scene: What is on the table; default the shipped tabletop.
-        settings: Task, times and pictures.
+        settings: Task, times and image size.
         guard: Judges every trajectory before a controller gets it; None lets all of them pass.
 
     Raises:
@@ -119,20 +116,19 @@ def run_episode(
         ConfigError: Images are wanted and nothing can render.
     """
     wanted = settings or EpisodeSettings()
-    run = _Run(embodiment, world_model, seed, scene, wanted, guard)
+    run = _EpisodeRun(embodiment, world_model, seed, wanted, guard)
     try:
         return run.to_end()
     finally:
         run.close()
 
 
-class _Run:
+class _EpisodeRun:
     def __init__(
         self,
         embodiment: Embodiment,
         model: WorldModel,
         seed: int,
-        scene: Tabletop | None,
         settings: EpisodeSettings,
         guard: Guard | None,
     ) -> None:
@@ -140,8 +136,8 @@ class _Run:
         self._verdicts: list[Verdict] = []
         self._last: JointTrajectory | None = None
         self._embodiment, self._model, self._settings = embodiment, model, settings
-        world = world_of(embodiment, scene=scene, seed=seed)
-        rates = Rates(joint_states=embodiment.fps, cameras=embodiment.fps)
+        world = world_of(embodiment, seed=seed)
+        rates = OutputRates(joint_states=embodiment.fps, cameras=embodiment.fps)
         self._runtime = SimRuntime(world, embodiment.controllers, start_ns=_START_NS, rates=rates)
         self._runtime.set_task(settings.instruction)
         self._pipeline = Pipeline(embodiment, model, PipelineSettings())
@@ -160,7 +156,7 @@ class _Run:
         if self._renderer is not None:
             self._renderer.close()
 
-    def to_end(self) -> Episode:
+    def to_end(self) -> SimEpisode:
         settings, runtime = self._settings, self._runtime
         self._observe()
         end = _START_NS + _ns(settings.longest)
@@ -177,10 +173,10 @@ class _Run:
                     self._observe()
                 if done_ns is None and runtime.task_done():
                     done_ns = runtime.now_ns
-            if pending is not None and runtime.now_ns + runtime.world.timestep_ns > pending[0]:
+            if pending is not None and runtime.now_ns + TIMESTEP_NS > pending[0]:
                 self._send(pending[1])
                 pending = None
-        return Episode(
+        return SimEpisode(
             seed=runtime.world.seed,
             observations=tuple(self._observations),
             openings={name: np.array(values) for name, values in self._openings.items()},
@@ -197,7 +193,7 @@ class _Run:
         runtime, world = self._runtime, self._runtime.world
         now = runtime.now_ns
         views = self._embodiment.views
-        images: dict[str, UInt8Array] = {view: np.zeros(_UNSEEN, np.uint8) for view in views}
+        images: dict[str, UInt8Array] = {view: np.zeros(_BLACK, np.uint8) for view in views}
         if self._renderer is not None:
             self._renderer.load(world.snapshot())
             images = {view: self._renderer.render(view) for view in views}
@@ -245,7 +241,7 @@ class _Run:
             whole = verdict.trajectory
         self._last = whole
         for topic, names in self._embodiment.controllers:
-            part = select_joints(whole, names)
+            part = whole.select(names)
             reason = runtime.receive(topic, part)
             if reason is not None:
                 self._rejections.append(f"{topic}: {reason}")

@@ -1,6 +1,6 @@
 """A scripted expert behind the world-model protocol. It predicts nothing: it reads the simulator's scene and plans.
 
-Its policy answers carry the actions of a pick-and-place plan and pictures of that plan, rendered from a private copy of
+Its policy answers carry the actions of a pick-and-place plan and images of that plan, rendered from a private copy of
 the scene; its forward dynamics steps that copy. Everything it returns says ``scripted``.
 """
 
@@ -49,7 +49,7 @@ class Expert:
         width = self._embodiment.spec.grippers[self._gripper].width
         assert width is not None
         self._stroke = width.open - width.closed
-        self._scene = Tabletop()
+        self._objects = Tabletop().by_name
         self._imagination: Imagination | None = None
         self._solver: InverseKinematics | None = None
         self._tool_offset = np.eye(4)
@@ -67,7 +67,7 @@ class Expert:
             raise ConfigError(
                 "no off-screen OpenGL was found to render the plan with", where="world_model expert", hint=INSTALL_HINT
             )
-        self._imagination = Imagination(self._embodiment, self._scene, self._options.frame_scale)
+        self._imagination = Imagination(self._embodiment, self._options.frame_scale)
         self._solver = self._embodiment.solver()
         self._tool_link = self._imagination.world.tool_link
         home = self._embodiment.home
@@ -106,7 +106,7 @@ class Expert:
 
     def _plan(self, request: Request, observation: Observation) -> Rollout:
         begin = time.perf_counter()
-        task = parse_instruction(request.instruction, self._scene.by_name)
+        task = parse_instruction(request.instruction, self._objects)
         steps, dt = request.chunk_size, 1.0 / request.fps
         state = self._tool_state(observation, task)
         pace = self._pace(request.fps)
@@ -119,7 +119,7 @@ class Expert:
             # The observed motion is faster than the action space can say: brake within it.
             pace = replace(pace, speed=0.7 * pace.speed, turn=0.7 * pace.turn)
         planned = time.perf_counter()
-        frames = self._pictures(request, observation, task, states) if self._options.frames else None
+        frames = self._render(request, observation, task, states) if self._options.frames else None
         return Rollout(
             frames=frames,
             actions=encoded.actions.astype(np.float32),
@@ -191,7 +191,7 @@ class Expert:
             tool_poses={self._link: poses}, gripper_openings={self._gripper: np.clip(np.array(commands), 0.0, 1.0)}
         )
 
-    def _pictures(self, request: Request, observation: Observation, task: PutOn, states: list[ToolState]) -> UInt8Array:
+    def _render(self, request: Request, observation: Observation, task: PutOn, states: list[ToolState]) -> UInt8Array:
         assert self._imagination is not None
         assert self._solver is not None
         assert observation.joints is not None

@@ -12,10 +12,10 @@ import numpy as np
 from cosmos_ros.embodiment import Embodiment, load_spec
 from cosmos_ros.embodiment.canvas import shrink_to
 from cosmos_ros.errors import ConfigError, InputError, ModelError
-from cosmos_ros.sim.rendering import Camera
+from cosmos_ros.sim.rendering import PinholeCamera
 from cosmos_ros.sim.runtime import SimRuntime
 from cosmos_ros.sim.tabletop import Tabletop
-from cosmos_ros.sim.world import SimWorld, Snapshot, WorldRenderer
+from cosmos_ros.sim.world import SimWorld, WorldRenderer, WorldState
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointTrajectory, Observation, UInt8Array
 
 
@@ -41,13 +41,12 @@ class Imagination:
 
     Args:
         embodiment: The robot.
-        scene: The scene it stands in; must be that of the world that is imagined.
         scale: Size of the rendered views as a fraction of what the canvas shows; they are scaled back for it.
     """
 
-    def __init__(self, embodiment: Embodiment, scene: Tabletop | None = None, scale: float = 1.0) -> None:
+    def __init__(self, embodiment: Embodiment, scale: float) -> None:
         self._embodiment = embodiment
-        self.world = world_of(embodiment, scene=scene)
+        self.world = world_of(embodiment)
         self._scale = scale
         self._renderer: WorldRenderer | None = None
         self._sizes: dict[str, tuple[int, int]] = {}
@@ -82,7 +81,7 @@ class Imagination:
         options = {"allow_nonzero_velocity_at_trajectory_end": True}
         runtime = SimRuntime(self.world, self._embodiment.controllers, start_ns=start, options=options)
         for topic, names in self._embodiment.controllers:
-            reason = runtime.receive(topic, select_joints(trajectory, names))
+            reason = runtime.receive(topic, trajectory.select(names))
             if reason is not None:
                 raise ModelError(f"the simulated controller refuses the motion: {reason}", where=topic)
         moments = []
@@ -113,7 +112,7 @@ class Imagination:
         objects = {name: pose for name, pose in observation.scene.items() if name in self.world.scene.by_name}
         self.world.set_state(joints, objects, rates)
 
-    def _render(self, observation: Observation, moments: Sequence[Snapshot]) -> UInt8Array:
+    def _render(self, observation: Observation, moments: Sequence[WorldState]) -> UInt8Array:
         sizes = self._canvas_sizes(observation)
         if self._renderer is None or sizes != self._sizes:
             self.close()
@@ -137,35 +136,11 @@ class Imagination:
         height, width = shrink_to(observation.images[primary], cameras[primary].max_size).shape[:2]
         return {view: (width // camera.divide, height // camera.divide) for view, camera in cameras.items()}
 
-    def _scaled(self, sizes: Mapping[str, tuple[int, int]]) -> dict[str, Camera]:
+    def _scaled(self, sizes: Mapping[str, tuple[int, int]]) -> dict[str, PinholeCamera]:
         def scaled(pixels: int) -> int:
             return max(8, round(pixels * self._scale))
 
         return self.world.cameras({view: (scaled(w), scaled(h)) for view, (w, h) in sizes.items()})
-
-
-def select_joints(trajectory: JointTrajectory, names: Sequence[str]) -> JointTrajectory:
-    """Return the columns of some joints of a trajectory.
-
-    Raises:
-        InputError: A joint is not in it.
-    """
-    missing = [name for name in names if name not in trajectory.joint_names]
-    if missing:
-        raise InputError(f"joints {missing} are not in the trajectory", where="trajectory")
-    columns = [trajectory.joint_names.index(name) for name in names]
-
-    def take(values: FloatArray | None) -> FloatArray | None:
-        return None if values is None else values[:, columns]
-
-    return JointTrajectory(
-        joint_names=tuple(names),
-        stamp_ns=trajectory.stamp_ns,
-        times_ns=trajectory.times_ns,
-        positions=trajectory.positions[:, columns],
-        velocities=take(trajectory.velocities),
-        accelerations=take(trajectory.accelerations),
-    )
 
 
 def step_times_ns(steps: int, fps: float) -> list[int]:

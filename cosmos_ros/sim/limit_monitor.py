@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,26 +9,22 @@ import numpy as np
 from cosmos_ros.limits import RobotLimits
 from cosmos_ros.types import FloatArray
 
+# How far beyond a bound still counts as inside: contact forces and rounding move a joint at its bound by less than
+# this (rad or m; rad/s or m/s).
+_SLACK = {"position": 5e-4, "velocity": 5e-3}
 
-@dataclass
+
 class LimitMonitor:
     """Watches positions and velocities of a robot's joints against its limits.
 
-    Attributes:
+    Args:
         limits: The robot's limits; joints without an entry are not watched.
         joint_names: Column order of what is observed.
-        position_slack, velocity_slack: How far beyond a bound still counts as inside: contact forces and rounding
-            move a joint at its bound by less than this (rad or m; rad/s or m/s).
     """
 
-    limits: RobotLimits
-    joint_names: tuple[str, ...]
-    position_slack: float = 5e-4
-    velocity_slack: float = 5e-3
-    samples: int = field(default=0, init=False)
-
-    def __post_init__(self) -> None:
-        entries = [self.limits.joints.get(name) for name in self.joint_names]
+    def __init__(self, limits: RobotLimits, joint_names: tuple[str, ...]) -> None:
+        self.joint_names = joint_names
+        entries = [limits.joints.get(name) for name in joint_names]
         free = [entry is None or entry.continuous for entry in entries]
         self._lower = np.array([-np.inf if f or e is None else e.lower for e, f in zip(entries, free, strict=True)])
         self._upper = np.array([np.inf if f or e is None else e.upper for e, f in zip(entries, free, strict=True)])
@@ -49,8 +44,8 @@ class LimitMonitor:
         self.samples += len(positions)
         over = np.maximum(positions - self._upper, self._lower - positions)
         fast = np.abs(velocities) - self._speed
-        for kind, excess, slack in (("position", over, self.position_slack), ("velocity", fast, self.velocity_slack)):
-            broken = ~(excess <= slack)
+        for kind, excess in (("position", over), ("velocity", fast)):
+            broken = ~(excess <= _SLACK[kind])
             self._counts[kind] += np.count_nonzero(broken, axis=0)
             self._excess[kind] = np.fmax(self._excess[kind], np.where(broken, excess, 0.0).max(axis=0))
         with np.errstate(invalid="ignore"):

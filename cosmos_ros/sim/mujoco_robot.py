@@ -11,9 +11,9 @@ import numpy as np
 from cosmos_ros.errors import ConfigError
 from cosmos_ros.sim.rendering import mujoco
 from cosmos_ros.sim.sim_description import (
-    Box,
     Cone,
     MountedCamera,
+    OrientedBox,
     RobotDescription,
     Rod,
     Servo,
@@ -48,13 +48,12 @@ class RobotSpec:
     velocity_feedforward: dict[str, float]
 
 
-def load_robot(urdf: Path, efforts: dict[str, float], description: RobotDescription | None = None) -> RobotSpec:
-    """Build the robot from a URDF (kinematics) and its description (body).
+def load_robot(urdf: Path, efforts: dict[str, float]) -> RobotSpec:
+    """Build the robot from a URDF (kinematics) and the shipped description of its body.
 
     Args:
         urdf: The URDF; link frames, joint origins, axes, ranges and mimics are taken from it by MuJoCo's reader.
         efforts: Joint name → largest servo force, N·m or N.
-        description: Default: the shipped one of the URDF's robot.
 
     Raises:
         ConfigError: The file is unreadable, or the description does not fit it; names the file and the link or joint.
@@ -66,7 +65,7 @@ def load_robot(urdf: Path, efforts: dict[str, float], description: RobotDescript
         spec = mujoco.MjSpec.from_string(text[:start] + _URDF_COMPILER + text[start:])
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot be read as a URDF: {error}", where=str(urdf)) from error
-    body = description or load_description(spec.modelname)
+    body = load_description(spec.modelname)
     where = f"description of {body.robot} for {urdf.name}"
     bodies = {b.name: b for b in spec.bodies}
     for link in [*body.links, body.base_link, body.hand_link, body.tool_link]:
@@ -165,7 +164,7 @@ def _volume(shape: Shape) -> float:
     return float(4.0 / 3.0 * np.pi * shape.sphere.radius**3)
 
 
-def _quaternion_from_rpy(box: Box) -> FloatArray:
+def _quaternion_from_rpy(box: OrientedBox) -> FloatArray:
     quat = np.zeros(4)
     mujoco.mju_euler2Quat(quat, np.array(box.rpy, dtype=np.float64), "XYZ")  # capital: fixed axes
     return quat

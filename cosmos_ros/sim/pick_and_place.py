@@ -64,7 +64,7 @@ class ToolState:
 
 # What the fingers are about in each phase. A plan stays within one of these.
 _CONTACT = {
-    "above": "free", "descend": "free", "close": "grasp", "lift": "held", "carry": "held", "lower": "held",
+    "above": "free", "descend": "free", "close": "grasp", "lift": "holding", "carry": "holding", "lower": "holding",
     "open": "release", "retreat": "away", "done": "away",
 }  # fmt: skip
 _SLOW = 0.03  # m/s; slower is near enough to standing to touch something
@@ -217,7 +217,7 @@ class PickAndPlacePolicy:
         return states, openings, phases
 
     def _substep(self, state: ToolState, goal: Goal, command: float, dt: float, ease: float) -> tuple[ToolState, float]:
-        held = self.holds(state)
+        holds = self.holds(state)
         pace = self.pace
         position, rotation = state.pose[:3, 3], state.pose[:3, :3]
         velocity = _approach(goal.position - position, state.velocity, pace.speed, ease * pace.acceleration, dt)
@@ -231,7 +231,7 @@ class PickAndPlacePolicy:
         offset = item[:3, 3] - position
         if np.linalg.norm(offset[:2]) < 0.015 and abs(offset[2]) < 0.018:
             opening = max(command, self._width)  # the fingers stop at the item
-        if held and opening <= self._width + 0.015:
+        if holds and opening <= self._width + 0.015:
             item = pose @ np.linalg.inv(state.pose) @ item
         state = replace(state, pose=pose, velocity=velocity, turn_rate=turn_rate, opening=opening, item=item)
         return state, command

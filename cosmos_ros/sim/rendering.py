@@ -102,7 +102,7 @@ def _gl_context(width: int, height: int) -> Any:
 
 
 @dataclass(frozen=True)
-class Camera:
+class PinholeCamera:
     """One simulated camera.
 
     Attributes:
@@ -149,7 +149,7 @@ class CameraRenderer:
         ConfigError: No GL backend works here, or a camera is not in the model.
     """
 
-    def __init__(self, model: Any, cameras: Mapping[str, Camera]) -> None:
+    def __init__(self, model: Any, cameras: Mapping[str, PinholeCamera]) -> None:
         if not CAN_RENDER:
             raise ConfigError("no off-screen OpenGL was found, cameras cannot be rendered", hint=INSTALL_HINT)
         if not cameras:

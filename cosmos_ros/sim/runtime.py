@@ -15,7 +15,7 @@ import numpy as np
 from cosmos_ros.errors import ConfigError
 from cosmos_ros.sim.task import PutOn, parse_instruction
 from cosmos_ros.sim.trajectory_controller import JointTrajectoryController
-from cosmos_ros.sim.world import SimWorld
+from cosmos_ros.sim.world import TIMESTEP_NS, SimWorld
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointTrajectory
 
 
@@ -27,7 +27,7 @@ class Due(str, Enum):
 
 
 @dataclass(frozen=True)
-class Rates:
+class OutputRates:
     """Output rates, 1/s."""
 
     joint_states: float = 100.0
@@ -54,7 +54,7 @@ class SimRuntime:
         controllers: Sequence[tuple[str, tuple[str, ...]]],
         *,
         start_ns: int,
-        rates: Rates | None = None,
+        rates: OutputRates | None = None,
         options: dict[str, bool] | None = None,
     ) -> None:
         driven = [name for _, names in controllers for name in names]
@@ -65,7 +65,7 @@ class SimRuntime:
         self.world = world
         self.controllers = {topic: JointTrajectoryController(names, **(options or {})) for topic, names in controllers}
         self._columns = {topic: [world.driven_joints.index(n) for n in names] for topic, names in controllers}
-        rates = rates or Rates()
+        rates = rates or OutputRates()
         self._period_ns = {
             Due.JOINT_STATES: round(NANOSECONDS / rates.joint_states),
             Due.CAMERAS: round(NANOSECONDS / rates.cameras),
@@ -130,9 +130,8 @@ class SimRuntime:
         Returns:
             What is due at ``now_ns``, the world standing at that moment; empty when ``until_ns`` was reached first.
         """
-        step = self.world.timestep_ns
-        to_due = -(-(self.next_due_ns() - self._now_ns) // step)
-        to_end = (until_ns - self._now_ns) // step
+        to_due = -(-(self.next_due_ns() - self._now_ns) // TIMESTEP_NS)
+        to_end = (until_ns - self._now_ns) // TIMESTEP_NS
         if min(to_due, to_end) > 0:
             self._step(min(to_due, to_end))
         if to_due > to_end:
@@ -143,7 +142,7 @@ class SimRuntime:
         return due
 
     def _step(self, steps: int) -> None:
-        times = self._now_ns + self.world.timestep_ns * np.arange(1, steps + 1, dtype=np.int64)
+        times = self._now_ns + TIMESTEP_NS * np.arange(1, steps + 1, dtype=np.int64)
         positions = np.empty((steps, len(self.world.driven_joints)))
         velocities = np.empty_like(positions)
         for topic, controller in self.controllers.items():

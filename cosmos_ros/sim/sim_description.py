@@ -36,7 +36,7 @@ class Cone(_Record):
     radii: tuple[Positive, Positive]
 
 
-class Box(_Record):
+class OrientedBox(_Record):
     """A box by its centre, full edge lengths (m) and fixed-axis roll, pitch, yaw (rad)."""
 
     centre: Vector
@@ -62,7 +62,7 @@ class Shape(_Record):
     capsule: Rod | None = None
     cylinder: Rod | None = None
     cone: Cone | None = None
-    box: Box | None = None
+    box: OrientedBox | None = None
     sphere: Sphere | None = None
     colour: str
     grip: bool = False

@@ -108,7 +108,7 @@ class Tabletop:
 
 
 def _wood(height: int = 256, width: int = 256) -> UInt8Array:
-    """Return ``uint8 [H, W, 3]`` of planks: long stretched noise in warm browns. Always the same picture."""
+    """Return ``uint8 [H, W, 3]`` of planks: long stretched noise in warm browns. Always the same image."""
     rng = np.random.default_rng(7)
     planks = 4
     rows = np.arange(height)
@@ -119,8 +119,8 @@ def _wood(height: int = 256, width: int = 256) -> UInt8Array:
     tone = rng.uniform(-0.5, 0.5, planks)[plank][:, None]
     seam = (rows % (height // planks) < 2)[:, None]
     shade = 1.0 + 0.045 * stretched + 0.06 * tone - 0.22 * seam
-    picture: UInt8Array = np.clip(np.array([196, 158, 116]) * shade[..., None], 0, 255).astype(np.uint8)
-    return picture
+    image: UInt8Array = np.clip(np.array([196, 158, 116]) * shade[..., None], 0, 255).astype(np.uint8)
+    return image
 
 
 def add_tabletop(spec: Any, scene: Tabletop) -> None:

@@ -88,10 +88,6 @@ class JointTrajectoryController:
                 velocities[running] = self._rate(seconds[running])
         return positions, velocities
 
-    def ended(self, now_ns: int) -> bool:
-        """Return whether nothing is being executed: no trajectory, or its last point has passed."""
-        return self._spline is None or (now_ns - self._anchor_ns) / NANOSECONDS >= self._end_seconds
-
     def _refusal(self, trajectory: JointTrajectory, now_ns: int) -> str | None:
         names, times = trajectory.joint_names, trajectory.times_ns
         if not self._partial and len(names) != len(self.joint_names):

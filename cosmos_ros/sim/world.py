@@ -14,16 +14,16 @@ from cosmos_ros.errors import ConfigError, InputError
 from cosmos_ros.limits import RobotLimits
 from cosmos_ros.sim.limit_monitor import LimitMonitor
 from cosmos_ros.sim.mujoco_robot import ROBOT_BIT, load_robot
-from cosmos_ros.sim.rendering import Camera, CameraRenderer, mujoco
-from cosmos_ros.sim.sim_description import RobotDescription
+from cosmos_ros.sim.rendering import CameraRenderer, PinholeCamera, mujoco
 from cosmos_ros.sim.tabletop import Tabletop, add_tabletop
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointState, UInt8Array
 
-DEFAULT_TIMESTEP_NS = 2_000_000
+# Physics step.
+TIMESTEP_NS = 2_000_000
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class WorldState:
     """What a renderer needs of one moment, copied so that physics may go on.
 
     Attributes:
@@ -42,16 +42,14 @@ class SimWorld:
     """A robot and objects on a table. Deterministic: the same seed and setpoints give the same motion, bit for bit.
 
     The base frame of every pose is the robot's base link. One thread uses an instance at a time; rendering in
-    another thread works on a ``Snapshot`` and its own ``WorldRenderer``.
+    another thread works on a ``WorldState`` and its own ``WorldRenderer``.
 
     Args:
         urdf: Robot kinematics.
         limits: Joint limits, for efforts and for the monitor.
         home: Joint name → position after a reset, rad or m; missing joints start at 0 clipped into their range.
         scene: What is on the table.
-        description: How the robot is built; default by the URDF's robot name.
         seed: Seed of the object poses.
-        timestep_ns: Physics step.
 
     Raises:
         ConfigError: URDF, description, home or scene do not fit together.
@@ -64,18 +62,15 @@ class SimWorld:
         limits: RobotLimits,
         home: Mapping[str, float],
         scene: Tabletop | None = None,
-        description: RobotDescription | None = None,
         seed: int = 0,
-        timestep_ns: int = DEFAULT_TIMESTEP_NS,
     ) -> None:
         self.scene = scene or Tabletop()
-        self.timestep_ns = timestep_ns
         efforts = {name: limit.effort for name, limit in limits.joints.items()}
-        robot = load_robot(urdf, efforts, description)
+        robot = load_robot(urdf, efforts)
         self._description = robot.description
         add_tabletop(robot.spec, self.scene)
         option = robot.spec.option
-        option.timestep = timestep_ns / NANOSECONDS
+        option.timestep = TIMESTEP_NS / NANOSECONDS
         option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
         option.cone, option.impratio = mujoco.mjtCone.mjCONE_ELLIPTIC, 10.0
         self.model: Any = robot.spec.compile()
@@ -88,7 +83,7 @@ class SimWorld:
         self._ctrl = np.array([self.model.actuator(name).id for name in self.driven_joints])
         # The servo compares the setpoint at the end of a step with the joint at its start, one step of travel apart.
         self._feedforward = np.array(
-            [robot.velocity_feedforward[name] - timestep_ns / NANOSECONDS for name in self.driven_joints]
+            [robot.velocity_feedforward[name] - TIMESTEP_NS / NANOSECONDS for name in self.driven_joints]
         )
         unknown = sorted(set(home) - set(self.joint_names))
         if unknown:
@@ -104,7 +99,7 @@ class SimWorld:
     @property
     def time_ns(self) -> int:
         """Simulated time since the last reset."""
-        return self._steps * self.timestep_ns
+        return self._steps * TIMESTEP_NS
 
     @property
     def seed(self) -> int:
@@ -191,7 +186,7 @@ class SimWorld:
 
     def object_poses(self) -> dict[str, FloatArray]:
         """Return object name → pose ``[4, 4]`` in the base frame."""
-        return {item.name: self._pose(item.name) for item in self.scene.objects}
+        return {item.name: self.pose_of(item.name) for item in self.scene.objects}
 
     def object_speed(self, name: str) -> float:
         """Return the linear speed of a movable object, m/s."""
@@ -206,16 +201,20 @@ class SimWorld:
         robot = self.model.geom_contype[contacts.geom] == ROBOT_BIT
         return bool(np.any((bodies == item).any(axis=1) & robot.any(axis=1))) if len(bodies) else False
 
-    def link_pose(self, link: str) -> FloatArray:
-        """Return the pose ``[4, 4]`` of a link in the base frame."""
-        return self._pose(link)
+    def pose_of(self, body: str) -> FloatArray:
+        """Return the pose ``[4, 4]`` of a link or an object in the base frame."""
+        view = self._data.body(body)
+        pose = np.eye(4)
+        pose[:3, :3] = view.xmat.reshape(3, 3)
+        pose[:3, 3] = view.xpos
+        return pose
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> WorldState:
         """Copy what a renderer needs."""
         data = self._data
-        return Snapshot(self.time_ns, data.qpos.copy(), data.mocap_pos.copy(), data.mocap_quat.copy())
+        return WorldState(self.time_ns, data.qpos.copy(), data.mocap_pos.copy(), data.mocap_quat.copy())
 
-    def cameras(self, sizes: Mapping[str, tuple[int, int]]) -> dict[str, Camera]:
+    def cameras(self, sizes: Mapping[str, tuple[int, int]]) -> dict[str, PinholeCamera]:
         """Return cameras of the scene and the robot by view name.
 
         Args:
@@ -228,24 +227,9 @@ class SimWorld:
         missing = sorted(set(sizes) - set(known))
         if missing:
             raise ConfigError(f"cameras {missing} do not exist; there are {sorted(known)}", where="cameras")
-        return {name: Camera(name, width, height, known[name].fovy) for name, (width, height) in sizes.items()}
-
-    def camera_pose(self, view: str) -> FloatArray:
-        """Return the pose ``[4, 4]`` of a camera's optical frame (x right, y down, z forward) in the base frame."""
-        camera = self._data.camera(view)
-        pose = np.eye(4)
-        pose[:3, :3] = camera.xmat.reshape(3, 3) @ np.diag([1.0, -1.0, -1.0])
-        pose[:3, 3] = camera.xpos
-        return pose
+        return {name: PinholeCamera(name, width, height, known[name].fovy) for name, (width, height) in sizes.items()}
 
     # Internals ------------------------------------------------------------------------------------------------
-
-    def _pose(self, body: str) -> FloatArray:
-        view = self._data.body(body)
-        pose = np.eye(4)
-        pose[:3, :3] = view.xmat.reshape(3, 3)
-        pose[:3, 3] = view.xpos
-        return pose
 
     def _write_joints(self, joints: Mapping[str, float]) -> None:
         for name, position in joints.items():
@@ -278,13 +262,13 @@ class WorldRenderer:
         ConfigError: No off-screen OpenGL works here, or a camera does not exist.
     """
 
-    def __init__(self, world: SimWorld, cameras: Mapping[str, Camera]) -> None:
+    def __init__(self, world: SimWorld, cameras: Mapping[str, PinholeCamera]) -> None:
         self._model = world.model
         self._data: Any = mujoco.MjData(world.model)
         self._renderer = CameraRenderer(world.model, cameras)
         self.cameras = dict(cameras)
 
-    def load(self, snapshot: Snapshot) -> None:
+    def load(self, snapshot: WorldState) -> None:
         """Take a moment to render."""
         self._data.qpos[:] = snapshot.positions
         self._data.mocap_pos[:] = snapshot.mocap_positions

@@ -1,4 +1,4 @@
-"""What the controllers are executing, as far as their commands tell; the motion that a new trajectory joins."""
+"""What the controllers are executing, as far as their commands show; the motion that a new trajectory joins."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from cosmos_ros.trajectory.splice import Motion, measured_motion, merge, motion_at
+from cosmos_ros.trajectory.splice import MotionState, measured_motion, merge, motion_at
 from cosmos_ros.types import NANOSECONDS, JointState, JointTrajectory
 
 
@@ -30,7 +30,7 @@ class ExecutingMotion:
         """Controller → the trajectory it was sent last."""
         return dict(self._sent)
 
-    def at(self, time_ns: int, measured: JointState, tolerance: float) -> tuple[Motion, tuple[str, ...]]:
+    def at(self, time_ns: int, measured: JointState, tolerance: float) -> tuple[MotionState, tuple[str, ...]]:
         """Return where the joints will be commanded to be at an absolute time.
 
         A controller's command is believed while the robot is measured within ``tolerance`` of it; otherwise (it was
@@ -46,8 +46,8 @@ class ExecutingMotion:
             The motion, and the controllers whose command it follows.
         """
         base = measured_motion(measured)
-        ahead = (time_ns - measured.stamp_ns) / NANOSECONDS
-        coasting = Motion(base.joint_names, base.positions + ahead * base.velocities, base.velocities)
+        seconds = (time_ns - measured.stamp_ns) / NANOSECONDS
+        coasting = MotionState(base.joint_names, base.positions + seconds * base.velocities, base.velocities)
         overrides, followed = [], []
         for controller, trajectory in self._sent.items():
             if not set(trajectory.joint_names) <= set(measured.names):

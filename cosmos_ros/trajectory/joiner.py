@@ -11,7 +11,7 @@ import numpy as np
 from cosmos_ros.limits import JointLimit
 from cosmos_ros.settings import check_values, setting
 from cosmos_ros.trajectory.executing import ExecutingMotion
-from cosmos_ros.trajectory.splice import Motion, splice
+from cosmos_ros.trajectory.splice import MotionState, splice
 from cosmos_ros.types import NANOSECONDS, JointState, JointTrajectory
 
 # A standing arm trembles by less than this: rad (or m), and per second.
@@ -64,8 +64,8 @@ class Joined:
     record: Mapping[str, Any]
 
     @property
-    def held(self) -> str:
-        """Why nothing is published; empty when something is."""
+    def reason(self) -> str:
+        """Why there is no trajectory; empty when there is one."""
         return str(self.record.get("held", ""))
 
 
@@ -105,8 +105,8 @@ class Joiner:
         )
         if result is None:
             late = (join_ns - trajectory.stamp_ns) / NANOSECONDS
-            held = f"the prediction came {late:.2f} s after its observation, past its last step"
-            return Joined(None, {**known, "held": held})
+            reason = f"the prediction came {late:.2f} s after its observation, past its last step"
+            return Joined(None, {**known, "held": reason})
         record = {
             **known,
             "stamp_ns": join_ns,
@@ -117,7 +117,7 @@ class Joiner:
         }
         return Joined(result.trajectory, record)
 
-    def _rests_at_start(self, trajectory: JointTrajectory, current: Motion, measured: JointState) -> bool:
+    def _rests_at_start(self, trajectory: JointTrajectory, current: MotionState, measured: JointState) -> bool:
         """Whether the arm (grippers aside) stands still, by command and measurement, where the plan begins."""
         arm = [name for name in trajectory.joint_names if name not in self._gripper_joints]
         wanted = np.array([trajectory.positions[0, trajectory.joint_names.index(name)] for name in arm])

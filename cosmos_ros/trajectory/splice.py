@@ -21,7 +21,7 @@ MINIMUM_SEGMENT_NS = 5_000_000
 
 
 @dataclass(frozen=True)
-class Motion:
+class MotionState:
     """Where the joints are commanded to be at one time: ``float64 [J]`` positions and velocities."""
 
     joint_names: tuple[str, ...]
@@ -44,7 +44,7 @@ class Splice:
     join_error: float
 
 
-def motion_at(trajectory: JointTrajectory, time_ns: int) -> Motion:
+def motion_at(trajectory: JointTrajectory, time_ns: int) -> MotionState:
     """Return the commanded motion at an absolute time; before the start and after the end it is at rest.
 
     Args:
@@ -56,19 +56,19 @@ def motion_at(trajectory: JointTrajectory, time_ns: int) -> Motion:
     if len(trajectory.times_ns) == 1 or time_ns >= end or time_ns < begin:
         index = 0 if time_ns < begin else -1
         positions = np.array(trajectory.positions[index], dtype=np.float64)
-        return Motion(trajectory.joint_names, positions, np.zeros_like(positions))
+        return MotionState(trajectory.joint_names, positions, np.zeros_like(positions))
     spline = piecewise(trajectory)
     seconds = (time_ns - trajectory.stamp_ns) / NANOSECONDS
-    return Motion(trajectory.joint_names, spline(seconds), spline.derivative()(seconds))
+    return MotionState(trajectory.joint_names, spline(seconds), spline.derivative()(seconds))
 
 
-def measured_motion(state: JointState, *, at_rest: bool = False) -> Motion:
+def measured_motion(state: JointState) -> MotionState:
     """Return a joint state as a motion; missing velocities count as zero."""
-    velocities = np.zeros_like(state.positions) if at_rest or state.velocities is None else state.velocities
-    return Motion(state.names, state.positions, velocities)
+    velocities = np.zeros_like(state.positions) if state.velocities is None else state.velocities
+    return MotionState(state.names, state.positions, velocities)
 
 
-def merge(base: Motion, *overrides: Motion) -> Motion:
+def merge(base: MotionState, *overrides: MotionState) -> MotionState:
     """Return ``base`` with the joints of later motions replacing its own."""
     values = {
         name: (float(motion.positions[i]), float(motion.velocities[i]))
@@ -76,7 +76,7 @@ def merge(base: Motion, *overrides: Motion) -> Motion:
         for i, name in enumerate(motion.joint_names)
     }
     table = np.array(list(values.values()), dtype=np.float64).reshape(-1, 2)
-    return Motion(tuple(values), table[:, 0], table[:, 1])
+    return MotionState(tuple(values), table[:, 0], table[:, 1])
 
 
 def blend_seconds(error: FloatArray, error_rate: FloatArray, accelerations: FloatArray) -> float:
@@ -98,7 +98,7 @@ def blend_seconds(error: FloatArray, error_rate: FloatArray, accelerations: Floa
 
 def splice(
     new: JointTrajectory,
-    current: Motion,
+    current: MotionState,
     join_ns: int,
     blend_ns: int,
     accelerations: FloatArray | None = None,

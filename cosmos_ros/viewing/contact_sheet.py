@@ -15,6 +15,7 @@ _TEXT = (225, 228, 232)
 _FAINT = (150, 156, 164)
 _MARGIN = 6
 _CAPTION = 20
+_ROLLOUT_COLUMNS = 6
 
 
 def contact_sheet(
@@ -24,7 +25,7 @@ def contact_sheet(
     tile_width: int = 200,
     title: str = "",
 ) -> UInt8Array:
-    """Return one picture with a labelled row of tiles for each entry of ``rows``.
+    """Return one image with a labelled row of tiles for each entry of ``rows``.
 
     Args:
         rows: Row label and its tiles, ``uint8 [H, W, 3]`` RGB of one aspect ratio; None leaves a gap.
@@ -64,9 +65,9 @@ def contact_sheet(
     return sheet
 
 
-def rollout_sheet(frames: UInt8Array, fps: float, *, columns: int = 6, title: str = "") -> UInt8Array:
+def rollout_sheet(frames: UInt8Array, fps: float, *, title: str = "") -> UInt8Array:
     """Return a one-row contact sheet of a rollout's frames ``uint8 [T+1, H, W, 3]``, evenly chosen."""
-    chosen = frame_choice(len(frames), columns)
+    chosen = frame_choice(len(frames), _ROLLOUT_COLUMNS)
     return contact_sheet([("", [frames[i] for i in chosen])], [f"+{i / fps:.2f} s" for i in chosen], title=title)
 
 

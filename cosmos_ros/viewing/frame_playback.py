@@ -1,4 +1,4 @@
-"""Predicted frames held back until the moment that they predict, so that they can be compared with what happened."""
+"""Predicted frames, kept until the moment that they predict, so that they can be compared with what happened."""
 
 from __future__ import annotations
 

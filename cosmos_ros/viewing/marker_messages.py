@@ -11,7 +11,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from cosmos_ros.messages import pose_message, stamp_message
 from cosmos_ros.types import ActionChunk, FloatArray
-from cosmos_ros.viewing.motion_trace import GuardPicture
+from cosmos_ros.viewing.motion_trace import VerdictPaths
 
 RECENT = ColorRGBA(r=0.75, g=0.75, b=0.78, a=1.0)
 GUARDED = ColorRGBA(r=0.20, g=0.80, b=0.35, a=1.0)
@@ -98,14 +98,14 @@ def recent_path(paths: Mapping[str, FloatArray], base_frame: str, stamp_ns: int)
     return markers.array
 
 
-def guard_markers(picture: GuardPicture, base_frame: str, stamp_ns: int) -> MarkerArray:
+def guard_markers(verdict: VerdictPaths, base_frame: str, stamp_ns: int) -> MarkerArray:
     """Return the guarded path in green; in red what was refused and where, with the limits' names."""
     markers = Markers(base_frame, stamp_ns)
-    for link, points in picture.guarded.items():
+    for link, points in verdict.guarded.items():
         markers.line(f"{link}/guarded", points, GUARDED, 0.006)
-    for link, points in picture.refused.items():
+    for link, points in verdict.refused.items():
         markers.line(f"{link}/refused", points, VIOLATING)
-    for index, violation in enumerate(picture.violations):
+    for index, violation in enumerate(verdict.violations):
         dot = markers.add(f"{violation.link}/violations", Marker.SPHERE, index)
         dot.pose.position = point_message(violation.position)
         dot.scale = Vector3(x=0.02, y=0.02, z=0.02)

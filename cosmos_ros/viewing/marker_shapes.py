@@ -18,7 +18,7 @@ MAX_POINTS = 200_000
 
 
 @dataclass(frozen=True)
-class Boxes:
+class MarkerBoxes:
     """``poses float64 [N, 4, 4]``, full ``sizes float64 [N, 3]`` in metres, ``colours uint8 [N, 4]`` RGBA."""
 
     poses: FloatArray
@@ -27,7 +27,7 @@ class Boxes:
 
 
 @dataclass(frozen=True)
-class Points:
+class MarkerPoints:
     """``positions float64 [N, 3]`` and ``radii float64 [N]`` in metres, ``colours uint8 [N, 4]`` RGBA."""
 
     positions: FloatArray
@@ -36,7 +36,7 @@ class Points:
 
 
 @dataclass(frozen=True)
-class Lines:
+class MarkerLines:
     """``segments float64 [N, 2, 3]`` and ``radii float64 [N]`` in metres, ``colours uint8 [N, 4]`` RGBA."""
 
     segments: FloatArray
@@ -46,12 +46,11 @@ class Lines:
 
 @dataclass
 class MarkerShapes:
-    """What an array shows, by namespace. Kinds of markers that are not drawn are counted in ``skipped``."""
+    """What an array shows, by namespace; markers of other kinds are left out."""
 
-    boxes: dict[str, Boxes] = field(default_factory=dict)
-    points: dict[str, Points] = field(default_factory=dict)
-    lines: dict[str, Lines] = field(default_factory=dict)
-    skipped: int = 0
+    boxes: dict[str, MarkerBoxes] = field(default_factory=dict)
+    points: dict[str, MarkerPoints] = field(default_factory=dict)
+    lines: dict[str, MarkerLines] = field(default_factory=dict)
 
 
 def marker_shapes(message: Any) -> MarkerShapes:
@@ -63,10 +62,7 @@ def marker_shapes(message: Any) -> MarkerShapes:
     groups: dict[tuple[str, str], list[tuple[Any, ...]]] = {}
     shapes = MarkerShapes()
     for index, marker in enumerate(message.markers):
-        if marker.action != _ADD:
-            continue
-        if index >= MAX_MARKERS or len(marker.points) > MAX_POINTS:
-            shapes.skipped += 1
+        if marker.action != _ADD or index >= MAX_MARKERS or len(marker.points) > MAX_POINTS:
             continue
         pose = matrix_from_message(marker.pose, where=f"markers[{index}].pose")
         if marker.type == _CUBE:
@@ -84,17 +80,15 @@ def marker_shapes(message: Any) -> MarkerShapes:
             points = _positions(marker, pose)
             for start, end, colour in zip(points, points[1:], _colours(marker)[1:], strict=False):
                 rows.append((np.stack([start, end]), 0.5 * marker.scale.x, colour))
-        else:
-            shapes.skipped += 1
     for (kind, namespace), entries in groups.items():
         first, second, colours = zip(*entries, strict=True)
         arrays = (np.array(first, dtype=np.float64), np.array(second, dtype=np.float64), np.array(colours, np.uint8))
         if kind == "boxes":
-            shapes.boxes[namespace] = Boxes(*arrays)
+            shapes.boxes[namespace] = MarkerBoxes(*arrays)
         elif kind == "points":
-            shapes.points[namespace] = Points(*arrays)
+            shapes.points[namespace] = MarkerPoints(*arrays)
         else:
-            shapes.lines[namespace] = Lines(*arrays)
+            shapes.lines[namespace] = MarkerLines(*arrays)
     return shapes
 
 

@@ -38,7 +38,7 @@ class ViolatingPoint:
 
 
 @dataclass(frozen=True)
-class GuardPicture:
+class VerdictPaths:
     """The last verdict in space. Paths are tool link → ``float64 [N, 3]`` in the base frame, m.
 
     Attributes:
@@ -58,7 +58,7 @@ class GuardPicture:
     violations: tuple[ViolatingPoint, ...] = ()
 
 
-class MotionStory:
+class MotionTrace:
     """Follows joint states, candidates, guarded trajectories and verdicts of one robot. Used by one thread.
 
     Args:
@@ -162,7 +162,7 @@ class MotionStory:
         row = self._rows(finite, np.array([time_s]))[0]
         return {**self.positions, **dict(zip(self._model.joint_names, (float(v) for v in row), strict=True))}
 
-    def picture(self) -> GuardPicture:
+    def verdict_paths(self) -> VerdictPaths:
         """Return the last verdict in space."""
         guarded: dict[str, FloatArray] = {}
         for trajectory in self._guarded.values():
@@ -179,7 +179,7 @@ class MotionStory:
             points = [
                 point for time_s, text in timed[:_VIOLATIONS] for point in self._violating(candidate, time_s, text)
             ]
-        return GuardPicture(
+        return VerdictPaths(
             str(verdict.get("response", "")),
             str(verdict.get("summary", "")),
             int(stamp),
@@ -226,14 +226,7 @@ def _finite(trajectory: JointTrajectory) -> JointTrajectory | None:
     count = len(good) if good.all() else int(np.argmin(good))
     if count == 0:
         return None
-    return JointTrajectory(
-        trajectory.joint_names,
-        trajectory.stamp_ns,
-        trajectory.times_ns[:count],
-        trajectory.positions[:count],
-        None if trajectory.velocities is None else trajectory.velocities[:count],
-        None if trajectory.accelerations is None else trajectory.accelerations[:count],
-    )
+    return trajectory.first(count)
 
 
 def _timed(violations: Sequence[Mapping[str, Any]], candidate: JointTrajectory) -> list[tuple[float, str]]:

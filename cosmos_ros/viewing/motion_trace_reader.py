@@ -1,4 +1,4 @@
-"""Messages into a MotionStory; takes those of rclpy and of recordings alike. Needs no ROS."""
+"""Messages into a MotionTrace; takes those of rclpy and of recordings alike. Needs no ROS."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import Any
 from cosmos_ros.errors import CosmosRosError
 from cosmos_ros.messages import joint_state_from_message, joint_trajectory_from_message
 from cosmos_ros.types import JointState, JointTrajectory
-from cosmos_ros.viewing.motion_trace import MotionStory
+from cosmos_ros.viewing.motion_trace import MotionTrace
 from cosmos_ros.viewing.verdict_reader import parse_verdict
 
 
 class MotionReader:
-    """Tells a story what joint states, candidates, guarded trajectories and verdicts say.
+    """Adds joint states, candidates, guarded trajectories and verdicts to a trace.
 
     A message that cannot be read is left out and named in ``problem``; saying what is wrong with it is the guard's
     task. Subclasses may override the ``on_...`` methods, called with what was just added.
 
     Args:
-        story: Is told.
+        trace: Where they are added.
 
     Attributes:
         problem: The last message that could not be read, or an empty string.
     """
 
-    def __init__(self, story: MotionStory) -> None:
-        self.story = story
+    def __init__(self, trace: MotionTrace) -> None:
+        self.trace = trace
         self.problem = ""
 
     def on_joint_state(self, state: JointState) -> None:
@@ -44,20 +44,20 @@ class MotionReader:
         except CosmosRosError as error:
             self.problem = str(error)
             return
-        if self.story.add_joint_state(state):
+        if self.trace.add_joint_state(state):
             self.on_joint_state(state)
 
     def candidate(self, message: Any) -> None:
         """Take a ``trajectory_msgs/JointTrajectory`` that the guard is to judge."""
         trajectory = self._read(message, "action_trajectory")
         if trajectory is not None:
-            self.story.add_candidate(trajectory)
+            self.trace.add_candidate(trajectory)
 
     def guarded(self, message: Any) -> None:
         """Take a ``trajectory_msgs/JointTrajectory`` that was, or would have been, sent."""
         trajectory = self._read(message, "joint_trajectory")
         if trajectory is not None:
-            self.story.add_guarded(trajectory)
+            self.trace.add_guarded(trajectory)
             self.on_guarded(trajectory)
 
     def verdict(self, message: Any) -> None:
@@ -67,7 +67,7 @@ class MotionReader:
         except CosmosRosError as error:
             self.problem = str(error)
             return
-        self.story.add_verdict(verdict)
+        self.trace.add_verdict(verdict)
         self.on_verdict(verdict)
 
     def _read(self, message: Any, topic: str) -> JointTrajectory | None:

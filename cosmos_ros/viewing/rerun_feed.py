@@ -14,7 +14,7 @@ from cosmos_ros.types import NANOSECONDS, JointState, JointTrajectory, UInt8Arra
 from cosmos_ros.viewing import rerun_layout as layout
 from cosmos_ros.viewing.frame_playback import Playback
 from cosmos_ros.viewing.marker_shapes import marker_shapes
-from cosmos_ros.viewing.motion_trace import MotionStory
+from cosmos_ros.viewing.motion_trace import MotionTrace
 from cosmos_ros.viewing.motion_trace_reader import MotionReader
 from cosmos_ros.viewing.rerun_writer import RerunLog
 
@@ -42,7 +42,7 @@ class Feed:
         self._report = report
         self._images: dict[str, deque[tuple[int, Any, bool]]] = {view: deque(maxlen=_IMAGES) for view in views}
         self._playback: Playback[tuple[Any, bool]] = Playback()
-        self._told: dict[str, tuple[int, str]] = {}
+        self._statuses: dict[str, tuple[int, str]] = {}
 
     def image(self, view: str, message: Any, compressed: bool) -> None:
         """Show a camera's image."""
@@ -80,8 +80,8 @@ class Feed:
                 # rclpy's byte is bytes, rosbags' a number.
                 level = status.level[0] if isinstance(status.level, bytes) else int(status.level)
                 state = (level, str(status.message))
-                if self._told.get(status.name) != state:
-                    self._told[status.name] = state
+                if self._statuses.get(status.name) != state:
+                    self._statuses[status.name] = state
                     text = f"{status.name}: {status.message}"
                     self._log.event("diagnostics", stamp, text, _STATUS_LEVELS.get(level, "ERROR"))
 
@@ -96,41 +96,41 @@ class Feed:
         stamp, (message, compressed) = due
         with _Reported(self._report, "rollout"):
             self._show(layout.PREDICTED, stamp, message, compressed)
-            self._log.picture(layout.ACTUAL, stamp, self._canvas_at(stamp))
+            self._log.image(layout.ACTUAL, stamp, self._canvas_at(stamp))
 
     def _canvas_at(self, stamp_ns: int) -> UInt8Array:
-        pictures: dict[str, UInt8Array] = {}
-        for view, images in self._images.items():
-            _, message, compressed = min(images, key=lambda entry: abs(entry[0] - stamp_ns))
-            pictures[view] = (decode_compressed if compressed else decode_image)(message, topic=view)
-        first = next(iter(pictures.values()))
+        images: dict[str, UInt8Array] = {}
+        for view, received in self._images.items():
+            _, message, compressed = min(received, key=lambda entry: abs(entry[0] - stamp_ns))
+            images[view] = (decode_compressed if compressed else decode_image)(message, topic=view)
+        first = next(iter(images.values()))
         for view in self._embodiment.views:
             # A view without a camera is black for the model too.
-            pictures.setdefault(view, first * 0)
-        return self._embodiment.compose(pictures)
+            images.setdefault(view, first * 0)
+        return self._embodiment.compose(images)
 
     def _show(self, entity: str, stamp: int, message: Any, compressed: bool) -> None:
         if not compressed:
-            self._log.picture(entity, stamp, decode_image(message, topic=entity))
+            self._log.image(entity, stamp, decode_image(message, topic=entity))
             return
         image_format, payload = check_compressed(message, topic=entity)
-        if not self._log.encoded_picture(entity, stamp, payload.tobytes(), image_format):
-            self._log.picture(entity, stamp, decode_compressed(message, topic=entity))
+        if not self._log.encoded_image(entity, stamp, payload.tobytes(), image_format):
+            self._log.image(entity, stamp, decode_compressed(message, topic=entity))
 
 
 class MotionFeed(MotionReader):
     """Shows the robot, what it is commanded, and what the guard says."""
 
-    def __init__(self, story: MotionStory, log: RerunLog) -> None:
-        super().__init__(story)
+    def __init__(self, trace: MotionTrace, log: RerunLog) -> None:
+        super().__init__(trace)
         self._log = log
         self._commands: dict[tuple[str, ...], JointTrajectory] = {}
 
     def on_joint_state(self, state: JointState) -> None:
         """Show posture, recent path and commanded positions."""
         stamp = state.stamp_ns
-        self._log.joints(stamp, self.story.positions)
-        self._log.recent_path(stamp, self.story.recent_path())
+        self._log.joints(stamp, self.trace.positions)
+        self._log.recent_path(stamp, self.trace.recent_path())
         for trajectory in self._commands.values():
             end = trajectory.stamp_ns + int(trajectory.times_ns[-1])
             if trajectory.stamp_ns <= stamp <= end:
@@ -144,17 +144,17 @@ class MotionFeed(MotionReader):
 
     def on_verdict(self, verdict: dict[str, Any]) -> None:
         """Show the verdict, its paths, and the robot where the candidate ends."""
-        picture = self.story.picture()
+        paths = self.trace.verdict_paths()
         published = verdict.get("published_ns")
-        stamp = published if isinstance(published, int) else picture.stamp_ns
-        self._log.guard(stamp, picture)
+        stamp = published if isinstance(published, int) else paths.stamp_ns
+        self._log.guard(stamp, paths)
         state = "armed" if verdict.get("armed") else "disarmed"
-        level = _VERDICT_LEVELS.get(picture.response, "INFO")
-        self._log.event("guard", stamp, f"{picture.summary} ({state})", level)
-        candidate = self.story.newest_candidate
+        level = _VERDICT_LEVELS.get(paths.response, "INFO")
+        self._log.event("guard", stamp, f"{paths.summary} ({state})", level)
+        candidate = self.trace.newest_candidate
         if candidate is not None and len(candidate.times_ns):
             end_s = float(candidate.times_ns[-1]) / NANOSECONDS
-            self._log.ghost(stamp, self.story.posture_at(candidate, end_s))
+            self._log.ghost(stamp, self.trace.posture_at(candidate, end_s))
 
 
 class _Reported:

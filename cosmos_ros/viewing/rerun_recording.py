@@ -10,7 +10,7 @@ from typing import Any
 from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.errors import InputError
 from cosmos_ros.recordings.reader import BagReader, BagTopic
-from cosmos_ros.viewing.motion_trace import MotionStory
+from cosmos_ros.viewing.motion_trace import MotionTrace
 from cosmos_ros.viewing.rerun_feed import Feed, MotionFeed
 from cosmos_ros.viewing.rerun_writer import RerunLog
 
@@ -49,7 +49,7 @@ def write_rrd(
         feed = Feed(embodiment, views, log, report)
         motion = None
         if embodiment.robot is not None:
-            motion = MotionFeed(MotionStory(embodiment, rate=_JOINT_RATE), log)
+            motion = MotionFeed(MotionTrace(embodiment, rate=_JOINT_RATE), log)
         handlers = _handlers(reader.topics, embodiment, views, feed, motion, namespace)
         if not handlers:
             raise InputError("it holds no topic that can be shown", where=str(bag))

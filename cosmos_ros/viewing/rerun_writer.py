@@ -18,8 +18,8 @@ from cosmos_ros.se3 import quaternion_xyzw_from_matrix
 from cosmos_ros.types import FloatArray, UInt8Array
 from cosmos_ros.viewing import rerun_layout as layout
 from cosmos_ros.viewing.marker_shapes import MarkerShapes
-from cosmos_ros.viewing.motion_trace import GuardPicture
-from cosmos_ros.viewing.robot_shape import Capsule, RobotShape
+from cosmos_ros.viewing.motion_trace import VerdictPaths
+from cosmos_ros.viewing.robot_shape import LinkCapsule, RobotShape
 
 APPLICATION = "cosmos_ros"
 _ROBOT = (225, 225, 230)
@@ -45,14 +45,13 @@ class RerunLog:
     """One recording. Stamps are integer nanoseconds; poses are in the embodiment's base frame. Used by one thread.
 
     Args:
-        embodiment: Of the robot; one without joints shows pictures only.
-        recording_id: Two recordings with the same one are shown as one; None makes a new one.
+        embodiment: Of the robot; one without joints shows images only.
 
     Raises:
         ConfigError: Rerun is not installed.
     """
 
-    def __init__(self, embodiment: Embodiment, recording_id: str | None = None) -> None:
+    def __init__(self, embodiment: Embodiment) -> None:
         require_rerun()
         import rerun as rr
 
@@ -60,7 +59,7 @@ class RerunLog:
         self._embodiment = embodiment
         self._shape = RobotShape(embodiment)
         self._marked: dict[str, set[str]] = {}
-        self.stream: Any = rr.RecordingStream(APPLICATION, recording_id=recording_id)
+        self.stream: Any = rr.RecordingStream(APPLICATION)
         self.blueprint = layout.blueprint(embodiment.views, embodiment.all_joints)
 
     # -- where it goes --------------------------------------------------------------------------------------------
@@ -124,13 +123,13 @@ class RerunLog:
             )
             self._static(layout.commanded(name), rr.SeriesLines(names=["commanded"], colors=[_COMMANDED], widths=[1.0]))
 
-    # -- pictures -------------------------------------------------------------------------------------------------
+    # -- images ---------------------------------------------------------------------------------------------------
 
-    def picture(self, entity: str, stamp_ns: int, pixels: UInt8Array) -> None:
+    def image(self, entity: str, stamp_ns: int, pixels: UInt8Array) -> None:
         """Log an image ``uint8 [H, W, 3]`` RGB, compressed to keep long recordings small."""
         self._log(entity, stamp_ns, self._rr.Image(pixels).compress(jpeg_quality=85))
 
-    def encoded_picture(self, entity: str, stamp_ns: int, payload: bytes, image_format: str) -> bool:
+    def encoded_image(self, entity: str, stamp_ns: int, payload: bytes, image_format: str) -> bool:
         """Log an image file's bytes as they are; False for a format that the viewer does not know."""
         media = _MEDIA.get(image_format)
         if media is None:
@@ -157,9 +156,9 @@ class RerunLog:
             if name in self._embodiment.limits.joints:
                 self._log(layout.commanded(name), stamp_ns, self._rr.Scalars(position))
 
-    def ghost(self, stamp_ns: int, positions: Mapping[str, float] | None) -> None:
-        """Log the robot's skeleton where a prediction ends; None removes it."""
-        strips = [] if positions is None else list(self._shape.segments(positions)[0])
+    def ghost(self, stamp_ns: int, positions: Mapping[str, float]) -> None:
+        """Log the robot's skeleton where a prediction ends."""
+        strips = list(self._shape.segments(positions)[0])
         self._log(f"{layout.WORLD}/ghost", stamp_ns, self._rr.LineStrips3D(strips, radii=0.006, colors=_GHOST))
 
     def recent_path(self, stamp_ns: int, paths: Mapping[str, FloatArray]) -> None:
@@ -168,13 +167,13 @@ class RerunLog:
 
     # -- guard ----------------------------------------------------------------------------------------------------
 
-    def guard(self, stamp_ns: int, picture: GuardPicture) -> None:
+    def guard(self, stamp_ns: int, verdict: VerdictPaths) -> None:
         """Log the guarded path, and in red what was refused and where."""
         rr = self._rr
-        self._paths("guarded_path", stamp_ns, picture.guarded, _GUARDED, 0.003)
-        self._paths("refused_path", stamp_ns, picture.refused, _VIOLATING, 0.002)
-        places: FloatArray = np.array([v.position for v in picture.violations], dtype=np.float64).reshape(-1, 3)
-        texts = [v.text for v in picture.violations]
+        self._paths("guarded_path", stamp_ns, verdict.guarded, _GUARDED, 0.003)
+        self._paths("refused_path", stamp_ns, verdict.refused, _VIOLATING, 0.002)
+        places: FloatArray = np.array([v.position for v in verdict.violations], dtype=np.float64).reshape(-1, 3)
+        texts = [v.text for v in verdict.violations]
         points = rr.Points3D(places, radii=0.01, colors=_VIOLATING, labels=texts, show_labels=True)
         self._log(f"{layout.WORLD}/violations", stamp_ns, points)
 
@@ -219,7 +218,7 @@ class RerunLog:
         strips = [points for points in paths.values() if len(points) > 1]
         self._log(f"{layout.WORLD}/{entity}", stamp_ns, self._rr.LineStrips3D(strips, radii=radius, colors=colour))
 
-    def _capsules(self, capsules: Sequence[Capsule]) -> Any:
+    def _capsules(self, capsules: Sequence[LinkCapsule]) -> Any:
         lengths = [float(np.linalg.norm(c.end - c.start)) for c in capsules]
         return self._rr.Capsules3D(
             lengths=lengths,

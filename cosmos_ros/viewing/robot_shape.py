@@ -16,7 +16,7 @@ _AXES = {"x": np.array([1.0, 0.0, 0.0]), "y": np.array([0.0, 1.0, 0.0]), "z": np
 
 
 @dataclass(frozen=True)
-class Capsule:
+class LinkCapsule:
     """A cylinder with round ends, fixed to a link.
 
     Attributes:
@@ -48,7 +48,7 @@ class RobotShape:
     def __init__(self, embodiment: Embodiment) -> None:
         model = embodiment.robot
         self._model = model
-        self.capsules: tuple[Capsule, ...] = ()
+        self.capsules: tuple[LinkCapsule, ...] = ()
         if model is None:
             self.links: tuple[str, ...] = ()
             return
@@ -57,7 +57,7 @@ class RobotShape:
         bodies = []
         for body in spec.capsules if spec else ():
             middle, half = np.array(body.xyz, dtype=np.float64), 0.5 * body.length * _AXES[body.axis]
-            bodies.append(Capsule(body.link, middle - half, middle + half, body.radius))
+            bodies.append(LinkCapsule(body.link, middle - half, middle + half, body.radius))
         self.capsules = (*bones, *bodies)
         carrying = {capsule.link for capsule in self.capsules}
         self.links = tuple(link for link in model.links if link in carrying)
@@ -93,15 +93,15 @@ class RobotShape:
             ends[index] = np.stack([capsule.start, capsule.end]) @ rotation.T + origin
         return ends, np.array([capsule.radius for capsule in self.capsules])
 
-    def link_segments(self) -> dict[str, list[Capsule]]:
+    def link_segments(self) -> dict[str, list[LinkCapsule]]:
         """Return link → its capsules."""
-        found: dict[str, list[Capsule]] = {link: [] for link in self.links}
+        found: dict[str, list[LinkCapsule]] = {link: [] for link in self.links}
         for capsule in self.capsules:
             found[capsule.link].append(capsule)
         return found
 
 
-def _bones(embodiment: Embodiment) -> list[Capsule]:
+def _bones(embodiment: Embodiment) -> list[LinkCapsule]:
     """Return one capsule from each link's origin to each child joint, thinner with every joint outwards."""
     assert embodiment.robot is not None
     tree = embodiment.robot.tree
@@ -112,5 +112,5 @@ def _bones(embodiment: Embodiment) -> list[Capsule]:
         end = joint.origin[:3, 3]
         if float(np.linalg.norm(end)) > _SHORTEST_BONE:
             radius = max(0.008, 0.045 - 0.004 * depth[joint.parent])
-            bones.append(Capsule(joint.parent, np.zeros(3), np.array(end), radius))
+            bones.append(LinkCapsule(joint.parent, np.zeros(3), np.array(end), radius))
     return bones

@@ -36,7 +36,7 @@ def state(ms: float, value: float) -> JointState:
 
 def snapshot(ms: int, shade: int | None) -> Snapshot:
     image = np.full((20, 32, 3), shade, np.uint8) if shade is not None else object()
-    return Snapshot(ms * MS, {"wrist": Item(ms * MS, ms * MS, image)}, None, "wrist")
+    return Snapshot(ms * MS, {"wrist": Item(ms * MS, ms * MS, image)}, None)
 
 
 def test_joints_are_interpolated_but_not_across_a_gap() -> None:
@@ -105,7 +105,7 @@ def test_images_cut_from_a_canvas_compose_to_it_again(name: str, missing: int) -
         for view in embodiment.views
         if view not in blank
     }
-    taken = Snapshot(MS, items, None, next(iter(items)))
+    taken = Snapshot(MS, items, None)
     whole = {view: item.payload for view, item in items.items()}
     black = {view: np.zeros((720, 1280, 3), np.uint8) for view in blank}
     expected = embodiment.compose({**whole, **black})
@@ -117,9 +117,9 @@ def test_images_cut_from_a_canvas_compose_to_it_again(name: str, missing: int) -
         # Held now, so its images are not looked at again.
         truth.add_snapshot(taken)
         assert np.array_equal(truth.canvas_at(MS, MS), expected)
-        taken = Snapshot(MS, {view: Item(MS, MS, object()) for view in items}, None, next(iter(items)))
+        taken = Snapshot(MS, {view: Item(MS, MS, object()) for view in items}, None)
     assert sum(image.nbytes for image in images.values()) <= expected.nbytes
-    broken = Snapshot(2 * MS, {view: Item(2 * MS, 2 * MS, object()) for view in items}, None, next(iter(items)))
+    broken = Snapshot(2 * MS, {view: Item(2 * MS, 2 * MS, object()) for view in items}, None)
     with pytest.raises(InputError):
         truth.images_of(broken)
 

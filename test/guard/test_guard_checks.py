@@ -12,7 +12,7 @@ from cosmos_ros.errors import ConfigError, GuardError
 from cosmos_ros.guard import Guard, GuardContext, GuardedRobot, GuardSettings, Response, Surroundings, Violation
 from cosmos_ros.guard.checker import Checker
 from cosmos_ros.guard.checks.intake import RawPoint, RawTrajectory, assemble
-from cosmos_ros.limits import JointLimit, Mimic, PositionDependentVelocity, RobotLimits
+from cosmos_ros.limits import JointLimit, MimicRule, PositionDependentVelocity, RobotLimits
 from cosmos_ros.types import NANOSECONDS, JointState, JointTrajectory
 
 
@@ -425,7 +425,7 @@ def test_position_dependent_bound_between_points() -> None:
 
 def test_mimic_joints_follow() -> None:
     limits = RobotLimits(
-        {"left": JointLimit(0.0, 0.05, 1.0), "right": JointLimit(-0.05, 0.0, 1.0, mimic=Mimic("left", -1.0))}
+        {"left": JointLimit(0.0, 0.05, 1.0), "right": JointLimit(-0.05, 0.0, 1.0, mimic=MimicRule("left", -1.0))}
     )
     checker = Checker(limits, GuardSettings(checks=frozenset({"mimic"})))
     measured = JointState(NOW, ("left", "right"), np.array([0.02, -0.02]), np.zeros(2))

@@ -144,16 +144,6 @@ def test_limits_hold_and_are_left_again(panda: RobotModel) -> None:
     assert solution.positions[-1, 3] < upper - 0.1
 
 
-def test_limit_margin_is_kept_free(panda: RobotModel) -> None:
-    solver = InverseKinematics(panda, ["panda_link8"], PANDA_JOINTS, options=IkOptions(limit_margin=0.01))
-    far = np.tile(pose_from([0.2, -0.9, 0.1]), (40, 1, 1))
-    solution = solver.solve({"panda_link8": far}, PANDA_START, times(40))
-    for column, name in enumerate(PANDA_JOINTS):
-        limit = panda.limits[name]
-        assert solution.positions[:, column].min() >= limit.lower + 0.01
-        assert solution.positions[:, column].max() <= limit.upper - 0.01
-
-
 def test_singular_wrist_asks_for_no_jump() -> None:
     """A tool path straight through the wrist singularity of a UR would flip wrist joints by half a turn at once."""
     model = load("ur5e")
@@ -167,8 +157,7 @@ def test_singular_wrist_asks_for_no_jump() -> None:
     solution = solver.solve({"tool0": poses}, start, times(16, 30.0))
     steps = np.abs(np.diff(np.vstack([start, solution.positions]), axis=0))
     assert (steps <= 2.0 * velocity / 30.0 + 1e-6).all()
-    free = InverseKinematics(model, ["tool0"], UR_JOINTS, options=IkOptions(velocity_scale=np.inf, search_seeds=0))
-    unbounded = free.solve({"tool0": poses}, start, times(16, 30.0))
+    unbounded = solver.solve({"tool0": poses}, start)
     jumps = np.abs(np.diff(np.vstack([start, unbounded.positions]), axis=0))
     assert (jumps > 2.0 * velocity / 30.0).any(), "the path does not test what it should"
 
@@ -251,18 +240,6 @@ def test_arms_that_share_no_joint_are_solved_apart() -> None:
     assert both.converged.all()
     assert one.target_position_residuals[0, 0] > 1.0
     assert one.target_position_residuals[0, 1] < 1e-5
-
-
-def test_evaluate_judges_given_positions(panda: RobotModel) -> None:
-    q, poses = panda_path(panda)
-    solver = InverseKinematics(panda, ["panda_link8"], PANDA_JOINTS)
-    judged = solver.evaluate(q, {"panda_link8": poses}, PANDA_START)
-    assert judged.converged.all()
-    assert judged.position_residuals.max() < 1e-12
-    bent = q.copy()
-    bent[4, 0] += 0.01
-    judged = solver.evaluate(bent, {"panda_link8": poses}, PANDA_START)
-    assert np.flatnonzero(~judged.converged).tolist() == [4]
 
 
 def test_solving_is_deterministic() -> None:

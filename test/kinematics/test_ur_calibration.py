@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -44,7 +45,9 @@ def write(path: Path, numbers: dict, **extra: object) -> Path:
 
 
 def load(name: str = "ur5e", prefix: str = "") -> RobotModel:
-    return RobotModel.from_urdf(resource("embodiments", "urdf", f"{name}.urdf"), prefix=prefix)
+    text = resource("embodiments", "urdf", f"{name}.urdf").read_text()
+    # As ur_description's tf_prefix: before every link and joint.
+    return RobotModel.from_urdf(re.sub(r'(<(?:link|joint) name="|link="|joint=")', rf"\g<1>{prefix}", text))
 
 
 def by_hand(numbers: dict, q: np.ndarray) -> np.ndarray:

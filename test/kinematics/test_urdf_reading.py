@@ -127,16 +127,6 @@ def test_thousands_of_links_in_one_line_are_fine() -> None:
     assert model.joint_names == ()
 
 
-def test_prefix_reaches_every_name() -> None:
-    text = robot(joint(), joint("k", "b", "c", inside=LIMIT + '<mimic joint="j" multiplier="-2"/>'), links="abc")
-    model = RobotModel.from_urdf(text, prefix="left_")
-    assert model.joint_names == ("left_j",)
-    assert model.links == ("left_a", "left_b", "left_c")
-    mimic = model.limits["left_k"].mimic
-    assert mimic is not None
-    assert (mimic.source, mimic.multiplier) == ("left_j", -2)
-
-
 def test_lenient_where_a_joint_follows_another() -> None:
     text = robot(
         joint(), joint("k", "b", "c", inside='<mimic joint="j"/><limit effort="1" velocity="0"/>'), links="abc"

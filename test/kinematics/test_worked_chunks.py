@@ -43,9 +43,8 @@ def decode_and_solve(case: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
         InverseKinematics(model, [case["tip"]], joints),
         {},
         ResidualGate(1e-4, np.radians(0.05)),
-        stop_at_end=False,
     )
-    reached = model.fk(dict(zip(joints, trajectory.positions[-1], strict=True)), case["tip"])
+    reached = model.fk(dict(zip(joints, trajectory.positions[len(poses)], strict=True)), case["tip"])
     return poses[-1], reached
 
 

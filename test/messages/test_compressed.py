@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosmos_ros.errors import InputError
-from cosmos_ros.messages import check_compressed, compress, decode_compressed, decode_compressed_depth
-from cosmos_ros.messages.compressed import decode_compressed_depth_raw
+from cosmos_ros.messages import check_compressed, compress, decode_compressed
 
 
 def smooth(height: int = 48, width: int = 64) -> np.ndarray:
@@ -115,45 +114,19 @@ def test_damaged_bytes_give_an_input_error_or_an_image(seed: int, flips: int, ki
     assert decoded.dtype == np.uint8 and decoded.ndim == 3 and decoded.shape[2] == 3
 
 
-def test_depth_in_png() -> None:
-    raw = np.array([[0, 1], [1000, 65535]], np.uint16)
-    encoded = cv2.imencode(".png", raw)[1].tobytes()
-    np.testing.assert_array_equal(decode_compressed_depth_raw(message(encoded, "16UC1; png compressed")), raw)
-    header = struct.pack("<iff", 0, 0.0, 0.0)
-    metres = decode_compressed_depth(message(header + encoded, "16UC1; compressedDepth png"))
-    np.testing.assert_array_equal(metres, [[np.nan, 0.001], [1.0, 65.535]])
-
-
-def test_quantised_depth_as_image_transport_defines_it() -> None:
-    a, b = 100.0, 2.5
-    inverse = np.array([[0, 50], [100, 1000]], np.uint16)
-    data = struct.pack("<iff", 0, a, b) + cv2.imencode(".png", inverse)[1].tobytes()
-    metres = decode_compressed_depth(message(data, "32FC1; compressedDepth png"))
-    assert np.isnan(metres[0, 0])
-    np.testing.assert_allclose(metres.ravel()[1:], [a / (50 - b), a / (100 - b), a / (1000 - b)], rtol=1e-6)
-
-
 @pytest.mark.parametrize(
     ("data", "text", "match"),
     [
         (b"", "jpeg", "empty"),
         (b"BM" + bytes(100), "bmp", "neither JPEG nor PNG"),
         (b"\xff\xd8\xff\xe0", "jpeg", "truncated"),
-        (compress(smooth()), "16UC1; compressedDepth png", "neither"),
+        (compress(smooth(), image_format="png"), "16UC1; compressedDepth png", "not a colour image"),
     ],
 )
 def test_refusals_name_the_topic(data: bytes, text: str, match: str) -> None:
     with pytest.raises(InputError, match=match) as caught:
         decode_compressed(message(data, text), topic="wrist")
     assert caught.value.where.startswith("wrist")
-
-
-def test_colour_and_depth_are_not_mixed_up() -> None:
-    encoded = cv2.imencode(".png", np.ones((2, 2), np.uint16))[1].tobytes()
-    with pytest.raises(InputError, match="not a colour image"):
-        decode_compressed(message(bytes(12) + encoded, "16UC1; compressedDepth png"))
-    with pytest.raises(InputError, match="not a 16-bit depth image"):
-        decode_compressed_depth(message(compress(smooth(), image_format="png"), "png"))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosmos_ros.errors import InputError
-from cosmos_ros.messages import check_image, decode_depth, decode_depth_raw, decode_image
+from cosmos_ros.messages import check_image, decode_image
 from cosmos_ros.messages.images import ENCODINGS
 
 DTYPES = {8: np.uint8, 16: np.uint16, 32: np.float32}
@@ -114,21 +114,6 @@ def test_list_and_array_data_are_read_too() -> None:
         np.testing.assert_array_equal(decode_image(make(pixels, "rgb8", data=data)), pixels)
 
 
-@pytest.mark.parametrize("big", [False, True])
-def test_depth_is_exact(big: bool) -> None:
-    raw = np.array([[0, 1, 1000], [65535, 2500, 7]], np.uint16)
-    message = make(raw[..., None], "16UC1", padding=4, big=big)
-    np.testing.assert_array_equal(decode_depth_raw(message), raw)
-    metres = decode_depth(message)
-    assert metres.dtype == np.float64 and np.isnan(metres[0, 0])
-    np.testing.assert_array_equal(metres.ravel()[1:], raw.ravel()[1:] / 1000.0)
-
-    floats = np.array([[np.nan, 0.25], [np.inf, 1 / 3]], np.float32)
-    message = make(floats[..., None], "32FC1", padding=4, big=big)
-    np.testing.assert_array_equal(decode_depth_raw(message), floats)
-    np.testing.assert_array_equal(decode_depth(message), [[np.nan, 0.25], [np.nan, np.float64(np.float32(1 / 3))]])
-
-
 @pytest.mark.parametrize(
     ("changes", "place", "text"),
     [
@@ -159,12 +144,6 @@ def test_malformed_images_are_refused_with_topic_and_field(changes, place, text)
     assert place in caught.value.where
 
 
-def test_depth_readers_refuse_colours() -> None:
-    for encoding in ("rgb8", "mono8"):
-        with pytest.raises(InputError, match="depth"):
-            decode_depth(make(random(2, 2, ENCODINGS[encoding].channels), encoding))
-
-
 def test_not_an_image_at_all() -> None:
     with pytest.raises(InputError, match="not a sensor_msgs/Image"):
         decode_image(SimpleNamespace(text="hello"))
@@ -186,16 +165,6 @@ def test_nothing_but_an_input_error_comes_out_of_garbage(encoding, height, width
     except InputError:
         return
     assert decoded.shape == (height, width, 3) and decoded.dtype == np.uint8
-
-
-def test_without_opencv_the_common_encodings_are_the_same(monkeypatch) -> None:
-    import sys
-
-    cases = {name: random(5, 7, channels, ENCODINGS[name].depth) for name, (channels, _) in COLOURS.items()}
-    expected = {name: decode_image(make(pixels, name)) for name, pixels in cases.items()}
-    monkeypatch.setitem(sys.modules, "cv2", None)
-    for name, pixels in cases.items():
-        np.testing.assert_array_equal(decode_image(make(pixels, name)), expected[name])
 
 
 def test_whole_images_need_no_copy() -> None:

@@ -11,11 +11,9 @@ from hypothesis import strategies as st
 
 from cosmos_ros.errors import InputError
 from cosmos_ros.messages import (
-    action_poses_from_message,
     action_poses_message,
     compressed_image_message,
     decode_compressed,
-    decode_depth_raw,
     decode_image,
     duration_message,
     image_message,
@@ -27,7 +25,6 @@ from cosmos_ros.messages import (
     ns_from_duration,
     ns_from_stamp,
     pose_message,
-    pose_stamped_message,
     scene_from_markers,
     split_ns,
     stamp_message,
@@ -74,55 +71,27 @@ def test_times_that_ros_cannot_hold() -> None:
         ns_from_stamp(object(), where="t")
 
 
-@pytest.mark.parametrize(
-    ("encoding", "dtype", "channels"),
-    [
-        ("rgb8", np.uint8, 3),
-        ("bgr8", np.uint8, 3),
-        ("rgba8", np.uint8, 4),
-        ("bgra8", np.uint8, 4),
-        ("mono8", np.uint8, 1),
-    ],
-)
-def test_images_survive_the_wire(encoding, dtype, channels) -> None:
-    pixels = np.random.default_rng(1).integers(0, 256, (5, 7, channels), dtype=dtype)
-    message = through_the_wire(
-        image_message(pixels, stamp_ns=1_700_000_000_123_456_789, frame_id="cam", encoding=encoding)
-    )
+def test_images_survive_the_wire_and_need_not_be_contiguous() -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (10, 7, 3), dtype=np.uint8)[::2, ::-1]
+    message = through_the_wire(image_message(pixels, stamp_ns=1_700_000_000_123_456_789, frame_id="cam"))
     assert ns_from_stamp(message.header.stamp, where="t") == 1_700_000_000_123_456_789
-    assert (message.header.frame_id, message.step) == ("cam", 7 * channels)
-    order = {"bgr8": [2, 1, 0], "bgra8": [2, 1, 0], "mono8": [0, 0, 0]}.get(encoding, [0, 1, 2])
-    np.testing.assert_array_equal(decode_image(message), pixels[..., order])
-
-
-def test_depth_survives_the_wire_and_views_need_not_be_contiguous() -> None:
-    raw = np.random.default_rng(2).integers(0, 65536, (6, 9), dtype=np.uint16)
-    message = image_message(raw[::2, ::-1], stamp_ns=0, frame_id="", encoding="16UC1")
-    np.testing.assert_array_equal(decode_depth_raw(through_the_wire(message)), raw[::2, ::-1])
-    floats = np.array([[np.nan, 1.5]], np.float32)
-    message = image_message(floats, stamp_ns=0, frame_id="", encoding="32FC1")
-    np.testing.assert_array_equal(decode_depth_raw(through_the_wire(message)), floats)
+    assert (message.header.frame_id, message.step) == ("cam", 21)
+    np.testing.assert_array_equal(decode_image(message), pixels)
 
 
 @pytest.mark.parametrize(
-    ("pixels", "encoding"),
-    [
-        (np.zeros((2, 2, 3)), "rgb8"),
-        (np.zeros((2, 2, 4), np.uint8), "rgb8"),
-        (np.zeros((2, 2), np.uint8), "16UC1"),
-        (np.zeros((2, 2, 3), np.uint8), "hsv"),
-        (np.zeros((0, 2, 3), np.uint8), "rgb8"),
-    ],
+    "pixels",
+    [np.zeros((2, 2, 3)), np.zeros((2, 2, 4), np.uint8), np.zeros((2, 2), np.uint8), np.zeros((0, 2, 3), np.uint8)],
 )
-def test_images_that_do_not_fit_their_encoding(pixels, encoding) -> None:
+def test_what_is_no_colour_image_is_not_sent(pixels) -> None:
     with pytest.raises(InputError):
-        image_message(pixels, stamp_ns=0, frame_id="", encoding=encoding)
+        image_message(pixels, stamp_ns=0, frame_id="")
 
 
 def test_compressed_image_message() -> None:
     pixels = np.full((8, 8, 3), (10, 100, 200), np.uint8)
-    message = through_the_wire(compressed_image_message(pixels, stamp_ns=5, frame_id="c", image_format="png"))
-    np.testing.assert_array_equal(decode_compressed(message), pixels)
+    message = through_the_wire(compressed_image_message(pixels, stamp_ns=5, frame_id="c", quality=100))
+    np.testing.assert_allclose(decode_compressed(message), pixels, atol=2)
 
 
 def joint_message(**changes):
@@ -284,11 +253,14 @@ def test_action_poses_round_trip() -> None:
     original = chunk()
     message = through_the_wire(action_poses_message(original, frame_id="base"))
     assert message.header.frame_id == "base"
-    stamp_ns, times, poses = action_poses_from_message(message)
-    assert stamp_ns == 9 and times.tolist() == [0, *original.times_ns.tolist()]
-    for link in ("arm", "tool"):
-        np.testing.assert_allclose(poses[link][0], original.start_poses[link], atol=1e-12)
-        np.testing.assert_allclose(poses[link][1:], original.poses[link], atol=1e-12)
+    assert ns_from_stamp(message.header.stamp, where="p") == 9
+    times = [ns_from_duration(point.time_from_start, where="p") for point in message.points]
+    assert times == [0, *original.times_ns.tolist()]
+    assert list(message.joint_names) == ["arm", "tool"]
+    for column, link in enumerate(message.joint_names):
+        poses = [matrix_from_message(point.transforms[column], where="p") for point in message.points]
+        np.testing.assert_allclose(poses[0], original.start_poses[link], atol=1e-12)
+        np.testing.assert_allclose(poses[1:], original.poses[link], atol=1e-12)
 
 
 def test_action_poses_that_do_not_fit() -> None:
@@ -299,17 +271,11 @@ def test_action_poses_that_do_not_fit() -> None:
         action_poses_message(
             ActionChunk(0, original.times_ns[:2], original.start_poses, original.poses, {}), frame_id="base"
         )
-    message = action_poses_message(original, frame_id="base")
-    message.points[1].transforms.pop()
-    with pytest.raises(InputError, match=r"points\[1\]: 1 transforms for 2 links"):
-        action_poses_from_message(message)
 
 
 def test_poses_and_their_refusals() -> None:
     matrix = chunk().start_poses["tool"]
     np.testing.assert_allclose(matrix_from_message(pose_message(matrix), where="p"), matrix, atol=1e-12)
-    stamped = pose_stamped_message(matrix, stamp_ns=3, frame_id="base")
-    assert ns_from_stamp(stamped.header.stamp, where="p") == 3
     message = pose_message(matrix)
     message.orientation.w += 0.5
     with pytest.raises(InputError) as caught:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from cosmos_ros.bench.pipeline import Samples, stages_of
+from cosmos_ros.bench.chain_samples import ChainSamples, stages_of
 
 MS = 1_000_000
 T0 = 10**18
@@ -20,5 +20,5 @@ def test_stages_add_up_to_the_whole_without_the_model():
 
 
 def test_images_that_did_not_arrive_are_lost():
-    samples = Samples(sent=100, received={"a": 100, "b": 97, "c": 99})
+    samples = ChainSamples(sent=100, received={"a": 100, "b": 97, "c": 99})
     assert samples.lost() == 4

@@ -17,10 +17,11 @@ from cosmos_ros.se3 import (
     integrate_deltas,
     inverse,
     matrix_from_pose9d,
-    orthonormalise,
+    matrix_from_rotation_6d,
     pose9d_from_matrix,
     pose_error,
     pose_from,
+    rotation_6d_from_matrix,
 )
 
 
@@ -39,7 +40,9 @@ def random_walk(steps: int, seed: int = 0) -> np.ndarray:
         step = pose_from(rng.normal(scale=0.01, size=3), Rotation.from_rotvec(rng.normal(scale=0.02, size=3)).as_quat())
         result.append(result[-1] @ step)
     walk = np.array(result)
-    walk[:, :3, :3] = orthonormalise(walk[:, :3, :3])  # the loop itself drifts by 1e-13
+    walk[:, :3, :3] = matrix_from_rotation_6d(
+        rotation_6d_from_matrix(walk[:, :3, :3])
+    )  # the loop itself drifts by 1e-13
     return walk
 
 

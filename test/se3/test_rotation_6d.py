@@ -16,7 +16,6 @@ from cosmos_ros.se3 import (
     from_euler_xyz_extrinsic,
     matrix_from_quaternion_xyzw,
     matrix_from_rotation_6d,
-    orthonormalise,
     quaternion_xyzw_from_matrix,
     rotation_6d_from_matrix,
     rotation_6d_residual,
@@ -153,12 +152,3 @@ def test_rotation_angle_is_exact_for_tiny_and_half_turns() -> None:
     wanted = np.array([0.0, 1e-12, 1e-9, 1e-6, 0.5, np.pi - 1e-9, np.pi])
     matrices = Rotation.from_rotvec(np.outer(wanted, [0.6, 0.0, 0.8])).as_matrix()
     np.testing.assert_allclose(rotation_angle(matrices), wanted, atol=1e-15, rtol=1e-6)
-
-
-def test_orthonormalise_repairs_float32_and_refuses_mirrors() -> None:
-    exact = rotations(50)
-    repaired = orthonormalise(exact.astype(np.float32))
-    np.testing.assert_allclose(np.swapaxes(repaired, 1, 2) @ repaired, np.tile(np.eye(3), (50, 1, 1)), atol=1e-14)
-    np.testing.assert_allclose(repaired, exact, atol=1e-6)
-    with pytest.raises(InputError, match="determinant"):
-        orthonormalise(np.diag([1.0, 1.0, -1.0]))

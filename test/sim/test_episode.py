@@ -92,7 +92,7 @@ def test_gives_up_in_time(franka, expert) -> None:
     assert short.observations[-1].stamp_ns - short.observations[0].stamp_ns <= 2_000_000_000
 
 
-def test_pictures(gl, franka, expert) -> None:
+def test_images(gl, franka, expert) -> None:
     seen = run_episode(franka, expert, seed=0, settings=EpisodeSettings(longest=0.5, image_size=(64, 36)))
     images = seen.observations[-1].images
     assert set(images) == set(franka.views)

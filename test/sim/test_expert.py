@@ -36,7 +36,7 @@ def expert(gl):
 
 @pytest.fixture(scope="module")
 def blind():
-    """An expert without pictures, which needs no OpenGL."""
+    """An expert without images, which needs no OpenGL."""
     made = Expert(ExpertOptions(frames=False))
     made.load()
     return made
@@ -164,7 +164,7 @@ def test_frames_show_the_plan(franka, world, expert) -> None:
 
 
 def test_frames_are_what_the_world_looks_like_when_the_plan_is_carried_out(franka, world, expert) -> None:
-    """Forward dynamics of the expert's own actions agrees with its pictures of them."""
+    """Forward dynamics of the expert's own actions agrees with its images of them."""
     world.reset(2)
     observation = observe(world, franka, images=rendered(world, franka))
     plan = expert.predict(ask(franka, observation))

@@ -123,8 +123,6 @@ def test_interpolates_by_the_fields_that_are_present(fields) -> None:
         positions, velocities = made.sample(NOW + at)
         assert positions == pytest.approx(spline(at / NANOSECONDS), abs=1e-12)
         assert velocities == pytest.approx(spline.derivative()(at / NANOSECONDS), abs=1e-9)
-    assert not made.ended(NOW + 999_999_999)
-    assert made.ended(NOW + NANOSECONDS)
     positions, velocities = made.sample(NOW + 5 * NANOSECONDS)
     assert positions.tolist() == [0.4, 0.0]
     assert velocities.tolist() == [0.0, 0.0]

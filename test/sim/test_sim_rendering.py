@@ -1,4 +1,4 @@
-"""Pictures of the simulated cameras: where things appear is where the intrinsics say."""
+"""Images of the simulated cameras: where things appear is where the intrinsics say."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from cosmos_ros.errors import ConfigError
 from cosmos_ros.sim.imagination import world_of
-from cosmos_ros.sim.rendering import Camera, CameraRenderer
+from cosmos_ros.sim.rendering import CameraRenderer, PinholeCamera
 from cosmos_ros.sim.world import WorldRenderer
 
 VIEWS = ("wrist", "exterior_1", "exterior_2")
@@ -39,8 +39,13 @@ def test_objects_are_seen_where_the_camera_model_puts_them(world, renderer, view
     assert image.shape == (180, 320, 3)
     assert image.dtype == np.uint8
     point = world.object_poses()[name][:3, 3]
-    seen = np.linalg.inv(world.camera_pose(view)) @ np.array([*point, 1.0])
-    u, v, depth = renderer.cameras[view].intrinsics @ seen[:3]
+    mounted = world.scene.cameras[view]
+    forward = np.subtract(mounted.look_at, mounted.position) / np.linalg.norm(
+        np.subtract(mounted.look_at, mounted.position)
+    )
+    right = np.cross(forward, mounted.up) / np.linalg.norm(np.cross(forward, mounted.up))
+    optical = np.stack([right, np.cross(forward, right), forward])
+    u, v, depth = renderer.cameras[view].intrinsics @ optical @ (point - mounted.position)
     column, row = round(u / depth), round(v / depth)
     colour = image[row - 1 : row + 2, column - 1 : column + 2].reshape(-1, 3).mean(axis=0)
     others = [c for k, c in enumerate(colour) if k != channel]
@@ -73,13 +78,13 @@ def test_rendering_is_repeatable_and_needs_no_own_thread(world, renderer) -> Non
 
 
 def test_intrinsics() -> None:
-    camera = Camera("c", 640, 480, np.pi / 2)
+    camera = PinholeCamera("c", 640, 480, np.pi / 2)
     assert camera.intrinsics == pytest.approx(np.array([[240, 0, 319.5], [0, 240, 239.5], [0, 0, 1.0]]))
 
 
 def test_unknown_cameras_are_refused(gl, world) -> None:
     with pytest.raises(ConfigError, match="not in the scene"):
-        CameraRenderer(world.model, {"nowhere": Camera("nowhere", 32, 32, 0.8)})
+        CameraRenderer(world.model, {"nowhere": PinholeCamera("nowhere", 32, 32, 0.8)})
 
 
 def test_without_opengl_the_world_works_and_cameras_say_what_to_install() -> None:

@@ -9,6 +9,7 @@ from cosmos_ros.errors import ConfigError, InputError
 from cosmos_ros.sim.imagination import world_of
 from cosmos_ros.sim.sim_description import load_description
 from cosmos_ros.sim.tabletop import SceneObject, Tabletop
+from cosmos_ros.sim.world import TIMESTEP_NS
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +25,8 @@ def _fresh(request) -> None:
 
 def sweep(world, seconds: float, amplitude: float = 0.4):
     """Return smooth setpoints of all arm joints away from home and back, ``[n, J]`` positions and velocities."""
-    steps = round(seconds * 1e9) // world.timestep_ns
-    t = np.arange(1, steps + 1)[:, None] * world.timestep_ns * 1e-9
+    steps = round(seconds * 1e9) // TIMESTEP_NS
+    t = np.arange(1, steps + 1)[:, None] * TIMESTEP_NS * 1e-9
     home = world.joint_state().positions[: len(world.driven_joints)]
     reach = np.array([amplitude * 0.75 ** (k % 3) for k in range(len(home))])
     reach[-1] = 0.0  # the fingers stay
@@ -41,7 +42,7 @@ def test_kinematics_are_those_of_the_urdf(world, franka) -> None:
         world.set_state(q, {})
         expected = franka.robot.fk_batch_links(np.array([franka.robot.vector(q)]), links)
         for link in links:
-            assert world.link_pose(link) == pytest.approx(expected[link][0], abs=1e-12), link
+            assert world.pose_of(link) == pytest.approx(expected[link][0], abs=1e-12), link
 
 
 def test_the_same_seed_and_setpoints_give_the_same_motion_bit_for_bit(franka) -> None:
@@ -120,7 +121,7 @@ def test_leaving_a_position_limit_is_counted(world, franka) -> None:
     positions = np.tile(start, (steps, 1))
     positions[:, 5] = np.linspace(start[5], bound + 0.03, steps)
     velocities = np.zeros((steps, 8))
-    velocities[:, 5] = (bound + 0.03 - start[5]) / (steps * world.timestep_ns * 1e-9)
+    velocities[:, 5] = (bound + 0.03 - start[5]) / (steps * TIMESTEP_NS * 1e-9)
     world.advance(positions, velocities)
     report = world.monitor.to_dict()
     assert report["total"] > 0
@@ -149,7 +150,7 @@ def test_wrong_states_are_refused(world) -> None:
 def test_the_gripper_lifts_a_cube_and_does_not_let_it_slip(world) -> None:
     """A squeeze of a few millimetres holds a cube while the whole arm swings."""
     world.hold(50)
-    tool = world.link_pose(world.tool_link)
+    tool = world.pose_of(world.tool_link)
     cube = np.eye(4)
     cube[:3, :3] = tool[:3, :3]
     cube[:3, 3] = tool[:3, 3]
@@ -158,11 +159,11 @@ def test_the_gripper_lifts_a_cube_and_does_not_let_it_slip(world) -> None:
     grip = world.joint_state().positions[:8]
     grip[7] = 0.016
     world.advance(np.tile(grip, (100, 1)), np.zeros((100, 8)))
-    held = np.linalg.inv(world.link_pose(world.tool_link)) @ world.object_poses()["red_cube"]
+    held = np.linalg.inv(world.pose_of(world.tool_link)) @ world.object_poses()["red_cube"]
     positions, velocities = sweep(world, 3.0)
     positions[:, 7] = 0.016
     world.advance(positions, velocities)
-    now = np.linalg.inv(world.link_pose(world.tool_link)) @ world.object_poses()["red_cube"]
+    now = np.linalg.inv(world.pose_of(world.tool_link)) @ world.object_poses()["red_cube"]
     assert world.touched("red_cube")
     assert not world.touched("blue_cube")
     assert now[:3, 3] == pytest.approx(held[:3, 3], abs=2e-3)

@@ -1,4 +1,4 @@
-"""Latency compensation as a whole: what is dropped, what is shifted, what is held."""
+"""Latency compensation as a whole: what is dropped, what is shifted, what is refused."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ def test_without_shifting_a_plan_that_is_over_is_held_with_the_reason():
     now = START + 5 * NANOSECONDS
     joined = joiner().join(plan(), now, measured(now), settings)
     assert joined.trajectory is None
-    assert "5.05 s after its observation, past its last step" in joined.held
+    assert "5.05 s after its observation, past its last step" in joined.reason
 
 
 def test_without_a_joint_state_nothing_is_joined():
-    assert "no joint state" in joiner().join(plan(), START, None, SETTINGS).held
+    assert "no joint state" in joiner().join(plan(), START, None, SETTINGS).reason
 
 
 def test_an_arm_that_is_commanded_to_move_is_not_at_rest_though_it_is_measured_so():

@@ -1,4 +1,4 @@
-"""Velocities at knots, braking and smoothing."""
+"""Velocities at knots, and braking."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.interpolate import PchipInterpolator
 
-from cosmos_ros.kinematics.smoothing import peak_accelerations, smooth
 from cosmos_ros.trajectory.knots import braking_time, monotone_velocities, spline_velocities, within_limits
 from cosmos_ros.trajectory.piecewise import PiecewisePolynomial, hermite_coefficients
 
@@ -123,44 +122,3 @@ def test_braking_time_is_the_slowest_joints() -> None:
     velocities, decelerations = np.array([1.0, -0.5, 0.0]), np.array([10.0, 2.0, 1.0])
     assert braking_time(np.zeros(3), velocities, decelerations, np.full(3, -9.0), np.full(3, 9.0)) == 0.25
     assert braking_time(np.zeros(3), np.zeros(3), decelerations, np.full(3, -9.0), np.full(3, 9.0)) == 0.0
-
-
-def noisy(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    times = np.arange(17) / 15
-    positions = np.column_stack([0.2 * np.sin(times), 0.3 * times])
-    positions[1:, 0] += np.random.default_rng(seed).normal(scale=0.01, size=16)
-    return times, positions
-
-
-def test_smoothing_keeps_acceleration_limits_and_the_start() -> None:
-    times, positions = noisy()
-    start, limits = np.array([0.2, 0.3]), np.array([5.0, 5.0])
-    before = peak_accelerations(times, positions, spline_velocities(times, positions, start))
-    result = smooth(times, positions, start, limits, lambda trial: True)
-    after = peak_accelerations(times, result, spline_velocities(times, result, start))
-    assert before[0] > 10.0
-    assert after[0] <= 5.0
-    assert (result[0] == positions[0]).all()
-    np.testing.assert_array_equal(result[:, 1], positions[:, 1])
-    assert np.abs(result - positions).max() < 0.05
-
-
-def test_smoothing_stops_where_it_is_not_accepted() -> None:
-    times, positions = noisy()
-    start, limits = np.array([np.nan, np.nan]), np.array([1.0, 1.0])
-
-    def accept(trial: np.ndarray) -> bool:
-        return bool(np.abs(trial - positions).max() <= 0.004)
-
-    result = smooth(times, positions, start, limits, accept)
-    assert 0 < np.abs(result - positions).max() <= 0.004
-    assert smooth(times, positions, start, limits, lambda trial: False) is positions
-    assert smooth(times, positions, start, np.array([np.inf, np.inf]), accept) is positions
-
-
-def test_peak_acceleration_against_dense_sampling() -> None:
-    times, positions = noisy(3)
-    velocities = monotone_velocities(times, positions)
-    curve = run(times, positions, velocities).derivative(2)
-    samples = np.abs(curve(np.linspace(0, times[-1] - 1e-9, 20001))).max(axis=0)
-    np.testing.assert_allclose(peak_accelerations(times, positions, velocities), samples, rtol=1e-3)

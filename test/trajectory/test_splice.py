@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cosmos_ros.errors import InputError
 from cosmos_ros.trajectory.piecewise import piecewise
-from cosmos_ros.trajectory.splice import Motion, blend_seconds, merge, motion_at, splice
+from cosmos_ros.trajectory.splice import MotionState, blend_seconds, merge, motion_at, splice
 from cosmos_ros.types import JointTrajectory
 
 NAMES = ("a", "b")
@@ -33,7 +33,7 @@ def chunk(seed: int, stamp: int = 1_000_000_000, steps: int = 16) -> JointTrajec
 def test_starts_on_the_executed_motion_and_ends_on_the_new_one(seed, delay, blend, offset):
     new = chunk(seed)
     join = new.stamp_ns + delay
-    current = Motion(("b", "a"), np.array(offset[:2]), np.array(offset[2:]))
+    current = MotionState(("b", "a"), np.array(offset[:2]), np.array(offset[2:]))
     result = splice(new, current, join, blend)
     assert result is not None
     out = result.trajectory
@@ -78,7 +78,7 @@ def test_nothing_is_left_of_a_chunk_that_has_passed():
 def test_the_difference_has_decayed_after_the_blend():
     new = chunk(3)
     join = new.stamp_ns
-    moved = Motion(NAMES, new.positions[0] + 0.1, new.velocities[0])
+    moved = MotionState(NAMES, new.positions[0] + 0.1, new.velocities[0])
     result = splice(new, moved, join, 4 * STEP)
     assert result is not None
     assert result.join_error == pytest.approx(0.1)
@@ -89,7 +89,7 @@ def test_the_difference_has_decayed_after_the_blend():
 
 def test_an_unknown_joint_is_named():
     with pytest.raises(InputError, match=r"\['b'\]"):
-        splice(chunk(0), Motion(("a",), np.zeros(1), np.zeros(1)), 0, STEP)
+        splice(chunk(0), MotionState(("a",), np.zeros(1), np.zeros(1)), 0, STEP)
 
 
 def test_motion_is_at_rest_outside_the_trajectory():
@@ -101,7 +101,7 @@ def test_motion_is_at_rest_outside_the_trajectory():
 
 
 def test_merge_lets_later_motions_win():
-    merged = merge(Motion(NAMES, np.zeros(2), np.zeros(2)), Motion(("b", "c"), np.ones(2), np.full(2, 2.0)))
+    merged = merge(MotionState(NAMES, np.zeros(2), np.zeros(2)), MotionState(("b", "c"), np.ones(2), np.full(2, 2.0)))
     assert dict(zip(merged.joint_names, merged.positions, strict=True)) == {"a": 0.0, "b": 1.0, "c": 1.0}
 
 
@@ -123,7 +123,7 @@ def test_a_long_enough_blend_needs_no_more_than_the_acceleration_it_may_use(erro
 def test_a_large_difference_takes_longer_to_take_over():
     new = chunk(3)
     still = JointTrajectory(NAMES, new.stamp_ns, new.times_ns, 0.0 * new.positions, 0.0 * new.positions)
-    moved = Motion(NAMES, np.array([0.2, 0.0]), np.zeros(2))
+    moved = MotionState(NAMES, np.array([0.2, 0.0]), np.zeros(2))
     quick = splice(still, moved, new.stamp_ns, 2 * STEP)
     gentle = splice(still, moved, new.stamp_ns, 2 * STEP, np.array([2.0, np.inf]))
     peak = [np.max(np.abs(piecewise(s.trajectory).derivative(2)(np.linspace(0, 1, 500)))) for s in (quick, gentle)]
@@ -144,7 +144,7 @@ def test_a_gripper_never_overshoots_its_bounds(seed, delay, blend, start, speed)
     opening = np.repeat(rng.choice([0.0, 0.02, 0.04], size=5), 4)[:17]
     positions = np.column_stack([opening, new.positions[:, 1]])
     new = JointTrajectory(NAMES, new.stamp_ns, new.times_ns, positions, np.zeros_like(positions))
-    current = Motion(NAMES, np.array([start, 0.0]), np.array([speed, 0.0]))
+    current = MotionState(NAMES, np.array([start, 0.0]), np.array([speed, 0.0]))
     result = splice(new, current, new.stamp_ns + delay, blend, monotone=("a",))
     assert result is not None
     values = piecewise(result.trajectory)(np.linspace(0.0, 1.2, 400))[:, 0]

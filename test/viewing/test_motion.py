@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cosmos_ros.embodiment import list_embodiments, load_embodiment
 from cosmos_ros.errors import InputError
 from cosmos_ros.types import JointState, JointTrajectory
-from cosmos_ros.viewing.motion_trace import MotionStory
+from cosmos_ros.viewing.motion_trace import MotionTrace
 from cosmos_ros.viewing.robot_shape import RobotShape
 
 NANO = 1_000_000_000
@@ -39,38 +39,38 @@ def turned(angle: float) -> np.ndarray:
 
 
 def test_the_recent_path_is_where_the_tool_was_for_as_long_as_asked():
-    story = MotionStory(FRANKA, history_s=1.0, rate=10.0)
-    kept = [story.add_joint_state(state(turned(0.01 * i), NANO + i * NANO // 100)) for i in range(201)]
+    trace = MotionTrace(FRANKA, history_s=1.0, rate=10.0)
+    kept = [trace.add_joint_state(state(turned(0.01 * i), NANO + i * NANO // 100)) for i in range(201)]
     assert sum(kept) == 21  # every tenth of 100 Hz
-    path = story.recent_path()["panda_link8"]
+    path = trace.recent_path()["panda_link8"]
     assert len(path) == 11
     np.testing.assert_allclose(path[-1], tool(turned(2.0)), atol=1e-12)
     np.testing.assert_allclose(path[0], tool(turned(1.0)), atol=1e-12)
 
 
 def test_a_clock_that_runs_backwards_empties_everything():
-    story = MotionStory(FRANKA)
-    story.add_joint_state(state(HOME, 9 * NANO))
-    story.add_candidate(ramp(turned(0.3)))
-    story.add_guarded(ramp(turned(0.3)))
-    assert story.picture().guarded
-    story.add_joint_state(state(turned(0.5), NANO))
-    assert story.newest_candidate is None
-    assert not story.picture().guarded
-    assert len(story.recent_path()["panda_link8"]) == 1
+    trace = MotionTrace(FRANKA)
+    trace.add_joint_state(state(HOME, 9 * NANO))
+    trace.add_candidate(ramp(turned(0.3)))
+    trace.add_guarded(ramp(turned(0.3)))
+    assert trace.verdict_paths().guarded
+    trace.add_joint_state(state(turned(0.5), NANO))
+    assert trace.newest_candidate is None
+    assert not trace.verdict_paths().guarded
+    assert len(trace.recent_path()["panda_link8"]) == 1
 
 
 def test_a_joint_state_that_is_not_finite_moves_nothing():
-    story = MotionStory(FRANKA)
-    story.add_joint_state(state([np.nan, *HOME[1:]], NANO))
-    np.testing.assert_allclose(story.recent_path()["panda_link8"][-1], tool(HOME), atol=1e-12)
+    trace = MotionTrace(FRANKA)
+    trace.add_joint_state(state([np.nan, *HOME[1:]], NANO))
+    np.testing.assert_allclose(trace.recent_path()["panda_link8"][-1], tool(HOME), atol=1e-12)
 
 
 @pytest.mark.parametrize("velocities", [False, True])
 def test_the_guarded_path_runs_through_the_trajectorys_points(velocities):
-    story = MotionStory(FRANKA)
-    story.add_guarded(ramp(turned(1.0), velocities=velocities))
-    path = story.picture().guarded["panda_link8"]
+    trace = MotionTrace(FRANKA)
+    trace.add_guarded(ramp(turned(1.0), velocities=velocities))
+    path = trace.verdict_paths().guarded["panda_link8"]
     np.testing.assert_allclose(path[[0, -1]], [tool(HOME), tool(turned(1.0))], atol=1e-9)
     for share in (0.25, 0.5, 0.75):
         away = np.linalg.norm(path - tool(turned(share)), axis=1).min()
@@ -78,21 +78,21 @@ def test_the_guarded_path_runs_through_the_trajectorys_points(velocities):
 
 
 def test_trajectories_of_the_same_joints_replace_each_other_and_a_gripper_has_no_path():
-    story = MotionStory(FRANKA)
-    story.add_guarded(ramp(turned(1.0)))
-    story.add_guarded(JointTrajectory(("panda_finger_joint1",), NANO, np.array([0, NANO]), np.array([[0.04], [0.0]])))
-    np.testing.assert_allclose(story.picture().guarded["panda_link8"][-1], tool(turned(1.0)), atol=1e-9)
+    trace = MotionTrace(FRANKA)
+    trace.add_guarded(ramp(turned(1.0)))
+    trace.add_guarded(JointTrajectory(("panda_finger_joint1",), NANO, np.array([0, NANO]), np.array([[0.04], [0.0]])))
+    np.testing.assert_allclose(trace.verdict_paths().guarded["panda_link8"][-1], tool(turned(1.0)), atol=1e-9)
     both = JointTrajectory(
         (*ARM, "panda_finger_joint1"), NANO, np.array([0, NANO]), np.array([[*HOME, 0.04], [*turned(-1.0), 0.0]])
     )
-    story.add_guarded(both)
-    np.testing.assert_allclose(story.picture().guarded["panda_link8"][-1], tool(turned(-1.0)), atol=1e-9)
+    trace.add_guarded(both)
+    np.testing.assert_allclose(trace.verdict_paths().guarded["panda_link8"][-1], tool(turned(-1.0)), atol=1e-9)
 
 
 def test_violations_stand_where_the_tool_is_at_their_time():
-    story = MotionStory(FRANKA)
+    trace = MotionTrace(FRANKA)
     candidate = ramp(turned(1.0))
-    story.add_candidate(candidate)
+    trace.add_candidate(candidate)
     verdict = {
         "response": "reject",
         "summary": "reject: velocity panda_joint1",
@@ -104,24 +104,24 @@ def test_violations_stand_where_the_tool_is_at_their_time():
             {"limit": "jerk", "joint": "panda_joint2", "step": 99, "time": "inf"},
         ],
     }
-    story.add_verdict(verdict)
-    picture = story.picture()
-    assert [point.text for point in picture.violations] == ["self_collision", "velocity panda_joint1"]
-    np.testing.assert_allclose(picture.violations[0].position, tool(turned(0.5)), atol=1e-9)
-    np.testing.assert_allclose(picture.violations[1].position, tool(turned(0.75)), atol=1e-9)
-    np.testing.assert_allclose(picture.refused["panda_link8"][0], tool(turned(0.5)), atol=1e-9)
-    np.testing.assert_allclose(picture.refused["panda_link8"][-1], tool(turned(1.0)), atol=1e-9)
-    story.add_verdict({**verdict, "stamp_ns": 1})
-    assert not story.picture().violations, "a verdict about an unknown candidate marks no other one"
+    trace.add_verdict(verdict)
+    paths = trace.verdict_paths()
+    assert [point.text for point in paths.violations] == ["self_collision", "velocity panda_joint1"]
+    np.testing.assert_allclose(paths.violations[0].position, tool(turned(0.5)), atol=1e-9)
+    np.testing.assert_allclose(paths.violations[1].position, tool(turned(0.75)), atol=1e-9)
+    np.testing.assert_allclose(paths.refused["panda_link8"][0], tool(turned(0.5)), atol=1e-9)
+    np.testing.assert_allclose(paths.refused["panda_link8"][-1], tool(turned(1.0)), atol=1e-9)
+    trace.add_verdict({**verdict, "stamp_ns": 1})
+    assert not trace.verdict_paths().violations, "a verdict about an unknown candidate marks no other one"
 
 
 @given(st.integers(0, 4), st.sampled_from([np.nan, np.inf, -np.inf]), st.integers(0, 6))
 def test_what_is_not_finite_ends_the_path(row, value, column):
     trajectory = ramp(turned(1.0))
     trajectory.positions[row, column] = value
-    story = MotionStory(FRANKA)
-    story.add_candidate(trajectory)
-    path = story.path_of(trajectory)
+    trace = MotionTrace(FRANKA)
+    trace.add_candidate(trajectory)
+    path = trace.path_of(trajectory)
     assert bool(path) == (row > 0)
     if path:
         assert np.isfinite(path["panda_link8"]).all()
@@ -131,7 +131,7 @@ def test_what_is_not_finite_ends_the_path(row, value, column):
 def test_times_that_run_backwards_end_the_path():
     trajectory = ramp(turned(1.0))
     trajectory.times_ns[3] = 0
-    path = MotionStory(FRANKA).path_of(trajectory)["panda_link8"]
+    path = MotionTrace(FRANKA).path_of(trajectory)["panda_link8"]
     np.testing.assert_allclose(path[-1], tool(turned(0.5)), atol=1e-9)
 
 
@@ -160,4 +160,4 @@ def test_a_shape_follows_the_joints():
 
 def test_an_embodiment_without_joints_is_refused():
     with pytest.raises(InputError, match="umi has no joints"):
-        MotionStory(load_embodiment("umi"))
+        MotionTrace(load_embodiment("umi"))

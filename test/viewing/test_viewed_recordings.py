@@ -1,4 +1,4 @@
-"""``cosmos-ros view``: what of a recording reaches the viewer; Rerun is replaced by a list of what it was told."""
+"""``cosmos-ros view``: what of a recording reaches the viewer; Rerun is replaced by a list of what was logged."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ FRANKA = load_embodiment("franka")
 CAMERAS = {view: f"{view}/image_raw" for view in FRANKA.views}
 
 
-class Told:
+class FakeLog:
     """Stands for RerunLog."""
 
-    newest: Told
+    newest: FakeLog
 
     def __init__(self, embodiment) -> None:
         self.calls: dict[str, list[tuple]] = defaultdict(list)
         self.closed = False
-        Told.newest = self
+        FakeLog.newest = self
 
     def __getattr__(self, name):
         return lambda *given: self.calls[name].append(given)
 
-    def encoded_picture(self, entity, stamp, payload, image_format):
+    def encoded_image(self, entity, stamp, payload, image_format):
         self.calls[entity].append((stamp, image_format))
         return image_format == "jpeg"
 
-    def picture(self, entity, stamp, pixels):
+    def image(self, entity, stamp, pixels):
         self.calls[entity].append((stamp, pixels))
 
     def close(self):
@@ -48,8 +48,8 @@ class Told:
 
 
 @pytest.fixture(autouse=True)
-def told(monkeypatch):
-    monkeypatch.setattr(recording, "RerunLog", Told)
+def fake_log(monkeypatch):
+    monkeypatch.setattr(recording, "RerunLog", FakeLog)
 
 
 def flat(value: int, size=(36, 64)) -> np.ndarray:
@@ -57,7 +57,7 @@ def flat(value: int, size=(36, 64)) -> np.ndarray:
 
 
 def record(path, *, prefix: str = "", views=FRANKA.views, steps: int = 30):
-    """Two seconds at 15 Hz; frame k is told apart by its brightness; a rollout of 8 frames every 5 steps."""
+    """Two seconds at 15 Hz; frame k is known by its brightness; a rollout of 8 frames every 5 steps."""
     names = FRANKA.all_joints
     home = np.array([FRANKA.home[name] for name in names])
     with BagWriter(path) as bag:
@@ -107,37 +107,37 @@ def test_everything_recorded_is_shown_at_its_time(tmp_path, namespace):
     shown, problems = recording.write_rrd(bag, FRANKA, CAMERAS, tmp_path / "x.rrd", namespace=namespace)
     assert not problems
     assert sum(shown.values()) == 30 * 3 + 30 + 6 * 8 + 6 + 6
-    calls = Told.newest.calls
+    calls = FakeLog.newest.calls
     assert [len(calls[layout.camera(view)]) for view in FRANKA.views] == [30] * 3
     assert len(calls["joints"]) == 30
     np.testing.assert_allclose(calls["joints"][-1][1]["panda_joint1"], FRANKA.home["panda_joint1"] + 0.29)
     assert [text for _, _, text, level in calls["event"] if level == "ERROR"] == [
         f"reject {k} (disarmed)" for k in range(0, 30, 5)
     ]
-    pictures = [picture for _, picture in calls["guard"]]
-    assert all(p.violations[0].text == "velocity panda_joint1" for p in pictures)
-    assert Told.newest.closed
+    verdicts = [paths for _, paths in calls["guard"]]
+    assert all(p.violations[0].text == "velocity panda_joint1" for p in verdicts)
+    assert FakeLog.newest.closed
 
 
 def test_a_predicted_frame_stands_beside_what_was_seen_at_its_moment(tmp_path):
     recording.write_rrd(record(tmp_path / "bag"), FRANKA, CAMERAS, tmp_path / "x.rrd")
-    predicted = [stamp for stamp, _ in Told.newest.calls[layout.PREDICTED]]
-    actual = Told.newest.calls[layout.ACTUAL]
+    predicted = [stamp for stamp, _ in FakeLog.newest.calls[layout.PREDICTED]]
+    actual = FakeLog.newest.calls[layout.ACTUAL]
     assert predicted == [stamp for stamp, _ in actual]
     assert len(predicted) > 15
     assert predicted == sorted(set(predicted))
     for stamp, canvas in actual:
         k = round((stamp - START) * 15 / 1e9)
-        # Flat pictures pass JPEG nearly unchanged; neighbours are 3 apart.
+        # Flat images pass JPEG nearly unchanged; neighbours are 3 apart.
         assert abs(float(np.median(canvas)) - 3 * k) < 1.5
 
 
 def test_a_view_that_was_not_recorded_is_black_and_the_rest_is_shown(tmp_path):
     bag = record(tmp_path / "bag", views=FRANKA.views[:2], steps=12)
     recording.write_rrd(bag, FRANKA, CAMERAS, tmp_path / "x.rrd")
-    canvas = Told.newest.calls[layout.ACTUAL][-1][1]
+    canvas = FakeLog.newest.calls[layout.ACTUAL][-1][1]
     assert (canvas[-10:, -10:] == 0).all()
-    assert not Told.newest.calls[layout.camera(FRANKA.views[2])]
+    assert not FakeLog.newest.calls[layout.camera(FRANKA.views[2])]
 
 
 def test_a_damaged_message_is_left_out_and_named(tmp_path):
@@ -150,7 +150,7 @@ def test_a_damaged_message_is_left_out_and_named(tmp_path):
             writer.write_message("/wrist/image_raw/compressed", START + k * MS, image)
     _, problems = recording.write_rrd(bag, FRANKA, CAMERAS, tmp_path / "x.rrd")
     assert set(problems) == {"image wrist"}
-    assert len(Told.newest.calls[layout.camera("wrist")]) == 2
+    assert len(FakeLog.newest.calls[layout.camera("wrist")]) == 2
 
 
 def test_a_recording_with_nothing_to_show_is_refused(tmp_path):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cosmos_ros.limits import Mimic, PositionDependentVelocity, RobotLimits
+from cosmos_ros.limits import MimicRule, PositionDependentVelocity, RobotLimits
 from cosmos_ros.types import FloatArray
 
 
@@ -32,7 +32,7 @@ class LimitTable:
     effort: FloatArray
     continuous: np.ndarray[tuple[int], np.dtype[np.bool_]]
     position_dependent: tuple[tuple[int, PositionDependentVelocity], ...]
-    mimics: tuple[tuple[int, int, Mimic], ...]
+    mimics: tuple[tuple[int, int, MimicRule], ...]
 
 
 def limit_table(names: tuple[str, ...], limits: RobotLimits) -> LimitTable:

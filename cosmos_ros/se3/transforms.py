@@ -14,6 +14,9 @@ from cosmos_ros.se3.rotation import (
 )
 from cosmos_ros.types import FloatArray
 
+# Largest deviation of RᵀR from the identity in what counts as a rotation.
+_SLACK = 1e-3
+
 
 def pose_from(xyz: npt.ArrayLike, rotation: npt.ArrayLike | None = None) -> FloatArray:
     """Return poses from positions and rotations.
@@ -43,13 +46,12 @@ def pose_from(xyz: npt.ArrayLike, rotation: npt.ArrayLike | None = None) -> Floa
     return pose
 
 
-def check_poses(poses: npt.ArrayLike, where: str, tolerance: float = 1e-3) -> FloatArray:
+def check_poses(poses: npt.ArrayLike, where: str) -> FloatArray:
     """Return ``poses`` as ``float64 [..., 4, 4]`` after checking that each is a rigid transform.
 
     Args:
         poses: Homogeneous matrices.
         where: What to call them in the message.
-        tolerance: Largest allowed deviation of ``RᵀR`` from the identity.
 
     Raises:
         InputError: Wrong shape, non-finite, last row not (0, 0, 0, 1), or not a rotation; names the index.
@@ -61,7 +63,7 @@ def check_poses(poses: npt.ArrayLike, where: str, tolerance: float = 1e-3) -> Fl
         checks = {
             "is not finite": np.isfinite(matrix).all(axis=(-2, -1)),
             "has a last row that is not (0, 0, 0, 1)": (matrix[..., 3, :] == (0.0, 0.0, 0.0, 1.0)).all(axis=-1),
-            "has a rotation part that is not orthonormal": (np.abs(product - np.eye(3)) <= tolerance).all(axis=(-2, -1))
+            "has a rotation part that is not orthonormal": (np.abs(product - np.eye(3)) <= _SLACK).all(axis=(-2, -1))
             & (np.linalg.det(np.nan_to_num(rotation)) > 0.0),
         }
     for text, good in checks.items():
