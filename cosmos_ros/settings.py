@@ -61,8 +61,11 @@ class Setting:
             return ", ".join(self.choices)
         if self.minimum is None and self.maximum is None:
             return ""
-        low, high = ("" if bound is None else _number(bound) for bound in (self.minimum, self.maximum))
-        return f"{low} to {high}".strip()
+        if self.maximum is None or self.minimum is None:
+            return (
+                f"from {_number(self.minimum)}" if self.minimum is not None else f"up to {_number(self.maximum or 0)}"
+            )
+        return f"{_number(self.minimum)} to {_number(self.maximum)}"
 
     def problem(self, value: Any) -> str | None:
         """Return why a value is refused, or None."""
@@ -225,8 +228,13 @@ def parameters_table(settings: Sequence[Setting]) -> str:
     lines = ["| name | default | range | while running | description |", "|---|---|---|---|---|"]
     for one in settings:
         when = "no" if one.read_only else "yes"
-        lines.append(f"| `{one.name}` | `{_yaml_value(one.default)}` | {one.range} | {when} | {one.help} |")
+        lines.append(f"| `{one.name}` | `{_yaml_value(one.default)}` | {one.range} | {when} | {_markdown(one.help)} |")
     return "\n".join(lines) + "\n"
+
+
+def _markdown(text: str) -> str:
+    """Return a text in which Markdown sees no HTML and no column."""
+    return text.replace("<", "&lt;").replace("|", "&#124;")
 
 
 def _yaml_value(value: Value) -> str:

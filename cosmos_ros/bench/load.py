@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -19,18 +20,26 @@ from cosmos_ros.embodiment import Embodiment, load_embodiment
 from cosmos_ros.messages import compressed_image_message, image_message, stamp_message
 from cosmos_ros.nodes import qos
 from cosmos_ros.nodes.node_process import run
-from cosmos_ros.nodes.parameters import Parameter, declare
+from cosmos_ros.nodes.parameters import declare
+from cosmos_ros.settings import declared, setting
 
-PARAMETERS = [
-    Parameter("embodiment", "franka", "Embodiment whose views and joints are published.", read_only=True),
-    Parameter("publish", "all", "What is published.", choices=("all", "cameras", "joints"), read_only=True),
-    Parameter("transport", "compressed", "What is published.", choices=("raw", "compressed"), read_only=True),
-    Parameter("width", 1280, "Image width, pixels.", 16, 7680, read_only=True),
-    Parameter("height", 720, "Image height, pixels.", 16, 4320, read_only=True),
-    Parameter("image_rate", 30.0, "Images a second and camera.", 0.1, 240.0, read_only=True),
-    Parameter("count", 0, "Image sets to send, once every camera has a subscriber; 0: no end.", 0, read_only=True),
-    Parameter("joint_rate", 100.0, "Joint states a second.", 1.0, 1000.0, read_only=True),
-]
+
+@dataclass(frozen=True)
+class LoadSettings:
+    """What is published as load."""
+
+    embodiment: str = setting("franka", "Embodiment whose views and joints are published.", read_only=True)
+    publish: str = setting("all", "What is published.", choices=("all", "cameras", "joints"), read_only=True)
+    transport: str = setting("compressed", "What is published.", choices=("raw", "compressed"), read_only=True)
+    width: int = setting(1280, "Image width", unit="pixels", minimum=16, maximum=7680, read_only=True)
+    height: int = setting(720, "Image height", unit="pixels", minimum=16, maximum=4320, read_only=True)
+    image_rate: float = setting(30.0, "Images a second and camera.", minimum=0.1, maximum=240.0, read_only=True)
+    count: int = setting(
+        0, "Image sets to send, once every camera has a subscriber; 0: no end.", minimum=0, read_only=True
+    )
+    joint_rate: float = setting(100.0, "Joint states a second.", minimum=1.0, maximum=1000.0, read_only=True)
+
+
 _IMAGES = 8
 _SETTLE_S = 2.0
 
@@ -51,7 +60,7 @@ class Load(Node):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__("load")
-        values = declare(self, PARAMETERS)
+        values = declare(self, declared(LoadSettings))
         embodiment = load_embodiment(values["embodiment"])
         if values["publish"] != "cameras":
             self._publish_joints(embodiment, values["joint_rate"])

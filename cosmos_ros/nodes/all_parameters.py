@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cosmos_ros.guard.supervision.node_settings import guard_parameters
-from cosmos_ros.settings import Setting
+from cosmos_ros.settings import Setting, declared
 
 
 def node_parameters() -> dict[str, tuple[Setting, ...]]:
@@ -18,7 +18,7 @@ def node_parameters() -> dict[str, tuple[Setting, ...]]:
     return {
         "predictor": predictor_parameters.parameters(),
         "guard": guard_parameters(),
-        "sim_robot": tuple(sim_robot.PARAMETERS),
-        "visualizer": tuple(visualizer.PARAMETERS),
-        "rerun_viewer": tuple(rerun_viewer.PARAMETERS),
+        "sim_robot": declared(sim_robot.SimRobotSettings),
+        "visualizer": declared(visualizer.VisualizerSettings),
+        "rerun_viewer": declared(rerun_viewer.RerunViewerSettings),
     }

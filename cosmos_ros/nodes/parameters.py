@@ -9,8 +9,6 @@ from typing import Any
 from cosmos_ros.errors import ConfigError
 from cosmos_ros.settings import Setting, unknown_names
 
-Parameter = Setting
-
 
 class Parameters(Mapping[str, Any]):
     """The current values of a node's parameters, by name. Changes arrive through ``on_change``.

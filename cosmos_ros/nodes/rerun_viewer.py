@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -22,29 +23,38 @@ from cosmos_ros.nodes.clocks import steady_clock
 from cosmos_ros.nodes.diagnostics import OK, WARN, Diagnostics
 from cosmos_ros.nodes.motion_input import listen
 from cosmos_ros.nodes.node_process import run
-from cosmos_ros.nodes.parameters import Parameter, declare
+from cosmos_ros.nodes.parameters import declare
 from cosmos_ros.observation.camera_topics import parse_cameras
+from cosmos_ros.settings import declared, setting
 from cosmos_ros.viewing.motion_trace import MotionTrace
 from cosmos_ros.viewing.rerun_feed import Feed, MotionFeed
 from cosmos_ros.viewing.rerun_writer import RerunLog
 
 OUTPUTS = ("window", "web", "connect", "file")
 
-PARAMETERS = [
-    Parameter("embodiment", "franka", "Shipped embodiment or path of its YAML file.", read_only=True),
-    Parameter("cameras", "", "As the predictor's parameter of the same name.", read_only=True),
-    Parameter("image_transport", "auto", "Which images to subscribe to.", choices=TRANSPORTS, read_only=True),
-    Parameter("output", "window", "Open a window, serve a web page, connect to a viewer that runs, or write a file.",
-              choices=OUTPUTS, read_only=True),
-    Parameter("file", "out/live.rrd", "File that output: file writes.", read_only=True),
-    Parameter("url", "", "Viewer that output: connect sends to; empty: rerun+http://127.0.0.1:9876/proxy.",
-              read_only=True),
-    Parameter("grpc_port", 9876, "Port of the data for output: web.", 1024, 65535, read_only=True),
-    Parameter("web_port", 9090, "Port of the page for output: web.", 1024, 65535, read_only=True),
-    Parameter("memory_limit", "2GB", "Beyond it the viewer drops the oldest data.", read_only=True),
-    Parameter("joint_rate", 20.0, "Most joint states shown a second.", 1.0, 100.0, read_only=True),
-    Parameter("history", 5.0, "Length of the recent path, s.", 0.1, 60.0, read_only=True),
-]  # fmt: skip
+
+@dataclass(frozen=True)
+class RerunViewerSettings:
+    """What is shown in Rerun, and where."""
+
+    embodiment: str = setting("franka", "Shipped embodiment or path of its YAML file.", read_only=True)
+    cameras: str = setting("", "As the predictor's parameter of the same name.", read_only=True)
+    image_transport: str = setting("auto", "Which images to subscribe to.", choices=TRANSPORTS, read_only=True)
+    output: str = setting(
+        "window",
+        "Open a window, serve a web page, connect to a viewer that runs, or write a file.",
+        choices=OUTPUTS,
+        read_only=True,
+    )
+    file: str = setting("out/live.rrd", "File that output: file writes.", read_only=True)
+    url: str = setting(
+        "", "Viewer that output: connect sends to; empty: rerun+http://127.0.0.1:9876/proxy.", read_only=True
+    )
+    grpc_port: int = setting(9876, "Port of the data for output: web.", minimum=1024, maximum=65535, read_only=True)
+    web_port: int = setting(9090, "Port of the page for output: web.", minimum=1024, maximum=65535, read_only=True)
+    memory_limit: str = setting("2GB", "Beyond it the viewer drops the oldest data.", read_only=True)
+    joint_rate: float = setting(20.0, "Most joint states shown a second.", minimum=1.0, maximum=100.0, read_only=True)
+    history: float = setting(5.0, "Length of the recent path", unit="s", minimum=0.1, maximum=60.0, read_only=True)
 
 
 class RerunViewer(Node):
@@ -52,7 +62,7 @@ class RerunViewer(Node):
 
     def __init__(self) -> None:
         super().__init__("rerun_viewer")
-        values = self._values = declare(self, PARAMETERS)
+        values = self._values = declare(self, declared(RerunViewerSettings))
         self._diagnostics = Diagnostics(self, hardware_id="cosmos_ros")
         self._embodiment = load_embodiment(values["embodiment"])
         topics = parse_cameras(values["cameras"], self._embodiment.views)

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rclpy.node import Node
@@ -29,9 +30,10 @@ from cosmos_ros.nodes import qos
 from cosmos_ros.nodes.clocks import steady_clock
 from cosmos_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics
 from cosmos_ros.nodes.node_process import run
-from cosmos_ros.nodes.parameters import Parameter, declare
+from cosmos_ros.nodes.parameters import declare
 from cosmos_ros.nodes.sim_cameras import SimCameras
 from cosmos_ros.nodes.sim_scene import scene_message
+from cosmos_ros.settings import declared, setting
 from cosmos_ros.sim.imagination import world_of
 from cosmos_ros.sim.runtime import Due, OutputRates, SimRuntime
 from cosmos_ros.sim.tabletop import Tabletop
@@ -47,30 +49,42 @@ BACK_NS = NANOSECONDS // 10
 # How far the world may lag behind the /clock that this node makes before /clock runs slower instead.
 SLIP_NS = NANOSECONDS // 10
 
-PARAMETERS = [
-    Parameter("embodiment", "franka", "Shipped embodiment or path of its YAML file.", read_only=True),
-    Parameter("seed", 0, "Seed of the scene; a change takes effect at the next reset.", 0, 2**31 - 1),
-    Parameter("task", DEFAULT_INSTRUCTION, "What task_status watches: put the <object> on the <object>."),
-    Parameter("driver", "unknown", "Who drives the arm, copied into task_status.",
-              choices=("unknown", "scripted", "learned")),
-    Parameter("image_width", 320, "Width of the images, pixels.", 64, 1920, read_only=True),
-    Parameter("image_height", 180, "Height of the images, pixels.", 48, 1080, read_only=True),
-    Parameter("camera_rate", 15.0, "Images a second and camera.", 0.5, 60.0, read_only=True),
-    Parameter("cameras", "wrist,exterior_1,exterior_2", "Comma-separated views to render; empty: none.",
-              read_only=True),
-    Parameter("jpeg_quality", 85, "Quality of the compressed images.", 1, 100),
-    Parameter("shadows", False, "Cast shadows; many times slower without a GPU.", read_only=True),
-    Parameter("joint_state_rate", 100.0, "Joint states a second.", 10.0, 500.0, read_only=True),
-    Parameter("status_rate", 5.0, "Task statuses a second.", 0.1, 50.0, read_only=True),
-    Parameter("publish_clock", False, "Be the source of time: publish /clock and stamp with it.", read_only=True),
-    Parameter("real_time_factor", 1.0, "Simulated seconds a second; other than 1 only with publish_clock.",
-              0.01, 100.0, read_only=True),
-    Parameter("allow_partial_joints_goal", False, "Controllers accept trajectories of some joints.", read_only=True),
-    Parameter("allow_nonzero_velocity_at_trajectory_end", False, "Controllers accept a last point that moves.",
-              read_only=True),
-    Parameter("interpolate_from_desired_state", False, "Controllers start from the commanded, not the measured state.",
-              read_only=True),
-]  # fmt: skip
+
+@dataclass(frozen=True)
+class SimRobotSettings:
+    """What the simulated robot is and publishes."""
+
+    embodiment: str = setting("franka", "Shipped embodiment or path of its YAML file.", read_only=True)
+    seed: int = setting(0, "Seed of the scene; a change takes effect at the next reset.", minimum=0, maximum=2**31 - 1)
+    task: str = setting(DEFAULT_INSTRUCTION, "What task_status watches: put the <object> on the <object>.")
+    driver: str = setting(
+        "unknown", "Who drives the arm, copied into task_status.", choices=("unknown", "scripted", "learned")
+    )
+    image_width: int = setting(320, "Width of the images", unit="pixels", minimum=64, maximum=1920, read_only=True)
+    image_height: int = setting(180, "Height of the images", unit="pixels", minimum=48, maximum=1080, read_only=True)
+    camera_rate: float = setting(15.0, "Images a second and camera.", minimum=0.5, maximum=60.0, read_only=True)
+    cameras: str = setting(
+        "wrist,exterior_1,exterior_2", "Comma-separated views to render; empty: none.", read_only=True
+    )
+    jpeg_quality: int = setting(85, "Quality of the compressed images.", minimum=1, maximum=100)
+    shadows: bool = setting(False, "Cast shadows; many times slower without a GPU.", read_only=True)
+    joint_state_rate: float = setting(100.0, "Joint states a second.", minimum=10.0, maximum=500.0, read_only=True)
+    status_rate: float = setting(5.0, "Task statuses a second.", minimum=0.1, maximum=50.0, read_only=True)
+    publish_clock: bool = setting(False, "Be the source of time: publish /clock and stamp with it.", read_only=True)
+    real_time_factor: float = setting(
+        1.0,
+        "Simulated seconds a second; other than 1 only with publish_clock.",
+        minimum=0.01,
+        maximum=100.0,
+        read_only=True,
+    )
+    allow_partial_joints_goal: bool = setting(False, "Controllers accept trajectories of some joints.", read_only=True)
+    allow_nonzero_velocity_at_trajectory_end: bool = setting(
+        False, "Controllers accept a last point that moves.", read_only=True
+    )
+    interpolate_from_desired_state: bool = setting(
+        False, "Controllers start from the commanded, not the measured state.", read_only=True
+    )
 
 
 def _check(values: Mapping[str, Any]) -> str | None:
@@ -92,7 +106,7 @@ class SimRobot(Node):
         self._thread: threading.Thread | None = None
         self._cameras: SimCameras | None = None
         super().__init__("sim_robot")
-        self._values = declare(self, PARAMETERS, on_change=self._on_parameter, check=_check)
+        self._values = declare(self, declared(SimRobotSettings), on_change=self._on_parameter, check=_check)
         values = self._values
         if values["publish_clock"]:
             # What this node stamps is on the time that it publishes.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rclpy.node import Node
@@ -19,19 +20,25 @@ from cosmos_ros.nodes.clocks import steady_clock
 from cosmos_ros.nodes.diagnostics import OK, WARN, Diagnostics
 from cosmos_ros.nodes.motion_input import listen
 from cosmos_ros.nodes.node_process import run
-from cosmos_ros.nodes.parameters import Parameter, declare
+from cosmos_ros.nodes.parameters import declare
+from cosmos_ros.settings import declared, setting
 from cosmos_ros.types import NANOSECONDS
 from cosmos_ros.viewing.marker_messages import GHOST, ROBOT, Markers, guard_markers, recent_path, robot_markers
 from cosmos_ros.viewing.motion_trace import MotionTrace
 from cosmos_ros.viewing.motion_trace_reader import MotionReader
 from cosmos_ros.viewing.robot_shape import RobotShape
 
-PARAMETERS = [
-    Parameter("embodiment", "franka", "Shipped embodiment or path of its YAML file.", read_only=True),
-    Parameter("rate", 10.0, "How often the markers are drawn, 1/s.", 0.5, 60.0, read_only=True),
-    Parameter("history", 5.0, "Length of the recent path, s.", 0.1, 60.0, read_only=True),
-    Parameter("ghost", True, "Draw the robot also as it would stand at the end of the newest candidate."),
-]
+
+@dataclass(frozen=True)
+class VisualizerSettings:
+    """What the markers show."""
+
+    embodiment: str = setting("franka", "Shipped embodiment or path of its YAML file.", read_only=True)
+    rate: float = setting(
+        10.0, "How often the markers are drawn", unit="1/s", minimum=0.5, maximum=60.0, read_only=True
+    )
+    history: float = setting(5.0, "Length of the recent path", unit="s", minimum=0.1, maximum=60.0, read_only=True)
+    ghost: bool = setting(True, "Draw the robot also as it would stand at the end of the newest candidate.")
 
 
 class Visualizer(Node):
@@ -39,7 +46,7 @@ class Visualizer(Node):
 
     def __init__(self) -> None:
         super().__init__("visualizer")
-        self._values = declare(self, PARAMETERS)
+        self._values = declare(self, declared(VisualizerSettings))
         self._embodiment = load_embodiment(self._values["embodiment"])
         if self._embodiment.robot is None:
             raise ConfigError(f"embodiment {self._embodiment.name} has no robot to draw", where="parameter embodiment")

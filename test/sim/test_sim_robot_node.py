@@ -29,7 +29,6 @@ from cosmos_ros.messages import (
     scene_from_markers,
 )
 from cosmos_ros.nodes import qos
-from cosmos_ros.nodes.parameters import Parameter
 from cosmos_ros.sim.task import DEFAULT_INSTRUCTION
 from cosmos_ros.types import JointTrajectory as Trajectory
 
@@ -243,9 +242,9 @@ def test_wrong_parameters_end_in_one_line(parameters, says) -> None:
 def test_every_parameter_is_described_and_in_the_file() -> None:
     import yaml
 
-    from cosmos_ros.nodes.sim_robot import PARAMETERS
+    from cosmos_ros.nodes.sim_robot import SimRobotSettings
     from cosmos_ros.resources import resource
+    from cosmos_ros.settings import declared
 
     shipped = yaml.safe_load(resource("config", "sim_robot.yaml").read_text())["/**/sim_robot"]["ros__parameters"]
-    assert {p.name: p.default for p in PARAMETERS} == shipped
-    assert all(isinstance(p, Parameter) and p.description.endswith(".") for p in PARAMETERS)
+    assert {one.name: one.default for one in declared(SimRobotSettings)} == shipped
