@@ -44,6 +44,29 @@ class CompiledTree:
             index = self.parents[index]
         return tuple(reversed(path))
 
+    def chain(self, link: str) -> SerialChain:
+        """Return the chain of joints to a link."""
+        rows = list(self.support(link))
+        joints = tuple(self.joints[row] for row in rows)
+        return SerialChain(joints, self.expansion[rows], self.placements[rows], self.links[link][1])
+
+
+@dataclass(frozen=True)
+class SerialChain:
+    """The C moving joints between the root and a link, root first, with fixed joints folded in.
+
+    Attributes:
+        joints: The joints.
+        gains: ``float64 [C, J]`` chain joint speed from the model's actuated joint speeds (mimic joints follow).
+        placements: ``float64 [C, 4, 4]`` each joint's frame in the one before, at zero.
+        tip: ``float64 [4, 4]`` the link in the last joint's frame.
+    """
+
+    joints: tuple[UrdfJoint, ...]
+    gains: FloatArray
+    placements: FloatArray
+    tip: FloatArray
+
 
 def compile_tree(tree: UrdfTree) -> CompiledTree:
     """Fold the fixed joints and the mimic rules of a tree."""

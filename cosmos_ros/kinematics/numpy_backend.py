@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from cosmos_ros.kinematics.chain import CompiledTree
 from cosmos_ros.types import FloatArray
@@ -14,50 +15,70 @@ class NumpyBackend:
     """Product of exponentials along the chain.
 
     With K the cross-product matrix of the axis, a revolute joint's motion is ``I + sin q · K + (1 - cos q) · K²``
-    (Rodrigues), so that every joint's transform is ``C0 + a · C1 + b · C2`` with constants made once.
+    (Rodrigues), so that every joint's transform is a sum of three constant matrices with weights 1, sin q, 1 - cos q;
+    1, q, 0 for a joint that slides.
     """
 
     name = "numpy"
 
     def __init__(self, tree: CompiledTree) -> None:
         self._tree = tree
-        count = len(tree.joints)
-        self._c0 = tree.placements
-        self._c1 = np.zeros((count, 4, 4))
-        self._c2 = np.zeros((count, 4, 4))
-        self._slides = np.array(tree.prismatic, dtype=bool)
-        for index, axis in enumerate(tree.axes):
-            motion = np.zeros((4, 4))
-            if tree.prismatic[index]:
-                motion[:3, 3] = axis
+        turns = ~np.array(tree.prismatic, dtype=bool)
+        self._slides = ~turns
+        first = np.zeros((len(tree.joints), 4, 4))
+        for index, (x, y, z) in enumerate(tree.axes):
+            if turns[index]:
+                first[index, :3, :3] = [[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]]
             else:
-                x, y, z = axis
-                motion[:3, :3] = [[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]]
-            self._c1[index] = tree.placements[index] @ motion
-            if not tree.prismatic[index]:
-                self._c2[index] = self._c1[index] @ motion
+                first[index, :3, 3] = (x, y, z)
+        second = turns[:, None, None] * (first @ first)
+        parts = np.stack((tree.placements, tree.placements @ first, tree.placements @ second), axis=1)
+        self._parts = parts.reshape(-1, 3, 16)
         self._needed = lru_cache(maxsize=256)(self._supporting)
+        self._constants = lru_cache(maxsize=256)(self._constants_of)
 
     def _supporting(self, links: tuple[str, ...]) -> tuple[int, ...]:
         """Return all moving joints under any of the links, parents before children."""
         return tuple(sorted({index for link in links for index in self._tree.support(link)}))
 
+    def _constants_of(self, joints: tuple[int, ...]) -> tuple[FloatArray, FloatArray, npt.NDArray[np.intp], FloatArray]:
+        rows = list(joints)
+        return (
+            self._tree.expansion[rows].T,
+            self._tree.offset[rows, None],
+            np.flatnonzero(self._slides[rows]),
+            self._parts[rows],
+        )
+
+    def _local(self, q: FloatArray, joints: tuple[int, ...]) -> FloatArray:
+        """Return each joint's frame in that of the joint it hangs on, ``[C, N, 4, 4]``."""
+        expansion, offset, slides, parts = self._constants(joints)
+        values = (q @ expansion).T + offset
+        weights = np.ones((*values.shape, 3))
+        np.sin(values, out=weights[..., 1])
+        weights[..., 2] -= np.cos(values)
+        if slides.size:
+            weights[slides, :, 1] = values[slides]
+        result: FloatArray = (weights @ parts).reshape(*values.shape, 4, 4)
+        return result
+
     def _frames(self, q: FloatArray, links: tuple[str, ...]) -> dict[int, FloatArray]:
         """Return joint frames in the root, ``[N, 4, 4]`` each, of the joints that carry the links."""
         needed = self._needed(links)
-        if not needed:
-            return {}
-        rows = list(needed)
-        values = q @ self._tree.expansion[rows].T + self._tree.offset[rows]
-        slides = self._slides[rows]
-        first = np.where(slides, values, np.sin(values))[..., None, None]
-        second = np.where(slides, 0.0, 1.0 - np.cos(values))[..., None, None]
-        local = self._c0[rows] + first * self._c1[rows] + second * self._c2[rows]
         frames: dict[int, FloatArray] = {}
-        for column, index in enumerate(rows):
+        for index, local in zip(needed, self._local(q, needed) if needed else (), strict=True):
             parent = self._tree.parents[index]
-            frames[index] = local[:, column] if parent < 0 else frames[parent] @ local[:, column]
+            frames[index] = local if parent < 0 else frames[parent] @ local
         return frames
+
+    def chain_frames(self, q: FloatArray, link: str) -> FloatArray:
+        """Return the frames in the root of the C moving joints under a link, root first: ``[N, C, 4, 4]``."""
+        local = self._local(q, self._tree.support(link))
+        frames = np.empty_like(local)
+        frames[:1] = local[:1]
+        for k in range(1, len(local)):
+            np.matmul(frames[k - 1], local[k], out=frames[k])
+        return np.swapaxes(frames, 0, 1)
 
     def _pose(self, frames: dict[int, FloatArray], link: str, count: int) -> FloatArray:
         carrier, offset = self._tree.links[link]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from cosmos_ros.errors import ConfigError, KinematicsError
 from cosmos_ros.kinematics.calibration import calibrated_tree, read_ur_calibration
-from cosmos_ros.kinematics.chain import Backend, compile_tree
+from cosmos_ros.kinematics.chain import Backend, SerialChain, compile_tree
 from cosmos_ros.kinematics.numpy_backend import NumpyBackend
 from cosmos_ros.kinematics.urdf import UrdfTree, read_urdf
 from cosmos_ros.limits import JointLimit
@@ -200,6 +200,15 @@ class RobotModel:
         """Return link → ``[N, 4, 4]`` at ``q [N, J]``; shared joints are computed once."""
         names = tuple(links)
         return dict(zip(names, self._numpy.poses_batch(self._matrix(q, names), names), strict=True))
+
+    def chain(self, link: str) -> SerialChain:
+        """Return the moving joints between the root and ``link``."""
+        self._check_link(link)
+        return self._compiled.chain(link)
+
+    def chain_frames(self, q: FloatArray, link: str) -> FloatArray:
+        """Return the joint frames ``[N, C, 4, 4]`` of the chain to ``link``, unchecked: q is a finite ``[N, J]``."""
+        return self._numpy.chain_frames(q, link)
 
     def vector(self, q: Configuration, links: Sequence[str] | None = None) -> FloatArray:
         """Return ``q`` as ``float64 [J]``.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from sensor_msgs.msg import CameraInfo
@@ -41,36 +41,31 @@ class SimCameras:
         self._images = {view: ImagePublisher(node, f"{view}/image_raw", qos.reliable(5)) for view in cameras}
         self._infos = {v: node.create_publisher(CameraInfo, f"{v}/camera_info", qos.reliable(5)) for v in cameras}
         self._info_messages = {view: camera_info_message(camera) for view, camera in cameras.items()}
-        self._wake = threading.Condition()
-        self._newest: tuple[int, WorldState] | None = None
-        self._closing = False
-        self._error: BaseException | None = None
+        self._job: Future[None] | None = None
+        self._error: Exception | None = None
         self.published = self.dropped = 0
         self._seconds = 0.0
-        ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(world, ready), name="cameras", daemon=True)
+        # One thread, in which the GL context is made and lives.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="cameras")
+        self._renderer: WorldRenderer | None = None
         if self._cameras:
-            self._thread.start()
-            ready.wait(timeout=30.0)
-            if self._error is not None:
-                raise self._error
+            self._renderer = self._thread.submit(WorldRenderer, world, self._cameras).result()
 
-    def submit(self, stamp_ns: int, snapshot: WorldState) -> None:
+    def submit(self, stamp_ns: int, state: WorldState) -> None:
         """Give the newest moment to be rendered; an older one that was not begun yet is dropped and counted."""
-        if not self._cameras:
+        if self._renderer is None:
             return
-        with self._wake:
-            self.dropped += self._newest is not None
-            self._newest = (stamp_ns, snapshot)
-            self._wake.notify()
+        if self._job is not None and self._job.cancel():
+            self.dropped += 1
+        self._job = self._thread.submit(self._render, self._renderer, stamp_ns, state)
 
     def close(self) -> None:
         """Stop the thread."""
-        with self._wake:
-            self._closing = True
-            self._wake.notify()
-        if self._thread.is_alive():
-            self._thread.join(timeout=5.0)
+        if self._job is not None:
+            self._job.cancel()
+        if self._renderer is not None:
+            self._thread.submit(self._renderer.close)
+        self._thread.shutdown()
 
     def diagnose(self, diagnostics: Diagnostics) -> None:
         """Set the status of the cameras for the second that has passed."""
@@ -87,32 +82,19 @@ class SimCameras:
         else:
             diagnostics.set("cameras", OK, "running", values)
 
-    # -- camera thread; the GL context lives in it ----------------------------------------------------------------
+    # -- camera thread --------------------------------------------------------------------------------------------
 
-    def _run(self, world: SimWorld, ready: threading.Event) -> None:
-        renderer = None
+    def _render(self, renderer: WorldRenderer, stamp_ns: int, state: WorldState) -> None:
+        if self._error is not None:
+            return
+        begin = time.perf_counter()
         try:
-            renderer = WorldRenderer(world, self._cameras)
-            ready.set()
-            while True:
-                with self._wake:
-                    self._wake.wait_for(lambda: self._closing or self._newest is not None)
-                    if self._closing:
-                        return
-                    assert self._newest is not None
-                    stamp_ns, snapshot = self._newest
-                    self._newest = None
-                begin = time.perf_counter()
-                self._publish(renderer, stamp_ns, snapshot)
-                self._seconds += time.perf_counter() - begin
-        except BaseException as error:  # reported on /diagnostics, or raised by the constructor
+            self._publish(renderer, stamp_ns, state)
+        except Exception as error:  # reported on /diagnostics
             self._error = error
-        finally:
-            ready.set()
-            if renderer is not None:
-                renderer.close()
+        self._seconds += time.perf_counter() - begin
 
-    def _publish(self, renderer: WorldRenderer, stamp_ns: int, snapshot: WorldState) -> None:
+    def _publish(self, renderer: WorldRenderer, stamp_ns: int, state: WorldState) -> None:
         loaded = False
         for view in self._cameras:
             if self._infos[view].get_subscription_count() > 0:
@@ -122,7 +104,7 @@ class SimCameras:
             if not self._images[view].wanted:
                 continue
             if not loaded:
-                renderer.load(snapshot)
+                renderer.load(state)
                 loaded = True
             self._images[view].publish(renderer.render(view), stamp_ns, optical_frame(view), self._quality())
             self.published += 1

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from cosmos_ros.embodiment import Embodiment
@@ -46,7 +47,7 @@ class Feed:
 
     def image(self, view: str, message: Any, compressed: bool) -> None:
         """Show a camera's image."""
-        with _Reported(self._report, f"image {view}"):
+        with _reported(self._report, f"image {view}"):
             stamp = ns_from_stamp(message.header.stamp, where=view)
             images = self._images[view]
             if images and stamp < images[-1][0]:
@@ -57,24 +58,24 @@ class Feed:
 
     def predicted(self, message: Any) -> None:
         """Keep a predicted frame (CompressedImage) for its moment."""
-        with _Reported(self._report, "rollout"):
+        with _reported(self._report, "rollout"):
             self._playback.add(ns_from_stamp(message.header.stamp, where="rollout/image"), (message, True))
 
     def contact_sheet(self, message: Any) -> None:
         """Show a contact sheet (CompressedImage)."""
-        with _Reported(self._report, "rollout"):
+        with _reported(self._report, "rollout"):
             self._show(layout.SHEET, ns_from_stamp(message.header.stamp, where="contact_sheet"), message, True)
 
     def markers(self, entity: str, message: Any) -> None:
         """Show a MarkerArray under this name."""
-        with _Reported(self._report, entity):
+        with _reported(self._report, entity):
             if message.markers:
                 stamp = ns_from_stamp(message.markers[-1].header.stamp, where=entity)
                 self._log.markers(entity, stamp, marker_shapes(message))
 
     def diagnostics(self, message: Any) -> None:
         """Show what has changed in a DiagnosticArray."""
-        with _Reported(self._report, "events"):
+        with _reported(self._report, "events"):
             stamp = ns_from_stamp(message.header.stamp, where="/diagnostics")
             for status in message.status:
                 # rclpy's byte is bytes, rosbags' a number.
@@ -94,7 +95,7 @@ class Feed:
         if due is None:
             return
         stamp, (message, compressed) = due
-        with _Reported(self._report, "rollout"):
+        with _reported(self._report, "rollout"):
             self._show(layout.PREDICTED, stamp, message, compressed)
             self._log.image(layout.ACTUAL, stamp, self._canvas_at(stamp))
 
@@ -157,20 +158,12 @@ class MotionFeed(MotionReader):
             self._log.ghost(stamp, self.trace.posture_at(candidate, end_s))
 
 
-class _Reported:
-    """Says what could not be shown, and goes on."""
-
-    def __init__(self, report: Callable[[str, str], None], concern: str) -> None:
-        self._report = report
-        self._concern = concern
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
-        if isinstance(error, CosmosRosError):
-            self._report(self._concern, f"not shown: {error}")
-            return True
-        if error is None:
-            self._report(self._concern, "")
-        return False
+@contextlib.contextmanager
+def _reported(report: Callable[[str, str], None], concern: str) -> Iterator[None]:
+    """Report what could not be shown, and go on."""
+    try:
+        yield
+    except CosmosRosError as error:
+        report(concern, f"not shown: {error}")
+    else:
+        report(concern, "")

@@ -18,25 +18,23 @@ class Chain:
     """The moving joints between the root and a point on a link, C of them.
 
     Attributes:
+        model: The robot.
         link: The link.
         gains: ``float64 [C, J]`` chain joint speed from the model's actuated joint speeds (mimic joints follow).
-        offsets: ``float64 [C]`` chain joint position at zero (of mimic joints).
         reach: ``float64 [C]`` how fast the point can move at most per unit of joint speed: metres for turning joints
             (a bound on the distance from the axis), 1 for sliding ones.
         turns: ``float64 [C]`` 1 for turning joints, 0 for sliding ones.
         joints: Names of the chain joints, root first.
-        placements: ``float64 [C, 4, 4]`` each joint's frame in the one before, at zero; fixed joints folded in.
         axes: ``float64 [C, 3]`` joint axes in their frames.
         tip: ``float64 [4, 4]`` the link in the last joint's frame.
     """
 
+    model: RobotModel
     link: str
     gains: FloatArray
-    offsets: FloatArray
     reach: FloatArray
     turns: FloatArray
     joints: tuple[str, ...]
-    placements: FloatArray
     axes: FloatArray
     tip: FloatArray
 
@@ -85,39 +83,9 @@ class Chain:
         """``float64 [J, C]``: bounds on the chain's joints from bounds on the model's."""
         return np.abs(self.gains).T
 
-    @cached_property
-    def _motions(self) -> FloatArray:
-        """``float64 [C, 3, 16]``: P, P·K and P·K² of every joint, row by row.
-
-        A joint's motion is ``P · (I + sin q · K + (1 - cos q) · K²)`` (Rodrigues), or of a slide ``P · (I + q · K)``.
-        """
-        first = np.zeros((len(self.joints), 4, 4))
-        for k, (x, y, z) in enumerate(self.axes):
-            if self.turns[k]:
-                first[k, :3, :3] = [[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]]
-            else:
-                first[k, :3, 3] = (x, y, z)
-        second = self.turns[:, None, None] * (first @ first)
-        parts = np.stack((self.placements, self.placements @ first, self.placements @ second), axis=1)
-        return parts.reshape(len(self.joints), 3, 16)
-
     def frames(self, configurations: FloatArray) -> FloatArray:
-        """Return the joints' frames in the root, ``[M, C, 4, 4]``, at model configurations ``[M, J]``.
-
-        The same numbers as the robot model's forward kinematics, without a pose for every link in between.
-        """
-        values = (configurations @ self.gains.T + self.offsets).T
-        weights = np.ones((*values.shape, 3))
-        np.sin(values, out=weights[..., 1])
-        weights[..., 2] -= np.cos(values)
-        if self.slides.size:
-            weights[self.slides, :, 1] = values[self.slides]
-        local = (weights @ self._motions).reshape(*values.shape, 4, 4)
-        frames = np.empty_like(local)
-        frames[:1] = local[:1]
-        for k in range(1, len(local)):
-            np.matmul(frames[k - 1], local[k], out=frames[k])
-        return np.swapaxes(frames, 0, 1)
+        """Return the joints' frames in the root, ``[M, C, 4, 4]``, at model configurations ``[M, J]``."""
+        return self.model.chain_frames(configurations, self.link)
 
 
 def make_chain(model: RobotModel, link: str, extent: float = 0.0) -> Chain:
@@ -128,48 +96,25 @@ def make_chain(model: RobotModel, link: str, extent: float = 0.0) -> Chain:
         link: A link of it.
         extent: Distance of the farthest point of interest from the link's origin, m.
     """
-    parents = {joint.child: joint for joint in model.tree.joints}
-    rows: list[tuple[str, FloatArray, float, float, float, FloatArray, FloatArray]] = []
-    distance, tail, tip = extent, np.eye(4), np.eye(4)
-    current = link
-    while current in parents:
-        joint = parents[current]
-        if joint.type != "fixed" and joint.limit is not None:
-            gain = np.zeros(len(model.joint_names))
-            mimic = joint.limit.mimic
-            source, factor, offset = (
-                (joint.name, 1.0, 0.0) if mimic is None else (mimic.source, mimic.multiplier, mimic.offset)
-            )
-            gain[model.joint_names.index(source)] = factor
-            slides = joint.type == "prismatic"
-            if rows:
-                rows[-1][5][:] = tail
-            else:
-                tip = tail
-            tail = np.eye(4)
-            reach = 1.0 if slides else distance
-            rows.append((joint.name, gain, offset, reach, float(not slides), np.eye(4), joint.axis))
-            if slides:
-                distance += max(abs(joint.limit.lower), abs(joint.limit.upper))
-        tail = joint.origin @ tail
-        distance += float(np.linalg.norm(joint.origin[:3, 3]))
-        current = joint.parent
-    if rows:
-        rows[-1][5][:] = tail
-    else:
-        tip = tail
-    rows.reverse()
-    count = len(model.joint_names)
+    chain = model.chain(link)
+    reach = np.ones(len(chain.joints))
+    distance = extent + float(np.linalg.norm(chain.tip[:3, 3]))
+    for k in reversed(range(len(chain.joints))):
+        joint = chain.joints[k]
+        if joint.type != "prismatic":
+            reach[k] = distance
+        elif joint.limit is not None:
+            distance += max(abs(joint.limit.lower), abs(joint.limit.upper))
+        distance += float(np.linalg.norm(chain.placements[k, :3, 3]))
     return Chain(
+        model=model,
         link=link,
-        gains=np.array([row[1] for row in rows]).reshape(-1, count),
-        offsets=np.array([row[2] for row in rows]),
-        reach=np.array([row[3] for row in rows]),
-        turns=np.array([row[4] for row in rows]),
-        joints=tuple(row[0] for row in rows),
-        placements=np.array([row[5] for row in rows]).reshape(-1, 4, 4),
-        axes=np.array([row[6] for row in rows]).reshape(-1, 3),
-        tip=tip,
+        gains=chain.gains,
+        reach=reach,
+        turns=np.array([float(joint.type != "prismatic") for joint in chain.joints]),
+        joints=tuple(joint.name for joint in chain.joints),
+        axes=np.array([joint.axis for joint in chain.joints]).reshape(-1, 3),
+        tip=chain.tip,
     )
 
 
