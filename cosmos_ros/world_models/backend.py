@@ -90,20 +90,15 @@ class Backend(Generic[O]):
             ConfigError: An option is wrong, a package is missing, or what is made is no world model.
         """
         options = self.make_options(given)
-        make = self._import(self.implementation) if isinstance(self.implementation, str) else self.implementation
-        model = make(options)
+        try:
+            make = _imported(self.implementation) if isinstance(self.implementation, str) else self.implementation
+            model = make(options)
+        except ImportError as error:
+            needs = f"needs {', '.join(self.packages)}" if self.packages else "cannot be imported"
+            raise ConfigError(f"{needs}: {error}", where=self.where, hint=self.install_hint) from error
         if not isinstance(model, WorldModel):
             raise ConfigError("what it makes lacks a part of the WorldModel protocol", where=self.where)
         return model
-
-    def _import(self, path: str) -> Callable[[O], WorldModel]:
-        module, _, attribute = path.partition(":")
-        try:
-            found: Callable[[O], WorldModel] = getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
-            needs = f"needs {', '.join(self.packages)}" if self.packages else "cannot be imported"
-            raise ConfigError(f"{needs}: {error}", where=self.where, hint=self.install_hint) from error
-        return found
 
     def _check_name(self, name: str) -> None:
         if name not in self.option_names:
@@ -121,3 +116,9 @@ class Backend(Generic[O]):
         except (KeyError, ValueError):
             expected = {bool: "true or false", int: "a whole number", float: "a number"}[kind]
             raise ConfigError(f"option {name} is '{text}', must be {expected}", where=self.where) from None
+
+
+def _imported(path: str) -> Callable[[Any], WorldModel]:
+    module, _, attribute = path.partition(":")
+    found: Callable[[Any], WorldModel] = getattr(importlib.import_module(module), attribute)
+    return found

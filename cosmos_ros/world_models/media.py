@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from cosmos_ros.embodiment.canvas import TierSize, tier_size
@@ -37,6 +36,8 @@ def canvas_of(where: str, request: Request) -> TierSize:
 
 def encode_png(where: str, request: Request) -> bytes:
     """Return the conditioning frame as PNG, which keeps every pixel."""
+    import cv2
+
     image = cv2.cvtColor(conditioning_image(where, request), cv2.COLOR_RGB2BGR)
     return bytes(cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
 

@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cosmos_ros.errors import ConfigError
-from cosmos_ros.types import Mode
 from cosmos_ros.world_models.backend import Backend
-from cosmos_ros.world_models.domains import DOMAINS, POSE_CHUNK_SIZES
-from cosmos_ros.world_models.protocol import Capabilities
-from cosmos_ros.world_models.sampler_settings import SETTINGS
+from cosmos_ros.world_models.domains import pose_model_capabilities
 
 OFFLOADS = ("none", "model", "sequential")
 DTYPES = ("auto", "bfloat16", "float16", "float32")
@@ -52,22 +49,11 @@ class Cosmos3Options:
                 raise ConfigError(f"{option} '{value}' is not one of {', '.join(allowed)}", where="world_model cosmos3")
 
 
-def capabilities(options: Cosmos3Options) -> Capabilities:
-    """Return what it can do: all modes of every domain, forward dynamics only with frames."""
-    return Capabilities(
-        modes=frozenset(Mode) if options.frames else frozenset({Mode.POLICY, Mode.INVERSE_DYNAMICS}),
-        domains=frozenset(DOMAINS),
-        chunk_sizes=POSE_CHUNK_SIZES,
-        returns_frames=options.frames,
-        settings=frozenset(SETTINGS),
-    )
-
-
 BACKEND = Backend(
     name="cosmos3",
     summary="Cosmos3-Nano in this process, through diffusers",
     options=Cosmos3Options,
-    capabilities=capabilities,
+    capabilities=lambda options: pose_model_capabilities(options.frames),
     implementation="cosmos_ros.world_models.cosmos3.model:Cosmos3",
     packages=(
         "torch>=2.6",

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from cosmos_ros.errors import CapabilityError, ConfigError
+from cosmos_ros.se3 import matrix_from_pose9d, pose9d_from_matrix
 from cosmos_ros.types import ActionLayout, Float32Array, FloatArray, Int64Array, Mode, Request, Rollout, UInt8Array
 from cosmos_ros.world_models.backend import Backend
 from cosmos_ros.world_models.backends.persistence import hold_action
@@ -115,12 +116,11 @@ class Flow:
         layout = request.layout
         past = np.asarray(request.past_action, dtype=np.float64) * layout.scale + layout.offset
         for start in layout.pose_columns:
-            twist = screw_log(_matrix_from_pose_block(past[start : start + 9]))
+            twist = screw_log(matrix_from_pose9d(past[start : start + 9]))
             columns = slice(start, start + 9)
             for step in range(request.chunk_size):
                 delta = screw_exp(twist * damping ** (step + 1))
-                physical = np.concatenate([delta[:3, 3], delta[:3, 0], delta[:3, 1]])
-                rows[step, columns] = _normalise(physical, layout, columns)
+                rows[step, columns] = _normalise(pose9d_from_matrix(delta), layout, columns)
         return rows
 
 
@@ -175,16 +175,6 @@ def _splat(motion: Float32Array, order: Int64Array) -> Float32Array:
         ],
         axis=-1,
     )
-
-
-def _matrix_from_pose_block(block: FloatArray) -> FloatArray:
-    """Return ``[4, 4]`` of xyz + rotation-6d; our own encoding, so its columns are near orthonormal."""
-    first, second = block[3:6], block[6:9]
-    u, _, vt = np.linalg.svd(np.column_stack([first, second, np.cross(first, second)]))
-    matrix = np.eye(4)
-    matrix[:3, :3] = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
-    matrix[:3, 3] = block[:3]
-    return matrix
 
 
 def _normalise(physical: FloatArray, layout: ActionLayout, columns: slice) -> Float32Array:

@@ -14,8 +14,13 @@ from cosmos_ros.errors import CosmosRosError, ModelError
 from cosmos_ros.types import Request, Rollout
 from cosmos_ros.world_models.protocol import Capabilities, check_request
 from cosmos_ros.world_models.remote.circuit_breaker import CircuitBreaker
-from cosmos_ros.world_models.remote.network import ATTEMPTS, EventLoopThread, RequestCancelledError, excerpt
-from cosmos_ros.world_models.remote.options import ServerOptions
+from cosmos_ros.world_models.remote.network import (
+    ATTEMPTS,
+    EventLoopThread,
+    RequestCancelledError,
+    ServerOptions,
+    excerpt,
+)
 
 
 class NetworkModel(ABC):
