@@ -1,6 +1,6 @@
 """A scripted expert behind the world-model protocol. It predicts nothing: it reads the simulator's scene and plans.
 
-Its policy answers carry the actions of a pick-and-place plan and pictures of that plan, rendered from a private copy of
+Its policy answers carry the actions of a pick-and-place plan and images of that plan, rendered from a private copy of
 the scene; its forward dynamics steps that copy. Everything it returns says ``scripted``.
 """
 

@@ -271,7 +271,7 @@ def test_a_wrong_encoding(chain: Rig):
 @pytest.mark.parametrize(
     ("instruction", "reason"),
     [
-        ("raise", "holding: RuntimeError: the weights caught fire"),
+        ("raise", "holding: ModelError: world_model faulty: RuntimeError: the weights caught fire"),
         ("nan", "holding: ModelError: world_model faulty: actions[3, 1] is nan"),
         ("shape", "holding: ModelError: world_model faulty: actions have shape [16, 7], expected [16, 10]"),
         ("hang", "holding: no answer from the world model for over 1 s"),

@@ -7,7 +7,6 @@ no video. Numbers are strictly typed (``35.0`` is not an integer) and unknown fi
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import time
@@ -20,8 +19,7 @@ from cosmos_ros.errors import CapabilityError, ConfigError, ModelError
 from cosmos_ros.types import ActionSpace, Mode, Request, Rollout, UInt8Array
 from cosmos_ros.world_models.backend import Backend
 from cosmos_ros.world_models.domains import POLICY_DROID_CHUNK, POLICY_DROID_DOMAIN, POSE_CHUNK_SIZES, check_width
-from cosmos_ros.world_models.media import canvas_of, crop_to_content, encode_clip, encode_png
-from cosmos_ros.world_models.mp4 import decode_video
+from cosmos_ros.world_models.media import canvas_of, decode_frames, encode_clip, encode_png
 from cosmos_ros.world_models.protocol import Capabilities
 from cosmos_ros.world_models.remote.action_answers import read_action
 from cosmos_ros.world_models.remote.joint_policy import gripper_from_server, policy_image, policy_state
@@ -222,12 +220,7 @@ class Nim(NetworkModel):
             data = base64.b64decode(encoded, validate=True)
         except (binascii.Error, ValueError) as error:
             raise ModelError(f"b64_video is not base64: {error}", where=self.where) from error
-        count = request.chunk_size + 1
-        largest = (canvas.height, canvas.width)
-        frames, _ = await asyncio.to_thread(
-            decode_video, data, where=self.where, max_frames=count, exact_frames=count, largest=largest
-        )
-        return crop_to_content(frames, canvas)
+        return await decode_frames(self.where, data, request, canvas)
 
     async def _disconnect(self) -> None:
         await self._http.close()

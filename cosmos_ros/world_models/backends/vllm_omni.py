@@ -21,8 +21,7 @@ from cosmos_ros.errors import ConfigError, ModelError
 from cosmos_ros.types import Mode, Request, Rollout, UInt8Array
 from cosmos_ros.world_models.backend import Backend
 from cosmos_ros.world_models.domains import check_width, pose_model_capabilities
-from cosmos_ros.world_models.media import canvas_of, crop_to_content, encode_clip, encode_png
-from cosmos_ros.world_models.mp4 import decode_video
+from cosmos_ros.world_models.media import canvas_of, decode_frames, encode_clip, encode_png
 from cosmos_ros.world_models.remote.action_answers import read_action
 from cosmos_ros.world_models.remote.network import (
     HttpAnswer,
@@ -230,12 +229,7 @@ class VllmOmni(NetworkModel):
             raise ModelError(
                 "the server made no video", where=self.where, hint="Set the option frames to false to do without."
             )
-        count, largest = request.chunk_size + 1, (canvas.height, canvas.width)
-        # Decoding takes a good part of a second for large clips; the loop must stay able to cancel.
-        frames, _ = await asyncio.to_thread(
-            decode_video, answer.body, where=self.where, max_frames=count, exact_frames=count, largest=largest
-        )
-        return crop_to_content(frames, canvas)
+        return await decode_frames(self.where, answer.body, request, canvas)
 
     async def _discard(self, identity: str) -> None:
         with contextlib.suppress(ModelError):  # only tidiness on the server's side
