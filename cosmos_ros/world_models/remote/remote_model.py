@@ -132,8 +132,13 @@ class NetworkModel(ABC):
         while not loop.idle and time.monotonic() < deadline:
             time.sleep(0.005)
         with contextlib.suppress(ModelError):  # a connection that cannot be closed nicely ends with the thread
-            loop.run(self._disconnect(), 2.0)
+            loop.run(self._finish(), 2.0)
         loop.stop()
+
+    async def _finish(self) -> None:
+        if self._side:  # e.g. the server is being asked to drop a job
+            await asyncio.wait(self._side, timeout=1.0)
+        await self._disconnect()
 
     @abstractmethod
     async def _greet(self) -> None:
