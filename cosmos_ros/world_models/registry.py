@@ -86,7 +86,7 @@ def parse_options(name: str, texts: Sequence[str], *, model: str = "", embodimen
     """
     backend = find_backend(name)
     options = backend.parse_options([*texts, *([f"model={model}"] if model else [])])
-    if embodiment and "embodiment" in backend.option_names:
+    if embodiment and "embodiment" in backend.settings:
         options.setdefault("embodiment", embodiment)
     return options
 
@@ -140,7 +140,7 @@ def open_world_model(
     backend = find_backend(name)
     if isinstance(embodiment, str):
         embodiment = load_embodiment(embodiment)
-    if embodiment is not None and "embodiment" in backend.option_names:
+    if embodiment is not None and "embodiment" in backend.settings:
         options.setdefault("embodiment", str(embodiment.path))
     model = backend.create(options)
     if embodiment is not None:

@@ -182,7 +182,7 @@ def test_infer_action_resamples_a_video(tmp_path, capsys, franka):
     [
         (["--world-model", "oracle"], "'oracle' is not a known world model"),
         (["--embodiment", "ur99"], "no embodiment 'ur99'"),
-        (["--world-model", "flow", "--option", "damping=2"], r"damping is 2.0, must be in [0, 1]"),
+        (["--world-model", "flow", "--option", "damping=2"], r"damping: 2.0 is outside 0.0 to 1.0"),
         (["--world-model", "flow", "--option", "color=red"], "option color is not known"),
         (["--world-model", "flow", "--setting", "steps"], "'steps' is not one KEY=VALUE"),
         (["--world-model", "flow", "--setting", "steps=4"], "['steps'] are not known"),

@@ -16,6 +16,7 @@ import numpy as np
 
 from cosmos_ros.errors import CapabilityError, ConfigError
 from cosmos_ros.se3 import matrix_from_pose9d, pose9d_from_matrix
+from cosmos_ros.settings import check_values, setting
 from cosmos_ros.types import ActionLayout, Float32Array, FloatArray, Int64Array, Mode, Request, Rollout, UInt8Array
 from cosmos_ros.world_models.backend import Backend
 from cosmos_ros.world_models.backends.persistence import hold_action
@@ -28,18 +29,14 @@ _GRID = 4  # displacements are splatted on a grid this much coarser than the ima
 
 @dataclass(frozen=True)
 class FlowOptions:
-    """Options of ``flow``; ``damping`` is a sampler setting too.
+    """Options of ``flow``; ``damping`` is a sampler setting too."""
 
-    Attributes:
-        damping: Factor on the motion from each step to the next, in [0, 1]; 0 is persistence.
-    """
-
-    damping: float = 0.85
+    damping: float = setting(
+        0.85, "Factor on the motion from each step to the next; 0 is persistence.", minimum=0.0, maximum=1.0
+    )
 
     def __post_init__(self) -> None:
-        value: object = self.damping
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
-            raise ConfigError(f"damping is {value!r}, must be in [0, 1]", where="world_model flow")
+        check_values(self)
 
 
 class Flow:
@@ -100,7 +97,7 @@ class Flow:
         try:
             return float(replace(self._options, **settings).damping)
         except ConfigError as error:
-            raise CapabilityError(error.message, where=error.where) from None
+            raise CapabilityError(error.message, where=f"world_model {self.name}") from None
 
     def _extrapolate_actions(self, request: Request, damping: float) -> Float32Array:
         hold = hold_action(self.name, request)

@@ -11,11 +11,12 @@ import base64
 import binascii
 import time
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from cosmos_ros.embodiment.canvas import TierSize
 from cosmos_ros.errors import CapabilityError, ConfigError, ModelError
+from cosmos_ros.settings import setting
 from cosmos_ros.types import ActionSpace, Mode, Request, Rollout, UInt8Array
 from cosmos_ros.world_models.backend import Backend
 from cosmos_ros.world_models.domains import POLICY_DROID_CHUNK, POLICY_DROID_DOMAIN, POSE_CHUNK_SIZES, check_width
@@ -32,28 +33,22 @@ _LONGEST_PROMPT = 20_000
 
 _SETTINGS = SETTINGS - {"use_system_prompt"}
 _DOMAINS = frozenset({"av", "bridge_orig_lerobot", "droid_lerobot", "umi"})
-_VARIANTS = ("general", "nano-droid")
-_CAPTIONS = ("json", "plain")
 
 
 @dataclass(frozen=True)
 class NimOptions(ServerOptions):
-    """Options of ``nim``, besides those of every server.
+    """Options of ``nim``."""
 
-    Attributes:
-        variant: ``general``, or ``nano-droid`` for the joint-space policy; as the container's ``NIM_MODEL_VARIANT``.
-        caption: ``json`` sends the structured caption the model was trained on, ``plain`` the instruction as NVIDIA's
-            NIM examples do.
-    """
-
-    variant: str = "general"
-    caption: str = "json"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for option, value, allowed in (("variant", self.variant, _VARIANTS), ("caption", self.caption, _CAPTIONS)):
-            if value not in allowed:
-                raise ConfigError(f"{option} '{value}' is not one of {', '.join(allowed)}", where="world_model nim")
+    variant: str = setting(
+        "general",
+        "What the container serves (its NIM_MODEL_VARIANT); nano-droid is the joint-space policy.",
+        choices=("general", "nano-droid"),
+    )
+    caption: str = setting(
+        "json",
+        "json sends the structured caption the model was trained on, plain the instruction as NVIDIA's examples do.",
+        choices=("json", "plain"),
+    )
 
 
 def capabilities(options: NimOptions) -> Capabilities:
@@ -203,7 +198,7 @@ class Nim(NetworkModel):
                 "model": self._model,
                 "variant": self._options.variant,
                 "caption": self._options.caption,
-                "sampler": sampler.to_dict(),
+                "sampler": asdict(sampler),
                 "canvas_size": [canvas.height, canvas.width],
             },
             latencies_ms={

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cosmos_ros.errors import CapabilityError, ConfigError, ModelError
+from cosmos_ros.settings import setting
 from cosmos_ros.types import ActionSpace, Float32Array, Mode, Request, Rollout
 from cosmos_ros.world_models.backend import Backend
 from cosmos_ros.world_models.domains import (
@@ -61,28 +62,16 @@ class _ConnectionLostError(ModelError):
     """The server closed the connection without an answer."""
 
 
-_DIALECTS = ("auto", "vllm_omni", "cosmos_framework")
-
-
 @dataclass(frozen=True)
 class OpenPiOptions(ServerOptions):
-    """Options of ``openpi``, besides those of every server.
+    """Options of ``openpi``."""
 
-    Attributes:
-        model: Address, e.g. ``ws://localhost:8000/v1/realtime/robot/openpi`` or ``ws://localhost:8000``.
-        dialect: ``auto`` goes by the greeting; or ``vllm_omni``, ``cosmos_framework``.
-    """
-
-    timeout: float = 30.0
-    max_answer_bytes: int = 64 << 20
-    dialect: str = "auto"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.dialect not in _DIALECTS:
-            raise ConfigError(
-                f"dialect '{self.dialect}' is not one of {', '.join(_DIALECTS)}", where="world_model openpi"
-            )
+    model: str = setting("", "Address, e.g. ws://localhost:8000/v1/realtime/robot/openpi or ws://localhost:8000.")
+    timeout: float = setting(30.0, "Deadline of one prediction", minimum=0.001, unit="s")
+    max_answer_bytes: int = setting(64 << 20, "Largest message, bytes.", minimum=1)
+    dialect: str = setting(
+        "auto", "Which server it is; auto goes by its greeting.", choices=("auto", "vllm_omni", "cosmos_framework")
+    )
 
 
 CAPABILITIES = Capabilities(

@@ -13,11 +13,12 @@ import json
 import re
 import time
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from cosmos_ros.embodiment.canvas import TierSize
 from cosmos_ros.errors import ConfigError, ModelError
+from cosmos_ros.settings import setting
 from cosmos_ros.types import Mode, Request, Rollout, UInt8Array
 from cosmos_ros.world_models.backend import Backend
 from cosmos_ros.world_models.domains import check_width, pose_model_capabilities
@@ -47,17 +48,11 @@ _LONGEST_NAME = 200
 
 @dataclass(frozen=True)
 class VllmOmniOptions(ServerOptions):
-    """Options of ``vllm_omni``, besides those of every server.
+    """Options of ``vllm_omni``."""
 
-    Attributes:
-        served_model: Name the server must serve; empty takes what it serves.
-        frames: Fetch the predicted video too; without it forward_dynamics is refused.
-        read_timeout: Longest silence while an answer is read, s.
-    """
-
-    served_model: str = ""
-    frames: bool = True
-    read_timeout: float = 60.0
+    served_model: str = setting("", "Refuse a server that serves another model; empty takes what it serves.")
+    frames: bool = setting(True, "Fetch the predicted video too; without it forward_dynamics is refused.")
+    read_timeout: float = setting(60.0, "Longest silence while an answer is read", minimum=0.001, unit="s")
 
     @property
     def silence_timeout(self) -> float:
@@ -137,7 +132,7 @@ class VllmOmni(NetworkModel):
             provenance={
                 "model": self._served_model,
                 "job": identity,
-                "sampler": sampler.to_dict(),
+                "sampler": asdict(sampler),
                 "canvas_size": [canvas.height, canvas.width],
                 "server_inference_s": finite_number(done.get("inference_time_s")),
                 "server_peak_memory_mb": finite_number(done.get("peak_memory_mb")),

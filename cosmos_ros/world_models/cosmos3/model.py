@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -198,7 +199,7 @@ class Cosmos3:
             provenance={
                 **self._provenance,
                 "backend": self.name,
-                "sampler": sampler.to_dict(),
+                "sampler": asdict(sampler),
                 "stock_inputs": self._options.stock_inputs,
                 "canvas_size": [size.height, size.width],
                 "picture_size": [height, width],

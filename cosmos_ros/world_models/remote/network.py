@@ -16,11 +16,12 @@ import random
 import ssl
 import threading
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from cosmos_ros.errors import ConfigError, ModelError
+from cosmos_ros.settings import check_values, setting
 
 if TYPE_CHECKING:
     import aiohttp
@@ -43,27 +44,16 @@ class RequestCancelledError(ModelError):
 
 @dataclass(frozen=True)
 class ServerOptions:
-    """Options of a backend behind a server.
+    """What the options of all server backends have in common."""
 
-    Attributes:
-        model: Address of the server, e.g. ``http://localhost:8000``.
-        timeout: Deadline of one prediction with all its requests, s.
-        connect_timeout: Longest wait for a connection, s.
-        max_answer_bytes: Largest answer.
-        ca_file: PEM file of certificates to trust instead of the system's.
-    """
-
-    model: str = ""
-    timeout: float = 120.0
-    connect_timeout: float = 5.0
-    max_answer_bytes: int = 256 << 20
-    ca_file: str = ""
+    model: str = setting("", "Address of the server, e.g. http://localhost:8000.")
+    timeout: float = setting(120.0, "Deadline of one prediction with all its requests", minimum=0.001, unit="s")
+    connect_timeout: float = setting(5.0, "Longest wait for a connection", minimum=0.001, unit="s")
+    max_answer_bytes: int = setting(256 << 20, "Largest answer, bytes.", minimum=1)
+    ca_file: str = setting("", "PEM file of certificates to trust instead of the system's.")
 
     def __post_init__(self) -> None:
-        for entry in fields(self):
-            value = getattr(self, entry.name)
-            if isinstance(value, int | float) and not isinstance(value, bool) and not 0 < value < float("inf"):
-                raise ConfigError(f"{entry.name} is {value}, must be positive", where="world_model")
+        check_values(self)
 
     @property
     def silence_timeout(self) -> float:
