@@ -20,7 +20,7 @@ class NoOptions:
 
 
 @dataclass(frozen=True)
-class Backend(Generic[O]):
+class ModelBackend(Generic[O]):
     """The declaration of one backend; a file of ``world_models/backends`` or an entry point holds it as ``BACKEND``.
 
     Attributes:

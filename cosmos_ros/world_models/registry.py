@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cosmos_ros.errors import ConfigError
 from cosmos_ros.types import Mode
 from cosmos_ros.world_models import backends
-from cosmos_ros.world_models.backend import Backend
+from cosmos_ros.world_models.backend import ModelBackend
 from cosmos_ros.world_models.compatibility import check_embodiment
 from cosmos_ros.world_models.protocol import WorldModel
 
@@ -24,7 +24,7 @@ ENTRY_POINT_GROUP = "cosmos_ros.world_models"
 
 
 @lru_cache(maxsize=1)
-def _shipped() -> dict[str, Backend[Any]]:
+def _shipped() -> dict[str, ModelBackend[Any]]:
     names = [module.name for module in pkgutil.iter_modules(backends.__path__)]
     found = [importlib.import_module(f"{backends.__name__}.{name}").BACKEND for name in names]
     return {backend.name: backend for backend in sorted(found, key=lambda one: bool(one.packages))}
@@ -39,7 +39,7 @@ def world_model_names() -> tuple[str, ...]:
     return (*_shipped(), *sorted(set(_entry_points()) - set(_shipped())))
 
 
-def find_backend(name: str) -> Backend[Any]:
+def find_backend(name: str) -> ModelBackend[Any]:
     """Return the declaration of one backend; what it needs is not imported.
 
     Raises:
@@ -63,11 +63,11 @@ def find_backend(name: str) -> Backend[Any]:
             where=where,
             hint="Install the package that provides it again.",
         ) from error
-    if not isinstance(found, Backend) or found.name != name:
+    if not isinstance(found, ModelBackend) or found.name != name:
         raise ConfigError(
             f"the entry point {point.value} gives {found!r:.80}",
             where=where,
-            hint=f"It must give a cosmos_ros.world_models.Backend with the name {name}.",
+            hint=f"It must give a cosmos_ros.world_models.ModelBackend with the name {name}.",
         )
     return found
 

@@ -29,7 +29,7 @@ FAULTY = '''
 import time
 import numpy as np
 from cosmos_ros.types import Mode, Rollout
-from cosmos_ros.world_models import Backend, Capabilities, NoOptions
+from cosmos_ros.world_models import ModelBackend, Capabilities, NoOptions
 
 
 class Faulty:
@@ -69,7 +69,7 @@ class Faulty:
         return Rollout(frames=None, actions=actions)
 
 
-BACKEND = Backend(
+BACKEND = ModelBackend(
     name="faulty",
     summary="fails as it is told",
     options=NoOptions,

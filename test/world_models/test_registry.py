@@ -33,7 +33,7 @@ import numpy as np
 
 from cosmos_ros.settings import check_values, setting
 from cosmos_ros.types import Mode, Rollout
-from cosmos_ros.world_models import Backend, Capabilities
+from cosmos_ros.world_models import ModelBackend, Capabilities
 
 CAPABILITIES = Capabilities(modes=frozenset({Mode.POLICY}), returns_frames=False, settings=frozenset())
 events = []
@@ -67,7 +67,7 @@ class Drift:
         events.append("close")
 
 
-BACKEND = Backend(
+BACKEND = ModelBackend(
     name="drift",
     summary="always the same row",
     options=Options,
@@ -75,7 +75,7 @@ BACKEND = Backend(
     implementation=Drift,
     examples={"drift": {}},
 )
-NEEDY = Backend(
+NEEDY = ModelBackend(
     name="needy",
     summary="needs what is not there",
     options=Options,
@@ -83,7 +83,7 @@ NEEDY = Backend(
     implementation="no_such_package.model:Model",
     packages=("no-such-package>=2",),
 )
-NOTHING = Backend(
+NOTHING = ModelBackend(
     name="nothing", summary="makes no model", options=Options, capabilities=lambda _: CAPABILITIES,
     implementation=lambda options: "words",
 )
@@ -177,7 +177,7 @@ def test_what_is_wrong_with_a_backend_is_one_clear_line(elsewhere):
         create_world_model("needy")
     with pytest.raises(ConfigError, match="lacks a part of the WorldModel protocol"):
         create_world_model("nothing")
-    with pytest.raises(ConfigError, match=r"must give a cosmos_ros\.world_models\.Backend with the name other"):
+    with pytest.raises(ConfigError, match=r"must give a cosmos_ros\.world_models\.ModelBackend with the name other"):
         create_world_model("other")
     with pytest.raises(ConfigError, match="acme_gone:BACKEND cannot be loaded"):
         create_world_model("broken")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cosmos_ros.settings import check_values, setting
-from cosmos_ros.world_models.backend import Backend
+from cosmos_ros.world_models.backend import ModelBackend
 from cosmos_ros.world_models.domains import pose_model_capabilities
 
 
@@ -40,7 +40,7 @@ class Cosmos3Options:
         check_values(self)
 
 
-BACKEND = Backend(
+BACKEND = ModelBackend(
     name="cosmos3",
     summary="Cosmos3-Nano in this process, through diffusers",
     options=Cosmos3Options,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cosmos_ros.errors import ConfigError
 from cosmos_ros.settings import check_values, setting
 from cosmos_ros.types import Mode
-from cosmos_ros.world_models.backend import Backend
+from cosmos_ros.world_models.backend import ModelBackend
 from cosmos_ros.world_models.protocol import Capabilities
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def capabilities(options: ExpertOptions) -> Capabilities:
     )
 
 
-BACKEND = Backend(
+BACKEND = ModelBackend(
     name="expert",
     summary="a script that reads the simulator's scene; says `scripted` in everything",
     options=ExpertOptions,

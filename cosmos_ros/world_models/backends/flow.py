@@ -18,7 +18,7 @@ from cosmos_ros.errors import CapabilityError, ConfigError
 from cosmos_ros.se3 import matrix_from_pose9d, pose9d_from_matrix
 from cosmos_ros.settings import check_values, setting
 from cosmos_ros.types import ActionLayout, Float32Array, FloatArray, Int64Array, Mode, Request, Rollout, UInt8Array
-from cosmos_ros.world_models.backend import Backend
+from cosmos_ros.world_models.backend import ModelBackend
 from cosmos_ros.world_models.backends.persistence import hold_action
 from cosmos_ros.world_models.protocol import Capabilities, check_request
 from cosmos_ros.world_models.sampler_settings import check_names
@@ -179,7 +179,7 @@ def _normalise(physical: FloatArray, layout: ActionLayout, columns: slice) -> Fl
     return (np.clip(rows, -1.0, 1.0) if layout.clamp else rows).astype(np.float32)
 
 
-BACKEND = Backend(
+BACKEND = ModelBackend(
     name=Flow.name,
     summary="optical flow goes on, the last twist goes on, both damped; ignores given actions",
     options=FlowOptions,

@@ -18,7 +18,7 @@ from cosmos_ros.embodiment.canvas import TierSize
 from cosmos_ros.errors import CapabilityError, ConfigError, ModelError
 from cosmos_ros.settings import setting
 from cosmos_ros.types import ActionSpace, Mode, Request, Rollout, UInt8Array
-from cosmos_ros.world_models.backend import Backend
+from cosmos_ros.world_models.backend import ModelBackend
 from cosmos_ros.world_models.domains import POLICY_DROID_CHUNK, POLICY_DROID_DOMAIN, POSE_CHUNK_SIZES, check_width
 from cosmos_ros.world_models.media import canvas_of, decode_frames, encode_clip, encode_png
 from cosmos_ros.world_models.protocol import Capabilities
@@ -221,7 +221,7 @@ class Nim(NetworkModel):
         await self._http.close()
 
 
-BACKEND = Backend(
+BACKEND = ModelBackend(
     name="nim",
     summary="Cosmos3-Nano or Nano-DROID behind NVIDIA NIM's `/v1/infer`",
     options=NimOptions,

@@ -21,7 +21,7 @@ import numpy as np
 from cosmos_ros.errors import CapabilityError, ConfigError, ModelError
 from cosmos_ros.settings import setting
 from cosmos_ros.types import ActionSpace, Float32Array, Mode, Request, Rollout
-from cosmos_ros.world_models.backend import Backend
+from cosmos_ros.world_models.backend import ModelBackend
 from cosmos_ros.world_models.domains import (
     POLICY_DROID_CHUNK,
     POLICY_DROID_DOMAIN,
@@ -298,7 +298,7 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-BACKEND = Backend(
+BACKEND = ModelBackend(
     name="openpi",
     summary="Cosmos3-Nano-Policy-DROID behind a policy websocket",
     options=OpenPiOptions,

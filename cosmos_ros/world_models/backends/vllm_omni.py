@@ -20,7 +20,7 @@ from cosmos_ros.embodiment.canvas import TierSize
 from cosmos_ros.errors import ConfigError, ModelError
 from cosmos_ros.settings import setting
 from cosmos_ros.types import Mode, Request, Rollout, UInt8Array
-from cosmos_ros.world_models.backend import Backend
+from cosmos_ros.world_models.backend import ModelBackend
 from cosmos_ros.world_models.domains import check_width, pose_model_capabilities
 from cosmos_ros.world_models.media import canvas_of, decode_frames, encode_clip, encode_png
 from cosmos_ros.world_models.remote.action_answers import read_action
@@ -234,7 +234,7 @@ class VllmOmni(NetworkModel):
         await self._http.close()
 
 
-BACKEND = Backend(
+BACKEND = ModelBackend(
     name="vllm_omni",
     summary="Cosmos3-Nano behind vLLM-Omni's `/v1/videos`",
     options=VllmOmniOptions,
