@@ -15,8 +15,8 @@ def add_parser(subparsers: Any) -> None:
         help="ask a recorded prediction again and compare",
         description=(
             "Ask the world model of one line of a prediction log the same again. Exit status 0 when the actions (and "
-            "frames) are the same bit by bit, 1 when they differ. The same is expected on the same hardware with the "
-            "same libraries."
+            "frames) are the same bit by bit, 1 when they differ. `same_expected` says whether they had to be: the "
+            "model is deterministic, and hardware, libraries and weights are those of the record."
         ),
     )
     parser.add_argument("line", metavar="LINE", help="a line of a prediction log, or a log file")
@@ -48,15 +48,17 @@ def run(arguments: argparse.Namespace) -> int:
     if not isinstance(before, dict):
         raise InputError("its world_model.options is not an object", where="line")
     # As text, so that the line's values are checked like those of the command line.
-    options = parse_options(name, [f"{key}={value}" for key, value in before.items()])
-    options |= parse_options(name, arguments.option) | parse_options(name, [], model=arguments.model or "")
+    recorded_options = parse_options(name, [f"{key}={value}" for key, value in before.items()])
+    options = (
+        recorded_options | parse_options(name, arguments.option) | parse_options(name, [], model=arguments.model or "")
+    )
     with open_world_model(name, **options) as model:
         again = replay(record, model, folder)
     print(
         json.dumps(
             {
                 "same": again.same,
-                "same_expected": again.same_expected,
+                "same_expected": again.same_expected and name == recorded.get("name") and options == recorded_options,
                 "largest_difference": again.largest_difference,
                 "changed": list(again.changed),
                 "latencies_ms": dict(again.rollout.latencies_ms),

@@ -16,8 +16,9 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the table as Markdown."""
     from cosmos_ros.embodiment import list_embodiments, load_embodiment
-    from cosmos_ros.world_models.compatibility_table import markdown, survey
+    from cosmos_ros.world_models.compatibility_table import backends_markdown, markdown, survey
 
     names = [arguments.embodiment] if arguments.embodiment else list_embodiments()
+    print(backends_markdown(), end="\n\n")
     print(markdown(survey([load_embodiment(name) for name in names])))
     return 0

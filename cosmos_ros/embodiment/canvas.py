@@ -14,7 +14,7 @@ from weakref import ref
 
 import numpy as np
 
-from cosmos_ros.embodiment.resample import resize_bicubic, resize_bilinear, resize_pillow_bilinear
+from cosmos_ros.embodiment.resample import resize_bicubic, resize_bilinear
 from cosmos_ros.embodiment.spec import ViewSpec
 from cosmos_ros.errors import ConfigError, InputError
 from cosmos_ros.types import UInt8Array
@@ -85,14 +85,12 @@ def tier_size(height: int, width: int, tier: int) -> TierSize:
     )
 
 
-def fit_to_tier(image: UInt8Array, tier: int, multiple_of: int = 1) -> tuple[UInt8Array, TierSize]:
+def fit_to_tier(image: UInt8Array, tier: int) -> tuple[UInt8Array, TierSize]:
     """Return the padded canvas of an image, and where the image lies on it.
 
     Args:
         image: ``uint8 [H, W, 3]`` or a video ``uint8 [N, H, W, 3]``.
         tier: 256, 480, 704 or 720.
-        multiple_of: 16 squeezes the sides to multiples of 16 first, as diffusers does to every image it is given
-            (540 rows become 528); 1 does not, as in training.
 
     Returns:
         ``uint8 [(N,) height, width, 3]`` and its sizes. Padding mirrors the image (``reflect``), or repeats its edge
@@ -104,12 +102,7 @@ def fit_to_tier(image: UInt8Array, tier: int, multiple_of: int = 1) -> tuple[UIn
     frames = image[None] if image.ndim == 3 else image
     for index, frame in enumerate(frames):
         check_image(frame, f"frame {index}")
-    sides = [side - side % multiple_of for side in frames.shape[1:3]]
-    if 0 in sides:
-        raise InputError(f"an image of {frames.shape[2]}x{frames.shape[1]} pixels is too small", where="image")
-    if sides != list(frames.shape[1:3]):
-        frames = np.stack([resize_pillow_bilinear(frame, sides[0], sides[1]) for frame in frames])
-    size = tier_size(sides[0], sides[1], tier)
+    size = tier_size(frames.shape[1], frames.shape[2], tier)
     if (size.content_height, size.content_width) != frames.shape[1:3]:
         frames = np.stack([_downscale(frame, size) for frame in frames])
     down, right = size.height - size.content_height, size.width - size.content_width

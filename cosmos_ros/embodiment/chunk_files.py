@@ -228,7 +228,7 @@ def _read_parquet(path: Path) -> Mapping[str, Any]:
         import pyarrow.parquet
     except ImportError:
         raise ConfigError(
-            "reading parquet needs pyarrow", where=str(path), hint="pip install cosmos_ros[lerobot]"
+            "reading parquet needs pyarrow", where=str(path), hint="Install it: pip install 'pyarrow>=14'."
         ) from None
     try:
         file = pyarrow.parquet.ParquetFile(path)
@@ -240,7 +240,7 @@ def _read_parquet(path: Path) -> Mapping[str, Any]:
 
 
 class _ParquetTable(Mapping[str, Any]):
-    """Columns of a parquet file, read when they are asked for: data sets carry pictures beside the numbers."""
+    """Columns of a parquet file, read when they are asked for: data sets carry images beside the numbers."""
 
     def __init__(self, path: Path, file: Any) -> None:
         self._path = path

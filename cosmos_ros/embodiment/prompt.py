@@ -31,7 +31,6 @@ def build_prompt(
     height: int,
     width: int,
     view_description: str = "",
-    idle_frames: int | None = None,
 ) -> str:
     """Return the caption of one request.
 
@@ -42,7 +41,6 @@ def build_prompt(
         fps: Frame rate, 1/s.
         height, width: Padded canvas in pixels.
         view_description: Sentence after the framing sentence; empty for diffusers, which cannot add one.
-        idle_frames: Number of action rows without motion, where training captions told it; else left out.
 
     Raises:
         ConfigError: Unknown view point, or sizes that are not positive.
@@ -59,9 +57,7 @@ def build_prompt(
         description = f"{description}."
     seconds = frames / fps
     minutes, rest = divmod(round(seconds), 60)
-    action: dict[str, Any] = {"time": f"0:00-{minutes}:{rest:02d}", "description": description}
-    if idle_frames is not None:
-        action["idle_frame"] = f"{idle_frames} out of {frames - 1}."
+    action = {"time": f"0:00-{minutes}:{rest:02d}", "description": description}
     caption: dict[str, Any] = {
         "cinematography": {"framing": framing},
         "actions": [action],

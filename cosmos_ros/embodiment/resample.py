@@ -1,8 +1,8 @@
 """Image scaling with the exact arithmetic of the libraries the reference builders call.
 
-A filter's formula fixes a picture only to the last bit of float32, and cutting or rounding to 8 bits turns that bit
+A filter's formula fixes an image only to the last bit of float32, and cutting or rounding to 8 bits turns that bit
 into a grey level. So the order of float32 operations follows torch's CPU kernels (bilinear, antialiased bicubic;
-compared bit by bit with torch 2.13), and the integer arithmetic follows Pillow's (bilinear with support).
+compared bit by bit with torch 2.13).
 """
 
 from __future__ import annotations
@@ -127,43 +127,3 @@ def _multiply_add(a: npt.NDArray[np.generic], b: Float32Array, c: Float32Array) 
     """Return ``a b + c`` rounded once to float32; products of two float32 are exact in float64."""
     product: FloatArray = a.astype(np.float64) * b.astype(np.float64)
     return np.asarray((product + c).astype(np.float32))
-
-
-def resize_pillow_bilinear(image: UInt8Array, height: int, width: int) -> UInt8Array:
-    """Resize ``uint8 [H, W, C]`` as Pillow's ``Image.resize(resample=BILINEAR)``: columns, then rows, in 8 bits.
-
-    Exact where one side changes, as with every camera width that is a multiple of 16. Where both do, Pillow 13 takes
-    some shapes rows first, and single pixels then differ by one.
-    """
-    if image.shape[1] != width:
-        image = _apply_fixed(image, _triangle_taps(image.shape[1], width), axis=1)
-    if image.shape[0] != height:
-        image = _apply_fixed(image, _triangle_taps(image.shape[0], height), axis=0)
-    return image
-
-
-_PRECISION_BITS = 32 - 8 - 2
-
-
-@lru_cache(maxsize=64)
-def _triangle_taps(source: int, target: int) -> npt.NDArray[np.int64]:
-    """Return fixed-point weights ``int64 [target, source]`` of the triangle filter."""
-    scale = source / target
-    support = max(scale, 1.0)
-    weights = np.zeros((target, source))
-    for line in range(target):
-        centre = (line + 0.5) * scale
-        first = max(int(centre - support + 0.5), 0)
-        last = min(int(centre + support + 0.5), source)
-        distance = np.abs((np.arange(first, last) - centre + 0.5) / support)
-        taps = np.maximum(1.0 - distance, 0.0)
-        weights[line, first:last] = taps / np.add.reduce(taps)
-    return np.floor(weights * (1 << _PRECISION_BITS) + 0.5).astype(np.int64)
-
-
-def _apply_fixed(image: UInt8Array, taps: npt.NDArray[np.int64], axis: int) -> UInt8Array:
-    source = np.moveaxis(image, axis, 0)
-    # Weights and pixels are below 2^31 together, so float64 sums them exactly, and much faster than integers.
-    total = np.tensordot(taps.astype(np.float64), source.astype(np.float64), axes=(1, 0))
-    shifted = np.floor((total + (1 << (_PRECISION_BITS - 1))) / (1 << _PRECISION_BITS))
-    return np.asarray(np.moveaxis(np.clip(shifted, 0, 255).astype(np.uint8), 0, axis))

@@ -88,7 +88,7 @@ class JointBlock(Model):
 
 
 def _block_kind(value: Any) -> str | None:
-    """Return which key names the block's kind, so that errors speak of that kind only."""
+    """Return which key names the block's kind, so that errors are about that kind only."""
     for kind in ("pose", "grip", "joints"):
         if (kind in value) if isinstance(value, dict) else hasattr(value, kind):
             return kind

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from cosmos_ros.embodiment import Embodiment, load_embodiment
@@ -140,8 +141,11 @@ def prepare(options: EvaluationOptions, *, load: bool = True) -> Setup:
             raise ConfigError(f"{name!r} stands for the model itself", where="baselines")
         pipelines[name] = Pipeline(embodiment, create_baseline(name), plain)
     if load:
-        for pipeline in pipelines.values():
-            pipeline.world_model.load()
+        with ExitStack() as on_failure:
+            for pipeline in pipelines.values():
+                on_failure.callback(pipeline.world_model.close)
+                pipeline.world_model.load()
+            on_failure.pop_all()
     return Setup(options, embodiment, pipelines, settings, _guard(embodiment), lpips)
 
 

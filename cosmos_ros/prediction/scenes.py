@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.errors import InputError
+from cosmos_ros.observation.sync_settings import SynchroniserSettings
+from cosmos_ros.observation.synchroniser import Synchroniser
+from cosmos_ros.prediction.pipeline import with_blank_views
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointState, Observation, UInt8Array
 
-_LONGEST_S = 1e7
-
 if TYPE_CHECKING:
-    from cosmos_ros.embodiment import Embodiment
     from cosmos_ros.recordings.reader import BagReader
+
+_LONGEST_S = 1e7
 
 
 def from_images(
@@ -36,25 +39,20 @@ def from_images(
     """
     if not views:
         raise InputError("at least one image is needed", where="views")
-    black = np.zeros_like(next(iter(views.values())))
-    images = {view: views.get(view, black) for view in embodiment.views}
+    seen = Observation(
+        stamp_ns=0,
+        images=views,
+        image_stamps_ns=dict.fromkeys(embodiment.views, 0),
+        joints=None,
+        instruction=instruction,
+    )
+    seen = with_blank_views(seen, frozenset(embodiment.views))
     if not embodiment.has_joints:
         if arm is not None:
             raise InputError(f"embodiment {embodiment.name} has no joints", where="joints")
-        widths = {
-            name: 0.5 * (gripper.width.closed + gripper.width.open)
-            for name, gripper in embodiment.spec.grippers.items()
-            if gripper.width is not None
-        }
-        return Observation(
-            stamp_ns=0,
-            images=images,
-            image_stamps_ns=dict.fromkeys(images, 0),
-            joints=None,
-            instruction=instruction,
-            tool_poses={link: np.eye(4) for link in embodiment.tool_links},
-            gripper_widths=widths,
-        )
+        grippers = embodiment.spec.grippers.items()
+        widths = {name: gripper.width.value(0.5) for name, gripper in grippers if gripper.width is not None}
+        return replace(seen, tool_poses={link: np.eye(4) for link in embodiment.tool_links}, gripper_widths=widths)
     names = embodiment.joint_names
     if arm is not None and arm.shape != (len(names),):
         raise InputError(f"{arm.size} numbers for {len(names)} joints {', '.join(names)}", where="joints")
@@ -62,13 +60,7 @@ def from_images(
     if arm is not None:
         posture |= dict(zip(names, arm.tolist(), strict=True))
     positions = np.array([posture[name] for name in embodiment.all_joints])
-    return Observation(
-        stamp_ns=0,
-        images=images,
-        image_stamps_ns=dict.fromkeys(images, 0),
-        joints=JointState(stamp_ns=0, names=embodiment.all_joints, positions=positions),
-        instruction=instruction,
-    )
+    return replace(seen, joints=JointState(stamp_ns=0, names=embodiment.all_joints, positions=positions))
 
 
 def split_canvas(embodiment: Embodiment, canvas: UInt8Array) -> dict[str, UInt8Array]:
@@ -121,8 +113,6 @@ def observations_from_bag(
     Raises:
         InputError: As :func:`from_bag`; also when there are fewer.
     """
-    from cosmos_ros.observation.sync_settings import SynchroniserSettings
-    from cosmos_ros.observation.synchroniser import Synchroniser
     from cosmos_ros.recordings.reader import BagReader
     from cosmos_ros.recordings.replay import WalkTopics, find_view_topic, walk
 
@@ -156,13 +146,7 @@ def observations_from_bag(
                 first_stamp = snapshot.stamp_ns - (start - bag.start_ns)
             if snapshot.stamp_ns < first_stamp + round(at_s * NANOSECONDS) - step_ns // 2:
                 continue
-            observation = snapshot.build()
-            black = np.zeros_like(next(iter(observation.images.values())))
-            blank = {view: black for view in embodiment.views if view not in observation.images}
-            previous = observation.previous
-            if previous is not None and previous.images:
-                previous = replace(previous, images={**previous.images, **blank})
-            found.append(replace(observation, images={**observation.images, **blank}, previous=previous))
+            found.append(with_blank_views(snapshot.build(), frozenset(embodiment.views)))
             if len(found) == count:
                 return found
     raise InputError(

@@ -6,7 +6,7 @@ use them. Other packages add their own through the entry-point group ``cosmos_ro
 
 from __future__ import annotations
 
-from cosmos_ros.world_models.backend import Backend, NoOptions
+from cosmos_ros.world_models.backend import ModelBackend, NoOptions
 from cosmos_ros.world_models.protocol import Capabilities, WorldModel, check_request, check_rollout
 from cosmos_ros.world_models.registry import (
     create_world_model,
@@ -18,8 +18,8 @@ from cosmos_ros.world_models.registry import (
 )
 
 __all__ = [
-    "Backend",
     "Capabilities",
+    "ModelBackend",
     "NoOptions",
     "WorldModel",
     "check_request",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from cosmos_ros.errors import ConfigError
+from cosmos_ros.settings import Setting, declared
 from cosmos_ros.world_models.protocol import Capabilities, WorldModel
 
 O = TypeVar("O")  # noqa: E741  # the backend's options
@@ -19,14 +20,14 @@ class NoOptions:
 
 
 @dataclass(frozen=True)
-class Backend(Generic[O]):
+class ModelBackend(Generic[O]):
     """The declaration of one backend; a file of ``world_models/backends`` or an entry point holds it as ``BACKEND``.
 
     Attributes:
         name: As the ``world_model`` parameter has it.
         summary: What it is, in one line.
-        options: Frozen dataclass of its options, each with a default; its ``__post_init__`` refuses wrong values. An
-            option named ``embodiment`` is set to the robot that is asked about.
+        options: Frozen dataclass of its options, each declared by ``cosmos_ros.settings.setting`` and checked by
+            ``check_values``. An option named ``embodiment`` is set to the robot that is asked about.
         capabilities: What it can do with given options. Raises ConfigError when the options do not allow it at all.
         implementation: Makes the world model of its options; or ``module:attribute`` of that, which is imported when
             the first one is made. Nothing is loaded or connected before its ``load``.
@@ -50,9 +51,9 @@ class Backend(Generic[O]):
         return f"world_model {self.name}"
 
     @property
-    def option_names(self) -> list[str]:
-        """Names of the options, sorted."""
-        return sorted(entry.name for entry in fields(self.options))  # type: ignore[arg-type]
+    def settings(self) -> dict[str, Setting]:
+        """Declarations of the options, by name."""
+        return {one.name: one for one in declared(self.options)}
 
     @property
     def install_hint(self) -> str:
@@ -63,8 +64,11 @@ class Backend(Generic[O]):
     def make_options(self, given: Mapping[str, Any]) -> O:
         """Return the options with the given values; ConfigError names an unknown option or a wrong value."""
         for name in given:
-            self._check_name(name)
-        return self.options(**given)
+            self._setting(name)
+        try:
+            return self.options(**given)
+        except ConfigError as error:
+            raise ConfigError(error.message, where=self.where, hint=error.hint) from None
 
     def parse_options(self, texts: Sequence[str]) -> dict[str, Any]:
         """Return the values of ``option=value`` texts, each converted to the type of the option's default.
@@ -79,8 +83,7 @@ class Backend(Generic[O]):
                 raise ConfigError(f"'{text}' is not option=value", where=self.where)
             if name in values:
                 raise ConfigError(f"option {name} is given twice", where=self.where)
-            self._check_name(name)
-            values[name] = self._convert(name, value)
+            values[name] = self._convert(self._setting(name), value)
         return values
 
     def create(self, given: Mapping[str, Any]) -> WorldModel:
@@ -90,34 +93,33 @@ class Backend(Generic[O]):
             ConfigError: An option is wrong, a package is missing, or what is made is no world model.
         """
         options = self.make_options(given)
-        make = self._import(self.implementation) if isinstance(self.implementation, str) else self.implementation
-        model = make(options)
+        try:
+            make = _imported(self.implementation) if isinstance(self.implementation, str) else self.implementation
+            model = make(options)
+        except ImportError as error:
+            needs = f"needs {', '.join(self.packages)}" if self.packages else "cannot be imported"
+            raise ConfigError(f"{needs}: {error}", where=self.where, hint=self.install_hint) from error
         if not isinstance(model, WorldModel):
             raise ConfigError("what it makes lacks a part of the WorldModel protocol", where=self.where)
         return model
 
-    def _import(self, path: str) -> Callable[[O], WorldModel]:
-        module, _, attribute = path.partition(":")
-        try:
-            found: Callable[[O], WorldModel] = getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
-            needs = f"needs {', '.join(self.packages)}" if self.packages else "cannot be imported"
-            raise ConfigError(f"{needs}: {error}", where=self.where, hint=self.install_hint) from error
-        return found
-
-    def _check_name(self, name: str) -> None:
-        if name not in self.option_names:
+    def _setting(self, name: str) -> Setting:
+        if name not in self.settings:
             raise ConfigError(
-                f"option {name} is not known; allowed: {', '.join(self.option_names) or 'none'}", where=self.where
+                f"option {name} is not known; allowed: {', '.join(self.settings) or 'none'}", where=self.where
             )
+        return self.settings[name]
 
-    def _convert(self, name: str, text: str) -> bool | int | float | str:
-        default: Any = next(entry.default for entry in fields(self.options) if entry.name == name)  # type: ignore[arg-type]
-        kind = str if default is MISSING else type(default)
+    def _convert(self, setting: Setting, text: str) -> bool | int | float | str:
+        kind = type(setting.default)
         try:
-            if kind is bool:
-                return {"true": True, "false": False}[text.lower()]
-            return kind(text)
+            return {"true": True, "false": False}[text.lower()] if kind is bool else kind(text)
         except (KeyError, ValueError):
             expected = {bool: "true or false", int: "a whole number", float: "a number"}[kind]
-            raise ConfigError(f"option {name} is '{text}', must be {expected}", where=self.where) from None
+            raise ConfigError(f"option {setting.name} is '{text}', must be {expected}", where=self.where) from None
+
+
+def _imported(path: str) -> Callable[[Any], WorldModel]:
+    module, _, attribute = path.partition(":")
+    found: Callable[[Any], WorldModel] = getattr(importlib.import_module(module), attribute)
+    return found

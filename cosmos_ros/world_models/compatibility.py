@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from cosmos_ros.errors import CapabilityError
+from cosmos_ros.settings import Value
 from cosmos_ros.types import ActionSpace, Mode
 from cosmos_ros.world_models.domains import DOMAINS
 from cosmos_ros.world_models.protocol import Capabilities, WorldModel
-from cosmos_ros.world_models.sampler_settings import SETTINGS, Value, check_names, check_settings
+from cosmos_ros.world_models.sampler_settings import SETTINGS, check_names, check_settings
 
 if TYPE_CHECKING:
     from cosmos_ros.embodiment import Embodiment

@@ -32,7 +32,7 @@ def _refusals_of(name: str, embodiment: Embodiment) -> dict[str, Mapping[Mode, s
     except ConfigError as error:  # another package's
         return {name: dict.fromkeys(Mode, error.message)}
     row: dict[str, Mapping[Mode, str]] = {}
-    robot = {"embodiment": str(embodiment.path)} if "embodiment" in backend.option_names else {}
+    robot = {"embodiment": str(embodiment.path)} if "embodiment" in backend.settings else {}
     for label, example in (backend.examples or {name: {}}).items():
         try:
             can = backend.capabilities(backend.make_options({**example, **robot}))
@@ -76,4 +76,18 @@ def backends_markdown() -> str:
         packages = ", ".join(f"`{package}`" for package in backend.packages)
         needs = "; ".join(text for text in (packages, backend.hardware) if text)
         lines.append(f"| `{backend.name}` | {backend.summary} | {needs or 'nothing'} |")
+    return "\n".join(lines)
+
+
+def options_markdown() -> str:
+    """Return a Markdown table of the options of all backends."""
+    lines = ["| backend | option | default | allowed | meaning |", "| --- | --- | --- | --- | --- |"]
+    for name in world_model_names():
+        label = f"`{name}`"
+        for one in find_backend(name).settings.values():
+            default = f"`{str(one.default).lower() if isinstance(one.default, bool) else one.default}`"
+            lines.append(
+                f"| {label} | `{one.name}` | {default if one.default != '' else ''} | {one.range} | {one.help} |"
+            )
+            label = ""
     return "\n".join(lines)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from cosmos_ros.errors import CapabilityError
-from cosmos_ros.types import Request
+from cosmos_ros.types import Mode, Request
+from cosmos_ros.world_models.protocol import Capabilities
+from cosmos_ros.world_models.sampler_settings import SETTINGS
 
 # Name → raw action width. Source: diffusers 0.42 (``pipeline_cosmos3_omni.py``), vLLM-Omni 0.30 has the same.
 DOMAINS: dict[str, int] = {
@@ -45,4 +47,15 @@ def check_width(where: str, request: Request) -> None:
         f"domain {request.domain_name} has action rows of {width} numbers, the embodiment has {request.action_dim}",
         where=where,
         hint="Joint positions are for world_model:=openpi and for nim with variant nano-droid." if joint else None,
+    )
+
+
+def pose_model_capabilities(frames: bool) -> Capabilities:
+    """Return what Cosmos3-Nano can do: all modes of every domain, but forward dynamics only where frames are made."""
+    return Capabilities(
+        modes=frozenset(Mode) if frames else frozenset({Mode.POLICY, Mode.INVERSE_DYNAMICS}),
+        domains=frozenset(DOMAINS),
+        chunk_sizes=POSE_CHUNK_SIZES,
+        returns_frames=frames,
+        settings=SETTINGS,
     )

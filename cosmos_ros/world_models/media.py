@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import cv2
+import asyncio
+
 import numpy as np
 
 from cosmos_ros.embodiment.canvas import TierSize, tier_size
 from cosmos_ros.errors import CapabilityError
 from cosmos_ros.types import Mode, Request, UInt8Array
-from cosmos_ros.world_models.mp4 import encode_video
+from cosmos_ros.world_models.mp4 import decode_video, encode_video
 
 
 def conditioning_image(where: str, request: Request) -> UInt8Array:
@@ -37,6 +38,8 @@ def canvas_of(where: str, request: Request) -> TierSize:
 
 def encode_png(where: str, request: Request) -> bytes:
     """Return the conditioning frame as PNG, which keeps every pixel."""
+    import cv2
+
     image = cv2.cvtColor(conditioning_image(where, request), cv2.COLOR_RGB2BGR)
     return bytes(cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
 
@@ -48,8 +51,21 @@ def encode_clip(where: str, request: Request) -> bytes:
     return encode_video(request.video, request.fps)
 
 
-def crop_to_content(frames: UInt8Array, canvas: TierSize) -> UInt8Array:
-    """Return the frames without the canvas's padding, when they have it."""
+async def decode_frames(where: str, data: bytes, request: Request, canvas: TierSize) -> UInt8Array:
+    """Return the predicted frames ``uint8 [T+1, H, W, 3]`` of an MP4, without the canvas's padding when they have it.
+
+    Raises:
+        InputError: Not a video, too large, or with another number of frames.
+    """
+    # Decoding takes a good part of a second for large clips; the loop must stay able to cancel.
+    frames, _ = await asyncio.to_thread(
+        decode_video,
+        data,
+        where=where,
+        max_frames=request.chunk_size + 1,
+        exact_frames=request.chunk_size + 1,
+        largest=(canvas.height, canvas.width),
+    )
     if frames.shape[1:3] == (canvas.height, canvas.width):
         return np.ascontiguousarray(frames[:, : canvas.content_height, : canvas.content_width])
     return frames

@@ -44,10 +44,10 @@ def decode_video(
     """
     frames: list[UInt8Array] = []
     rate = 0.0
-    for picture, said, _ in _decoded(data, where, largest, exact_frames or 1):
+    for image, said, _ in _decoded(data, where, largest, exact_frames or 1):
         if len(frames) >= max_frames:
             raise InputError(f"the video has more than {max_frames} frames", where=where)
-        frames.append(picture)
+        frames.append(image)
         rate = said
     if not frames:
         raise InputError("the video has no frames", where=where)
@@ -65,7 +65,7 @@ def sample_video(path: Path, fps: float, *, wanted: int | None = None) -> UInt8A
     Args:
         path: The file.
         fps: Rate of the answer, 1/s.
-        wanted: Stop after so many pictures; None: to the end.
+        wanted: Stop after so many frames; None: to the end.
 
     Raises:
         InputError: Not a video, damaged, too large, or with fewer frames a second than ``fps``.
@@ -75,23 +75,23 @@ def sample_video(path: Path, fps: float, *, wanted: int | None = None) -> UInt8A
     begin = 0.0
     newest: tuple[UInt8Array, float] | None = None
 
-    def keep_until(picture: UInt8Array, end: float) -> None:
+    def keep_until(image: UInt8Array, end: float) -> None:
         while len(kept) != wanted and begin + len(kept) / fps <= end:
-            _check_size(picture.shape[1], picture.shape[0], len(kept) + 1, str(path))
-            kept.append(picture)
+            _check_size(image.shape[1], image.shape[0], len(kept) + 1, str(path))
+            kept.append(image)
 
-    for picture, rate, shown_at in _decoded(path, str(path), None, 1):
+    for image, rate, shown_at in _decoded(path, str(path), None, 1):
         if 0.0 < rate < 0.9 * fps:
             raise InputError(f"it has {rate:g} frames a second, the embodiment needs {fps:g}", where=str(path))
         if len(kept) == wanted:
             break
         if shown_at is None:
-            keep_until(picture, begin + len(kept) / fps)
+            keep_until(image, begin + len(kept) / fps)
         elif newest is None:
-            begin, newest = shown_at, (picture, shown_at)
+            begin, newest = shown_at, (image, shown_at)
         else:
             keep_until(newest[0], 0.5 * (newest[1] + shown_at))
-            newest = (picture, shown_at)
+            newest = (image, shown_at)
     if newest is not None:
         keep_until(newest[0], newest[1] + _ROUNDED_TIME)
     if not kept:
@@ -102,7 +102,7 @@ def sample_video(path: Path, fps: float, *, wanted: int | None = None) -> UInt8A
 def _decoded(
     data: bytes | Path, where: str, largest: tuple[int, int] | None, frames: int
 ) -> Iterator[tuple[UInt8Array, float, float | None]]:
-    """Yield picture, frame rate (1/s, 0 when unknown) and time (s, None when unknown) of each frame."""
+    """Yield image, frame rate (1/s, 0 when unknown) and time (s, None when unknown) of each frame."""
     av = _av()
     source: Any = str(data) if isinstance(data, Path) else io.BytesIO(data)
     # Bytes come from a server: only MP4 then, since playlist formats make the reader open what they name.
@@ -111,7 +111,7 @@ def _decoded(
     try:
         with av.open(source, mode="r", format=only) as container:
             if not container.streams.video:
-                raise InputError("the file holds no video", where=where)
+                raise InputError("the file has no video", where=where)
             stream = container.streams.video[0]
             if stream.codec_context is None:
                 raise InputError("the video is of a kind that cannot be decoded", where=where)
@@ -175,7 +175,7 @@ def _check_size(width: int, height: int, frames: int, where: str) -> None:
         raise InputError(
             f"{frames} frames of {width}x{height} are more than {MAX_PIXELS} pixels",
             where=where,
-            hint="Take fewer steps or a smaller picture.",
+            hint="Take fewer steps or a smaller image.",
         )
 
 

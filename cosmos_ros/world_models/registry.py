@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cosmos_ros.errors import ConfigError
 from cosmos_ros.types import Mode
 from cosmos_ros.world_models import backends
-from cosmos_ros.world_models.backend import Backend
+from cosmos_ros.world_models.backend import ModelBackend
 from cosmos_ros.world_models.compatibility import check_embodiment
 from cosmos_ros.world_models.protocol import WorldModel
 
@@ -24,7 +24,7 @@ ENTRY_POINT_GROUP = "cosmos_ros.world_models"
 
 
 @lru_cache(maxsize=1)
-def _shipped() -> dict[str, Backend[Any]]:
+def _shipped() -> dict[str, ModelBackend[Any]]:
     names = [module.name for module in pkgutil.iter_modules(backends.__path__)]
     found = [importlib.import_module(f"{backends.__name__}.{name}").BACKEND for name in names]
     return {backend.name: backend for backend in sorted(found, key=lambda one: bool(one.packages))}
@@ -39,7 +39,7 @@ def world_model_names() -> tuple[str, ...]:
     return (*_shipped(), *sorted(set(_entry_points()) - set(_shipped())))
 
 
-def find_backend(name: str) -> Backend[Any]:
+def find_backend(name: str) -> ModelBackend[Any]:
     """Return the declaration of one backend; what it needs is not imported.
 
     Raises:
@@ -63,11 +63,11 @@ def find_backend(name: str) -> Backend[Any]:
             where=where,
             hint="Install the package that provides it again.",
         ) from error
-    if not isinstance(found, Backend) or found.name != name:
+    if not isinstance(found, ModelBackend) or found.name != name:
         raise ConfigError(
             f"the entry point {point.value} gives {found!r:.80}",
             where=where,
-            hint=f"It must give a cosmos_ros.world_models.Backend with the name {name}.",
+            hint=f"It must give a cosmos_ros.world_models.ModelBackend with the name {name}.",
         )
     return found
 
@@ -86,7 +86,7 @@ def parse_options(name: str, texts: Sequence[str], *, model: str = "", embodimen
     """
     backend = find_backend(name)
     options = backend.parse_options([*texts, *([f"model={model}"] if model else [])])
-    if embodiment and "embodiment" in backend.option_names:
+    if embodiment and "embodiment" in backend.settings:
         options.setdefault("embodiment", embodiment)
     return options
 
@@ -140,7 +140,7 @@ def open_world_model(
     backend = find_backend(name)
     if isinstance(embodiment, str):
         embodiment = load_embodiment(embodiment)
-    if embodiment is not None and "embodiment" in backend.option_names:
+    if embodiment is not None and "embodiment" in backend.settings:
         options.setdefault("embodiment", str(embodiment.path))
     model = backend.create(options)
     if embodiment is not None:

@@ -42,7 +42,7 @@ def test_dry_run_and_sim_time_reach_the_guard():
     ("given", "problem"),
     [
         ({"world_modle": "flow"}, "world_modle is not known; known are: embodiment"),
-        ({"world_model": "magic"}, "world_model:=magic is not one of: persistence, flow"),
+        ({"world_model": "magic"}, "world_model:=magic is not one of: flow, persistence"),
         ({"use_sim_time": "yes"}, "not one of: true, false"),
     ],
 )

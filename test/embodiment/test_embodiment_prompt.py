@@ -118,11 +118,6 @@ def test_letters_beyond_ascii_are_escaped_as_json_does_by_default():
     assert "\\u00d6ffne." in text
 
 
-def test_idle_frames_are_told_when_known():
-    assert "idle_frame" not in caption()["actions"][0]
-    assert caption(idle_frames=3)["actions"][0]["idle_frame"] == "3 out of 16."
-
-
 def test_unknown_view_points_and_sizes_are_refused():
     with pytest.raises(ConfigError, match=r"side_view.*ego_view"):
         build_prompt("go", view_point="side_view", frames=17, fps=10.0, height=544, width=736)

@@ -23,6 +23,7 @@ from cosmos_ros.evaluation.evaluation_options import EvaluationOptions
 from cosmos_ros.messages.stamps import ns_from_stamp
 from cosmos_ros.recordings.gaps import Gaps
 from cosmos_ros.recordings.reader import BagReader
+from cosmos_ros.world_models import NoOptions
 from cosmos_ros.world_models.backends.persistence import Persistence
 
 SECOND = 10**9
@@ -148,7 +149,7 @@ class Failing(Persistence):
 @pytest.mark.parametrize("every", [0])
 def test_chunks_that_the_model_does_not_answer(tmp_path: Path, monkeypatch, capsys, every: int) -> None:
     monkeypatch.setattr(Failing, "every", every)
-    monkeypatch.setattr("cosmos_ros.evaluation.components.create_world_model", lambda name, **_: Failing())
+    monkeypatch.setattr("cosmos_ros.evaluation.components.create_world_model", lambda name, **_: Failing(NoOptions()))
     monkeypatch.setattr("cosmos_ros.evaluation.summary.FAILURES_TOLD", 1)
     bag = eb.write(tmp_path / "turning")
     command = ["evaluate", str(bag), "--out", str(tmp_path / "out"), "--world-model", "failing", "--modes", "policy"]

@@ -29,7 +29,7 @@ FAULTY = '''
 import time
 import numpy as np
 from cosmos_ros.types import Mode, Rollout
-from cosmos_ros.world_models import Backend, Capabilities, NoOptions
+from cosmos_ros.world_models import ModelBackend, Capabilities, NoOptions
 
 
 class Faulty:
@@ -69,7 +69,7 @@ class Faulty:
         return Rollout(frames=None, actions=actions)
 
 
-BACKEND = Backend(
+BACKEND = ModelBackend(
     name="faulty",
     summary="fails as it is told",
     options=NoOptions,
@@ -271,7 +271,7 @@ def test_a_wrong_encoding(chain: Rig):
 @pytest.mark.parametrize(
     ("instruction", "reason"),
     [
-        ("raise", "holding: RuntimeError: the weights caught fire"),
+        ("raise", "holding: ModelError: world_model faulty: RuntimeError: the weights caught fire"),
         ("nan", "holding: ModelError: world_model faulty: actions[3, 1] is nan"),
         ("shape", "holding: ModelError: world_model faulty: actions have shape [16, 7], expected [16, 10]"),
         ("hang", "holding: no answer from the world model for over 1 s"),

@@ -166,7 +166,7 @@ def test_without_torch_the_packages_are_named(folder, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("option", "message"), [({"offload": "disk"}, "offload 'disk'"), ({"dtype": "int8"}, "dtype 'int8'")]
+    ("option", "message"), [({"offload": "disk"}, "offload: 'disk'"), ({"dtype": "int8"}, "dtype: 'int8'")]
 )
 def test_options_are_checked(option, message):
     with pytest.raises(ConfigError, match=message):

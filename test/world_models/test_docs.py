@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cosmos_ros.embodiment import list_embodiments, load_embodiment
 from cosmos_ros.types import ActionSpace, Mode
-from cosmos_ros.world_models.compatibility_table import backends_markdown, markdown, survey
+from cosmos_ros.world_models.compatibility_table import backends_markdown, markdown, options_markdown, survey
 from cosmos_ros.world_models.sampler_settings import default_sampler
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "world_models.md"
@@ -22,6 +22,11 @@ def test_table_of_embodiments_is_current():
 def test_table_of_backends_is_current():
     table = DOCUMENT.read_text(encoding="utf-8").split("<!-- backends -->\n")[1].split("\n<!-- /backends -->")[0]
     assert table == backends_markdown(), "put cosmos_ros.world_models.compatibility_table.backends_markdown() there"
+
+
+def test_table_of_options_is_current():
+    table = DOCUMENT.read_text(encoding="utf-8").split("<!-- options -->\n")[1].split("\n<!-- /options -->")[0]
+    assert table == options_markdown(), "put cosmos_ros.world_models.compatibility_table.options_markdown() there"
 
 
 def test_table_of_settings_is_current():

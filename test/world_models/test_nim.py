@@ -169,9 +169,9 @@ def test_load_checks_the_server():
 
 
 def test_options_and_ranges(request_for):
-    with pytest.raises(ConfigError, match="variant 'edge' is not one of general, nano-droid"):
+    with pytest.raises(ConfigError, match="variant: 'edge' is not one of general, nano-droid"):
         create_world_model("nim", model="http://localhost:1", variant="edge")
-    with pytest.raises(ConfigError, match="caption 'yaml' is not one of json, plain"):
+    with pytest.raises(ConfigError, match="caption: 'yaml' is not one of json, plain"):
         create_world_model("nim", model="http://localhost:1", caption="yaml")
     model = create_world_model("nim", model="http://localhost:1")
     with pytest.raises(CapabilityError, match="guidance_scale is 9, this server takes 1 to 7"):

@@ -223,7 +223,7 @@ def test_what_is_not_supported_is_refused_without_asking(joint_request, make_req
                 model.predict(wrong)
         assert server.connections == 0
         model.close()
-    with pytest.raises(ConfigError, match="dialect 'esperanto'"):
+    with pytest.raises(ConfigError, match="dialect: 'esperanto'"):
         create_world_model("openpi", model="ws://localhost:1", dialect="esperanto")
     with pytest.raises(ConfigError, match="not a server address"):
         create_world_model("openpi", model="http://localhost:1")

@@ -89,7 +89,17 @@ def test_replay_names_changed_surroundings(make_request, tmp_path):
 
     _, _, path = ask_and_log(tmp_path, moving(make_request))
     record, _ = read_line(str(path))
-    assert replay(record, Elsewhere(), image_folder(path)).changed == ("device: abacus → slide rule",)
+    again = replay(record, Elsewhere(), image_folder(path))
+    assert again.changed == ("device: abacus → slide rule",)
+    assert not again.same_expected
+
+
+def test_only_deterministic_models_are_expected_to_give_the_same(make_request, tmp_path):
+    model, _, path = ask_and_log(tmp_path, moving(make_request))
+    record, _ = read_line(str(path))
+    assert replay(record, model, image_folder(path)).same_expected
+    model.capabilities = replace(model.capabilities, deterministic=False)
+    assert not replay(record, model, image_folder(path)).same_expected
 
 
 def test_a_clip_is_kept_whole(make_request, tmp_path):

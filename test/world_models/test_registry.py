@@ -31,8 +31,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cosmos_ros.settings import check_values, setting
 from cosmos_ros.types import Mode, Rollout
-from cosmos_ros.world_models import Backend, Capabilities
+from cosmos_ros.world_models import ModelBackend, Capabilities
 
 CAPABILITIES = Capabilities(modes=frozenset({Mode.POLICY}), returns_frames=False, settings=frozenset())
 events = []
@@ -40,8 +41,10 @@ events = []
 
 @dataclass(frozen=True)
 class Options:
-    gain: float = 0.5
-    embodiment: str = ""
+    gain: float = setting(0.5, "Every number of every row.", minimum=0.0, maximum=1.0)
+    embodiment: str = setting("", "Robot.")
+
+    __post_init__ = check_values
 
 
 class Drift:
@@ -64,7 +67,7 @@ class Drift:
         events.append("close")
 
 
-BACKEND = Backend(
+BACKEND = ModelBackend(
     name="drift",
     summary="always the same row",
     options=Options,
@@ -72,7 +75,7 @@ BACKEND = Backend(
     implementation=Drift,
     examples={"drift": {}},
 )
-NEEDY = Backend(
+NEEDY = ModelBackend(
     name="needy",
     summary="needs what is not there",
     options=Options,
@@ -80,7 +83,7 @@ NEEDY = Backend(
     implementation="no_such_package.model:Model",
     packages=("no-such-package>=2",),
 )
-NOTHING = Backend(
+NOTHING = ModelBackend(
     name="nothing", summary="makes no model", options=Options, capabilities=lambda _: CAPABILITIES,
     implementation=lambda options: "words",
 )
@@ -142,7 +145,7 @@ def test_unknown_option_lists_the_choices():
 
 
 def test_wrong_option_value_names_the_range():
-    with pytest.raises(ConfigError, match=r"damping is 1.5, must be in \[0, 1\]"):
+    with pytest.raises(ConfigError, match=r"damping: 1\.5 is outside 0\.0 to 1\.0"):
         create_world_model("flow", damping=1.5)
 
 
@@ -152,6 +155,8 @@ def test_a_backend_from_elsewhere_works_as_a_shipped_one(elsewhere, make_request
     assert {"drift", "needy"} <= set(world_model_names())
     assert world_model_names().count("flow") == 1
     assert parse_options("drift", ["gain=0.25"], embodiment="umi") == {"gain": 0.25, "embodiment": "umi"}
+    with pytest.raises(ConfigError, match=r"world_model drift: gain: 2\.0 is outside 0\.0 to 1\.0"):
+        create_world_model("drift", gain=2.0)
     with open_world_model("drift", "franka", gain=0.25) as model:
         assert model.options.embodiment.endswith("franka.yaml")
         np.testing.assert_array_equal(model.predict(make_request()).actions, np.full((4, 10), 0.25, np.float32))
@@ -172,7 +177,7 @@ def test_what_is_wrong_with_a_backend_is_one_clear_line(elsewhere):
         create_world_model("needy")
     with pytest.raises(ConfigError, match="lacks a part of the WorldModel protocol"):
         create_world_model("nothing")
-    with pytest.raises(ConfigError, match=r"must give a cosmos_ros\.world_models\.Backend with the name other"):
+    with pytest.raises(ConfigError, match=r"must give a cosmos_ros\.world_models\.ModelBackend with the name other"):
         create_world_model("other")
     with pytest.raises(ConfigError, match="acme_gone:BACKEND cannot be loaded"):
         create_world_model("broken")

@@ -203,7 +203,7 @@ def test_wrong_pairs_are_refused_before_asking(franka, scene):
         ("openpi", {"model": "ws://localhost:1"}, "franka_joint", {"negative_prompt": "blurry"}, "no negative prompt"),
         ("openpi", {"model": "ws://localhost:1"}, "franka_joint", {"sampler": {"flow_shift": 5.0}}, "not known"),
         ("nim", {"model": "http://localhost:1"}, "franka", {"sampler": {"use_system_prompt": True}}, "not known"),
-        ("cosmos3", {"model": "x"}, "franka", {"sampler": {"num_inference_steps": 500}}, r"in \[1, 100\]"),
+        ("cosmos3", {"model": "x"}, "franka", {"sampler": {"num_inference_steps": 500}}, r"allowed: 1 to 100"),
         ("flow", {}, "franka", {"sampler": {"flow_shift": 5.0}}, "allowed: \\['damping'\\]"),
     ],
 )

@@ -116,10 +116,13 @@ def test_predict_from_a_recording_and_replay(bag, tmp_path, capsys):
     np.testing.assert_allclose(np.linalg.norm(places[:, :2], axis=1), np.linalg.norm(places[0, :2]), atol=1e-3)
     capsys.readouterr()
     assert run("replay-request", log) == 0
-    assert json.loads(capsys.readouterr().out)["same"] is True
+    again = json.loads(capsys.readouterr().out)
+    assert again["same"] is True
+    assert again["same_expected"] is True
     assert run("replay-request", log, "--option", "damping=0.1") == 1
     again = json.loads(capsys.readouterr().out)
     assert again["same"] is False
+    assert again["same_expected"] is False
     assert again["largest_difference"] > 0.01
     line = log.read_text().splitlines()[0]
     assert run("replay-request", line) == 2
@@ -179,7 +182,7 @@ def test_infer_action_resamples_a_video(tmp_path, capsys, franka):
     [
         (["--world-model", "oracle"], "'oracle' is not a known world model"),
         (["--embodiment", "ur99"], "no embodiment 'ur99'"),
-        (["--world-model", "flow", "--option", "damping=2"], r"damping is 2.0, must be in [0, 1]"),
+        (["--world-model", "flow", "--option", "damping=2"], r"damping: 2.0 is outside 0.0 to 1.0"),
         (["--world-model", "flow", "--option", "color=red"], "option color is not known"),
         (["--world-model", "flow", "--setting", "steps"], "'steps' is not one KEY=VALUE"),
         (["--world-model", "flow", "--setting", "steps=4"], "['steps'] are not known"),

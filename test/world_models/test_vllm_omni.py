@@ -276,7 +276,7 @@ def test_what_is_not_supported_is_refused_without_asking(request_for):
             model.predict(request_for(domain_name="cooking"))
         with pytest.raises(CapabilityError, match=r"rows of 10 numbers, the embodiment has 8.*openpi"):
             model.predict(request_for(domain_name="droid_lerobot", action_dim=8))
-        with pytest.raises(CapabilityError, match=r"num_inference_steps is 0, must be a whole number in \[1, 100\]"):
+        with pytest.raises(CapabilityError, match=r"num_inference_steps: 0 is outside 1 to 100"):
             model.predict(request_for(settings={"num_inference_steps": 0}))
         with pytest.raises(CapabilityError, match=r"\['temperature'\] are not known"):
             model.predict(request_for(settings={"temperature": 1.0}))
@@ -357,7 +357,7 @@ def test_https(request_for, certificate):
 
 @pytest.mark.parametrize("option", [{"timeout": 0.0}, {"timeout": float("nan")}, {"max_answer_bytes": -1}])
 def test_bad_limits(option):
-    with pytest.raises(ConfigError, match="must be positive"):
+    with pytest.raises(ConfigError, match=f"{next(iter(option))}: .*allowed: "):
         create_world_model("vllm_omni", model="http://localhost:1", **option)
 
 

@@ -4,70 +4,47 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cosmos_ros.errors import ConfigError
-from cosmos_ros.types import Mode
-from cosmos_ros.world_models.backend import Backend
-from cosmos_ros.world_models.domains import DOMAINS, POSE_CHUNK_SIZES
-from cosmos_ros.world_models.protocol import Capabilities
-from cosmos_ros.world_models.sampler_settings import SETTINGS
-
-OFFLOADS = ("none", "model", "sequential")
-DTYPES = ("auto", "bfloat16", "float16", "float32")
+from cosmos_ros.settings import check_values, setting
+from cosmos_ros.world_models.backend import ModelBackend
+from cosmos_ros.world_models.domains import pose_model_capabilities
 
 
 @dataclass(frozen=True)
 class Cosmos3Options:
-    """Options of ``cosmos3``.
+    """Options of ``cosmos3``."""
 
-    Attributes:
-        model: Checkpoint directory, or hub id.
-        revision: Pinned commit; needed with a hub id.
-        device: ``auto``, ``cuda``, ``cuda:1`` … or ``cpu``.
-        dtype: ``auto`` is bfloat16 on CUDA and float32 on the CPU.
-        offload: ``none``; ``model`` keeps one component at a time on the GPU; ``sequential`` one layer at a time,
-            which fits small GPUs and is many times slower.
-        frames: Decode the predicted frames; without them policy saves that time and forward_dynamics is refused.
-        guardrail: Run NVIDIA's guardrail on captions and frames; needs cosmos_guardrail and its gated weights.
-        compile_blocks: Compile the transformer's blocks; the first prediction then takes minutes.
-        stock_inputs: Leave canvas and caption to diffusers.
-        warm_up: Run one small prediction in ``load``.
-        allow_download: Let ``load`` fetch a hub checkpoint.
-    """
-
-    model: str = ""
-    revision: str = ""
-    device: str = "auto"
-    dtype: str = "auto"
-    offload: str = "none"
-    frames: bool = True
-    guardrail: bool = False
-    compile_blocks: bool = False
-    stock_inputs: bool = False
-    warm_up: bool = True
-    allow_download: bool = False
+    model: str = setting("", "Checkpoint directory, or hub id.")
+    revision: str = setting("", "Pinned commit; needed with a hub id, branches are refused.")
+    device: str = setting("auto", "auto, cuda, cuda:1 … or cpu.")
+    dtype: str = setting(
+        "auto", "auto is bfloat16 on CUDA and float32 on the CPU.", choices=("auto", "bfloat16", "float16", "float32")
+    )
+    offload: str = setting(
+        "none",
+        "model keeps one component at a time on the GPU; sequential one layer at a time, which fits small GPUs and is "
+        "many times slower.",
+        choices=("none", "model", "sequential"),
+    )
+    frames: bool = setting(
+        True, "Decode the predicted frames; without them policy saves that time and forward_dynamics is refused."
+    )
+    guardrail: bool = setting(
+        False, "Run NVIDIA's guardrail on captions and frames; needs cosmos_guardrail and its gated weights."
+    )
+    compile_blocks: bool = setting(False, "Compile the transformer's blocks; the first prediction then takes minutes.")
+    stock_inputs: bool = setting(False, "Leave canvas and caption to diffusers.")
+    warm_up: bool = setting(True, "Run one small prediction while loading.")
+    allow_download: bool = setting(False, "Let loading fetch a hub checkpoint.")
 
     def __post_init__(self) -> None:
-        for option, value, allowed in (("offload", self.offload, OFFLOADS), ("dtype", self.dtype, DTYPES)):
-            if value not in allowed:
-                raise ConfigError(f"{option} '{value}' is not one of {', '.join(allowed)}", where="world_model cosmos3")
+        check_values(self)
 
 
-def capabilities(options: Cosmos3Options) -> Capabilities:
-    """Return what it can do: all modes of every domain, forward dynamics only with frames."""
-    return Capabilities(
-        modes=frozenset(Mode) if options.frames else frozenset({Mode.POLICY, Mode.INVERSE_DYNAMICS}),
-        domains=frozenset(DOMAINS),
-        chunk_sizes=POSE_CHUNK_SIZES,
-        returns_frames=options.frames,
-        settings=frozenset(SETTINGS),
-    )
-
-
-BACKEND = Backend(
+BACKEND = ModelBackend(
     name="cosmos3",
     summary="Cosmos3-Nano in this process, through diffusers",
     options=Cosmos3Options,
-    capabilities=capabilities,
+    capabilities=lambda options: pose_model_capabilities(options.frames),
     implementation="cosmos_ros.world_models.cosmos3.model:Cosmos3",
     packages=(
         "torch>=2.6",

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cosmos_ros.errors import ConfigError
+from cosmos_ros.settings import check_values, setting
 from cosmos_ros.types import Mode
-from cosmos_ros.world_models.backend import Backend
+from cosmos_ros.world_models.backend import ModelBackend
 from cosmos_ros.world_models.protocol import Capabilities
 
 if TYPE_CHECKING:
@@ -18,21 +19,18 @@ _WHERE = "world_model expert"
 
 @dataclass(frozen=True)
 class ExpertOptions:
-    """Options of ``expert``.
+    """Options of ``expert``."""
 
-    Attributes:
-        embodiment: Shipped embodiment or path of its YAML file; one arm, one gripper, end-effector deltas.
-        frames: Render the plan. Without, answers carry no frames and forward_dynamics is refused.
-        frame_scale: Rendered size of the views relative to what the canvas shows of them, 0.1 to 1.
-    """
-
-    embodiment: str = "franka"
-    frames: bool = True
-    frame_scale: float = 1.0
+    embodiment: str = setting(
+        "franka", "Shipped embodiment or path of its YAML file; one arm, one gripper, end-effector deltas."
+    )
+    frames: bool = setting(True, "Render the plan; without, answers carry no frames and forward_dynamics is refused.")
+    frame_scale: float = setting(
+        1.0, "Rendered size of the views relative to what the canvas shows of them.", minimum=0.1, maximum=1.0
+    )
 
     def __post_init__(self) -> None:
-        if not 0.1 <= self.frame_scale <= 1.0:
-            raise ConfigError(f"frame_scale {self.frame_scale} is outside 0.1 to 1", where=_WHERE)
+        check_values(self)
 
 
 def drivable_embodiment(options: ExpertOptions) -> Embodiment:
@@ -60,7 +58,7 @@ def capabilities(options: ExpertOptions) -> Capabilities:
     )
 
 
-BACKEND = Backend(
+BACKEND = ModelBackend(
     name="expert",
     summary="a script that reads the simulator's scene; says `scripted` in everything",
     options=ExpertOptions,

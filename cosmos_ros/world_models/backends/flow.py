@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 
 from cosmos_ros.errors import CapabilityError, ConfigError
+from cosmos_ros.se3 import matrix_from_pose9d, pose9d_from_matrix
+from cosmos_ros.settings import check_values, setting
 from cosmos_ros.types import ActionLayout, Float32Array, FloatArray, Int64Array, Mode, Request, Rollout, UInt8Array
-from cosmos_ros.world_models.backend import Backend
+from cosmos_ros.world_models.backend import ModelBackend
 from cosmos_ros.world_models.backends.persistence import hold_action
 from cosmos_ros.world_models.protocol import Capabilities, check_request
 from cosmos_ros.world_models.sampler_settings import check_names
@@ -27,18 +29,14 @@ _GRID = 4  # displacements are splatted on a grid this much coarser than the ima
 
 @dataclass(frozen=True)
 class FlowOptions:
-    """Options of ``flow``; ``damping`` is a sampler setting too.
+    """Options of ``flow``; ``damping`` is a sampler setting too."""
 
-    Attributes:
-        damping: Factor on the motion from each step to the next, in [0, 1]; 0 is persistence.
-    """
-
-    damping: float = 0.85
+    damping: float = setting(
+        0.85, "Factor on the motion from each step to the next; 0 is persistence.", minimum=0.0, maximum=1.0
+    )
 
     def __post_init__(self) -> None:
-        value: object = self.damping
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
-            raise ConfigError(f"damping is {value!r}, must be in [0, 1]", where="world_model flow")
+        check_values(self)
 
 
 class Flow:
@@ -99,7 +97,7 @@ class Flow:
         try:
             return float(replace(self._options, **settings).damping)
         except ConfigError as error:
-            raise CapabilityError(error.message, where=error.where) from None
+            raise CapabilityError(error.message, where=f"world_model {self.name}") from None
 
     def _extrapolate_actions(self, request: Request, damping: float) -> Float32Array:
         hold = hold_action(self.name, request)
@@ -115,12 +113,11 @@ class Flow:
         layout = request.layout
         past = np.asarray(request.past_action, dtype=np.float64) * layout.scale + layout.offset
         for start in layout.pose_columns:
-            twist = screw_log(_matrix_from_pose_block(past[start : start + 9]))
+            twist = screw_log(matrix_from_pose9d(past[start : start + 9]))
             columns = slice(start, start + 9)
             for step in range(request.chunk_size):
                 delta = screw_exp(twist * damping ** (step + 1))
-                physical = np.concatenate([delta[:3, 3], delta[:3, 0], delta[:3, 1]])
-                rows[step, columns] = _normalise(physical, layout, columns)
+                rows[step, columns] = _normalise(pose9d_from_matrix(delta), layout, columns)
         return rows
 
 
@@ -177,22 +174,12 @@ def _splat(motion: Float32Array, order: Int64Array) -> Float32Array:
     )
 
 
-def _matrix_from_pose_block(block: FloatArray) -> FloatArray:
-    """Return ``[4, 4]`` of xyz + rotation-6d; our own encoding, so its columns are near orthonormal."""
-    first, second = block[3:6], block[6:9]
-    u, _, vt = np.linalg.svd(np.column_stack([first, second, np.cross(first, second)]))
-    matrix = np.eye(4)
-    matrix[:3, :3] = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
-    matrix[:3, 3] = block[:3]
-    return matrix
-
-
 def _normalise(physical: FloatArray, layout: ActionLayout, columns: slice) -> Float32Array:
     rows = (physical - layout.offset[columns]) / layout.scale[columns]
     return (np.clip(rows, -1.0, 1.0) if layout.clamp else rows).astype(np.float32)
 
 
-BACKEND = Backend(
+BACKEND = ModelBackend(
     name=Flow.name,
     summary="optical flow goes on, the last twist goes on, both damped; ignores given actions",
     options=FlowOptions,

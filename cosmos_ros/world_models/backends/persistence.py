@@ -8,7 +8,7 @@ import numpy as np
 
 from cosmos_ros.errors import CapabilityError
 from cosmos_ros.types import Float32Array, Mode, Request, Rollout
-from cosmos_ros.world_models.backend import Backend, NoOptions
+from cosmos_ros.world_models.backend import ModelBackend, NoOptions
 from cosmos_ros.world_models.protocol import Capabilities, check_request
 from cosmos_ros.world_models.sampler_settings import check_settings
 
@@ -72,7 +72,7 @@ def hold_action(name: str, request: Request) -> Float32Array:
     return row
 
 
-BACKEND = Backend(
+BACKEND = ModelBackend(
     name=Persistence.name,
     summary="the first frame repeated, the arm still",
     options=NoOptions,

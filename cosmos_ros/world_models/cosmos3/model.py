@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from cosmos_ros.embodiment.canvas import tier_size
 from cosmos_ros.errors import CapabilityError, ModelError
 from cosmos_ros.types import Float32Array, Mode, Request, Rollout, UInt8Array
-from cosmos_ros.world_models.backends.cosmos3 import Cosmos3Options, capabilities
+from cosmos_ros.world_models.backends.cosmos3 import Cosmos3Options
 from cosmos_ros.world_models.cosmos3.checkpoint import WHERE, find_checkpoint
 from cosmos_ros.world_models.cosmos3.device import (
     GIB,
@@ -27,7 +28,7 @@ from cosmos_ros.world_models.cosmos3.device import (
     place,
     require_libraries,
 )
-from cosmos_ros.world_models.domains import check_width
+from cosmos_ros.world_models.domains import check_width, pose_model_capabilities
 from cosmos_ros.world_models.media import conditioning_image
 from cosmos_ros.world_models.protocol import check_request
 from cosmos_ros.world_models.sampler_settings import SamplerSettings, resolve_sampler
@@ -55,7 +56,7 @@ class Cosmos3:
         self._flow_shift: float | None = None
         self._cancelled = threading.Event()
         self._provenance: dict[str, Any] = {}
-        self.capabilities = capabilities(options)
+        self.capabilities = pose_model_capabilities(options.frames)
 
     def load(self) -> None:
         """Check checkpoint and memory, load, and warm up.
@@ -198,7 +199,7 @@ class Cosmos3:
             provenance={
                 **self._provenance,
                 "backend": self.name,
-                "sampler": sampler.to_dict(),
+                "sampler": asdict(sampler),
                 "stock_inputs": self._options.stock_inputs,
                 "canvas_size": [size.height, size.width],
                 "picture_size": [height, width],

@@ -17,6 +17,10 @@ class CircuitBreaker:
 
     The pause doubles with each failed trial. Used by one thread; :meth:`state` may be read from any.
 
+    Attributes:
+        failures: Failures since the last success.
+        reason: The last failure, or empty after a success.
+
     Args:
         where: For the error message, e.g. ``world_model nim``.
         clock: Monotonic seconds; for tests.
@@ -25,10 +29,10 @@ class CircuitBreaker:
     def __init__(self, where: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._where = where
         self._clock = clock
-        self._failed = 0
+        self.failures = 0
         self._pause = FIRST_PAUSE_S
         self._open_until: float | None = None
-        self._reason = ""
+        self.reason = ""
 
     @property
     def state(self) -> str:
@@ -37,16 +41,6 @@ class CircuitBreaker:
         if until is None:
             return "closed"
         return "open" if self._clock() < until else "half-open"
-
-    @property
-    def failures(self) -> int:
-        """Failures since the last success."""
-        return self._failed
-
-    @property
-    def reason(self) -> str:
-        """The last failure, or empty after a success."""
-        return self._reason
 
     def check(self) -> None:
         """Refuse while open.
@@ -58,24 +52,24 @@ class CircuitBreaker:
             assert self._open_until is not None
             wait = self._open_until - self._clock()
             raise ModelError(
-                f"not asked after {self._failed} failures in a row, the last: {self._reason}; "
+                f"not asked after {self.failures} failures in a row, the last: {self.reason}; "
                 f"next trial in {wait:.0f} s",
                 where=self._where,
             )
 
     def succeeded(self) -> None:
         """Close it."""
-        self._failed = 0
+        self.failures = 0
         self._pause = FIRST_PAUSE_S
         self._open_until = None
-        self._reason = ""
+        self.reason = ""
 
     def failed(self, reason: str) -> None:
         """Count a failure; open when there were too many, or when a trial failed."""
         trial = self._open_until is not None
-        self._failed += 1
-        self._reason = reason
+        self.failures += 1
+        self.reason = reason
         if trial:
             self._pause = min(self._pause * 2, LONGEST_PAUSE_S)
-        if trial or self._failed >= FAILURES:
+        if trial or self.failures >= FAILURES:
             self._open_until = self._clock() + self._pause

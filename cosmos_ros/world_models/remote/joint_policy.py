@@ -6,7 +6,6 @@ DROID data set's raw gripper instead, 0 = open and 1 = closed. Within this packa
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from cosmos_ros.errors import CapabilityError, ModelError
@@ -61,6 +60,8 @@ def policy_image(where: str, request: Request) -> UInt8Array:
             where=where,
             hint="Use a wrist camera of 16:9, or crop its image to that.",
         )
+    import cv2
+
     scaled = cv2.resize(image, (wanted_width, wanted_height), interpolation=cv2.INTER_LINEAR)
     return np.asarray(scaled, dtype=np.uint8)
 

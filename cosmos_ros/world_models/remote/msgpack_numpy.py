@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import msgpack
 import numpy as np
 
 _KINDS = frozenset("fiub")  # no objects, strings, structures or complex numbers
@@ -22,11 +21,15 @@ _MAX_CONTAINERS = 4096
 
 def pack(message: Mapping[str, Any]) -> bytes:
     """Return the message with arrays as ``{b"__ndarray__": True, b"data", b"dtype", b"shape"}``."""
+    import msgpack
+
     return bytes(msgpack.packb(message, default=_encode))
 
 
 def unpack(data: bytes) -> Any:
     """Return the message; raise ValueError for anything malformed, and for arrays of other than plain numbers."""
+    import msgpack
+
     containers = 0
 
     def count(found: Any) -> Any:

@@ -17,13 +17,14 @@ import ssl
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-import aiohttp
-
 from cosmos_ros.errors import ConfigError, ModelError
-from cosmos_ros.world_models.remote.options import ServerOptions
+from cosmos_ros.settings import check_values, setting
+
+if TYPE_CHECKING:
+    import aiohttp
 
 TOKEN_VARIABLE = "COSMOS_ROS_TOKEN"  # noqa: S105  # the name of the variable, not a token
 ATTEMPTS = 3  # of a request that is safe to repeat
@@ -39,6 +40,25 @@ _MOST_JSON_VALUES = 500_000
 
 class RequestCancelledError(ModelError):
     """The request was ended by ``cancel``, not by the server."""
+
+
+@dataclass(frozen=True)
+class ServerOptions:
+    """What the options of all server backends have in common."""
+
+    model: str = setting("", "Address of the server, e.g. http://localhost:8000.")
+    timeout: float = setting(120.0, "Deadline of one prediction with all its requests", minimum=0.001, unit="s")
+    connect_timeout: float = setting(5.0, "Longest wait for a connection", minimum=0.001, unit="s")
+    max_answer_bytes: int = setting(256 << 20, "Largest answer, bytes.", minimum=1)
+    ca_file: str = setting("", "PEM file of certificates to trust instead of the system's.")
+
+    def __post_init__(self) -> None:
+        check_values(self)
+
+    @property
+    def silence_timeout(self) -> float:
+        """Longest silence while an answer is read, s; one that comes when all is computed is silent until then."""
+        return self.timeout
 
 
 @dataclass(frozen=True)
@@ -129,6 +149,8 @@ class HttpClient:
     """
 
     def __init__(self, where: str, options: ServerOptions) -> None:
+        import aiohttp  # noqa: F401  # that it is missing is to be known now, not at the first request
+
         self.where = where
         self.url = check_url(where, options.model, ("http", "https"))
         self._options = options
@@ -158,6 +180,8 @@ class HttpClient:
         Raises:
             ModelError: Names the server and what went wrong.
         """
+        import aiohttp
+
         for attempt in range(1, ATTEMPTS + 1):
             last = attempt == ATTEMPTS
             try:
@@ -175,6 +199,8 @@ class HttpClient:
         raise AssertionError("unreachable")
 
     async def _once(self, method: str, path: str, accept: str, body: Callable[[], Any] | None) -> HttpAnswer:
+        import aiohttp
+
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 auto_decompress=False,  # a small compressed answer could unpack to any size
@@ -224,6 +250,8 @@ class HttpClient:
 
     async def close(self) -> None:
         """Close the connections."""
+        import aiohttp
+
         if self._session is not None:
             with contextlib.suppress(aiohttp.ClientError):
                 await self._session.close()
@@ -332,6 +360,8 @@ def finite_number(value: Any) -> float | None:
 
 
 def _describe(error: BaseException, options: ServerOptions) -> str:
+    import aiohttp
+
     if isinstance(error, aiohttp.ClientPayloadError):
         return f"the answer broke off: {excerpt(str(error))}"
     if isinstance(error, asyncio.TimeoutError):

@@ -14,8 +14,13 @@ from cosmos_ros.errors import CosmosRosError, ModelError
 from cosmos_ros.types import Request, Rollout
 from cosmos_ros.world_models.protocol import Capabilities, check_request
 from cosmos_ros.world_models.remote.circuit_breaker import CircuitBreaker
-from cosmos_ros.world_models.remote.network import ATTEMPTS, EventLoopThread, RequestCancelledError, excerpt
-from cosmos_ros.world_models.remote.options import ServerOptions
+from cosmos_ros.world_models.remote.network import (
+    ATTEMPTS,
+    EventLoopThread,
+    RequestCancelledError,
+    ServerOptions,
+    excerpt,
+)
 
 
 class NetworkModel(ABC):
@@ -127,8 +132,13 @@ class NetworkModel(ABC):
         while not loop.idle and time.monotonic() < deadline:
             time.sleep(0.005)
         with contextlib.suppress(ModelError):  # a connection that cannot be closed nicely ends with the thread
-            loop.run(self._disconnect(), 2.0)
+            loop.run(self._finish(), 2.0)
         loop.stop()
+
+    async def _finish(self) -> None:
+        if self._side:  # e.g. the server is being asked to drop a job
+            await asyncio.wait(self._side, timeout=1.0)
+        await self._disconnect()
 
     @abstractmethod
     async def _greet(self) -> None:
