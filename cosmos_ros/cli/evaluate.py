@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from cosmos_ros.evaluation.evaluate import evaluate
     from cosmos_ros.evaluation.evaluation_options import EvaluationOptions
-    from cosmos_ros.evaluation.text_summary import print_figures
+    from cosmos_ros.evaluation.text_summary import print_metrics
 
     options = EvaluationOptions(
         bags=tuple(arguments.bags),
@@ -110,7 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
     outcome = evaluate(options, _progress if sys.stderr.isatty() else lambda _: None)
     if sys.stderr.isatty():
         print(file=sys.stderr)
-    print_figures(outcome.metrics, outcome.timing)
+    print_metrics(outcome.metrics, outcome.timing)
     for recording in outcome.annotated:
         if recording.left_out:
             print(f"{recording.path}: without {', '.join(recording.left_out)}, whose definitions are not recorded")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -12,16 +12,17 @@ from typing import Any, cast
 
 from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.errors import ConfigError, CosmosRosError, InputError
-from cosmos_ros.evaluation.chunk_jobs import ChunkJob, Motion, recorded_motion, step_times
-from cosmos_ros.evaluation.ground_truth import TruthTap, TruthWindow, image_stamps
+from cosmos_ros.evaluation.chunk_jobs import ChunkJob, RecordedMotion, recorded_motion, step_times
+from cosmos_ros.evaluation.ground_truth import GroundTruthCollector, GroundTruthWindow, image_stamps
 from cosmos_ros.observation import Snapshot, Synchroniser
 from cosmos_ros.observation.for_embodiment import Timing, synchroniser_for
 from cosmos_ros.prediction.pipeline import with_blank_views
-from cosmos_ros.recordings.gaps import Gaps
+from cosmos_ros.recordings.gaps import StreamGaps
+from cosmos_ros.recordings.interpolation import RobotState
 from cosmos_ros.recordings.reader import BagReader
 from cosmos_ros.recordings.recorded_commands import CommandTrack
 from cosmos_ros.recordings.replay import WalkReport, WalkTopics, find_view_topic, walk
-from cosmos_ros.types import NANOSECONDS, FloatArray, JointState, Observation, UInt8Array
+from cosmos_ros.types import NANOSECONDS, FloatArray, Observation, UInt8Array
 
 # Recorded joint states further apart are a gap, seconds.
 JOINT_GAP = 0.25
@@ -36,15 +37,15 @@ class Source:
 
     Attributes:
         cameras: View → image topic without ``/compressed``; the first is the reference.
-        timing: As the predictor's parameters; ``prediction_rate`` is set by the stride.
+        timing: As the predictor's parameters, in seconds; ``prediction_rate`` is set by the stride.
         stride: Control steps from one chunk to the next.
         steps: T, control steps of a chunk.
         joint_states: Topic of the joint states, or of the grippers' widths.
         tool_poses: Link → topic of its poses, for embodiments without joints.
         instruction: Task text until one is recorded.
         needs_scene: The model reads the simulator's scene.
-        previous_images: The model looks at the images of the step before.
-        whole_images: The model looks at the observation itself, not only at its canvas.
+        previous_images: The model needs the images of the step before.
+        whole_images: The model needs the observation itself, not only its canvas.
         commands: Topics of joint trajectories that another driver commanded; None looks for the controllers' own.
     """
 
@@ -52,13 +53,13 @@ class Source:
     timing: Timing
     stride: int
     steps: int
-    joint_states: str = "/joint_states"
-    tool_poses: Mapping[str, str] = field(default_factory=dict)
-    instruction: str = ""
-    needs_scene: bool = False
-    previous_images: bool = False
-    whole_images: bool = False
-    commands: tuple[str, ...] | None = None
+    joint_states: str
+    tool_poses: Mapping[str, str]
+    instruction: str
+    needs_scene: bool
+    previous_images: bool
+    whole_images: bool
+    commands: tuple[str, ...] | None
 
 
 @dataclass
@@ -120,7 +121,7 @@ class SourceReport:
 
 def chunk_jobs(
     path: Path, name: str, embodiment: Embodiment, source: Source, report: SourceReport, pool: Executor | None = None
-) -> Iterator[ChunkJob]:
+) -> Generator[ChunkJob, None, None]:
     """Yield the chunks of a recording in order.
 
     Raises:
@@ -159,15 +160,15 @@ def chunk_jobs(
             tool_poses=source.tool_poses,
             scene="/scene" if source.needs_scene else None,
         )
-        commands = CommandTrack.of(path, reader, embodiment, source.commands)
+        commands = CommandTrack.of(path, reader, embodiment, source.commands, report.walk)
         report.commands = commands.topics
         assembler = _Assembler(name, embodiment, source, report, commands, pool)
         # At a low control rate the images themselves may lie further apart than joint states may.
-        gaps = Gaps(round(max(JOINT_GAP, 2.5 / embodiment.fps) * NANOSECONDS))
-        tap = TruthTap(live, every, assembler, gaps)
+        gaps = StreamGaps(round(max(JOINT_GAP, 2.5 / embodiment.fps) * NANOSECONDS))
+        collector = GroundTruthCollector(live, every, assembler, gaps)
         with commands:
-            # The tap answers to everything that a walk asks of a synchroniser.
-            for snapshot in walk(reader, topics, cast("Synchroniser", tap), report=report.walk):
+            # The collector has every method of a synchroniser that a walk calls.
+            for snapshot in walk(reader, topics, cast("Synchroniser", collector), report=report.walk):
                 assembler.expect(snapshot)
                 yield from assembler.ready()
             assembler.flush()
@@ -216,7 +217,7 @@ def _of_one_size(canvases: tuple[UInt8Array | None, ...]) -> tuple[tuple[UInt8Ar
     return kept, any(a is not b for a, b in zip(kept, canvases, strict=True))
 
 
-class _Assembler(TruthWindow):
+class _Assembler(GroundTruthWindow):
     """Puts chunks together as soon as their last frame has been seen."""
 
     def __init__(
@@ -253,18 +254,13 @@ class _Assembler(TruthWindow):
             yield self._done.popleft()
 
     def add_snapshot(self, snapshot: Snapshot) -> None:
-        """As the window; what became complete is put together, and what nothing needs is let go."""
+        """As the window; completes the chunks that wait for nothing more, and drops what no chunk needs."""
         super().add_snapshot(snapshot)
         self._finish()
 
-    def add_joints(self, state: JointState) -> None:
+    def add_state(self, state: RobotState) -> None:
         """As the window."""
-        super().add_joints(state)
-        self._finish()
-
-    def add_tracked(self, state: Observation) -> None:
-        """As the window."""
-        super().add_tracked(state)
+        super().add_state(state)
         self._finish()
 
     def clear(self) -> None:
@@ -302,7 +298,7 @@ class _Assembler(TruthWindow):
         canvases, resized = _of_one_size(canvases)
         self._report.resized += resized
         joints = tuple(self.state_at(time) for time in times)
-        motion, trouble = self._motion(joints)
+        motion, motion_error = self._motion(joints)
         other = next((rows for end, rows in reversed(self._earlier) if end <= snapshot.stamp_ns), None)
         self._done.append(
             ChunkJob(
@@ -314,7 +310,7 @@ class _Assembler(TruthWindow):
                 joints=joints,
                 commanded=self._commands.states(times, snapshot.joints),
                 motion=motion,
-                motion_error=trouble,
+                motion_error=motion_error,
                 other_actions=other,
             )
         )
@@ -344,7 +340,7 @@ class _Assembler(TruthWindow):
             return replace(observation, previous=None)  # as the live node does
         return replace(observation, previous=replace(seen, image_stamps_ns=image_stamps(snapshot.previous)))
 
-    def _motion(self, joints: tuple[JointState | Observation | None, ...]) -> tuple[Motion | None, str]:
+    def _motion(self, joints: tuple[RobotState | None, ...]) -> tuple[RecordedMotion | None, str]:
         try:
             return recorded_motion(self._robot, joints), ""
         except (CosmosRosError, KeyError) as error:

@@ -19,7 +19,7 @@ from cosmos_ros.world_models import create_world_model
 
 
 @dataclass
-class Setup:
+class Components:
     """Everything loaded.
 
     Attributes:
@@ -85,7 +85,7 @@ class Setup:
             pipeline.world_model.close()
 
 
-def prepare(options: EvaluationOptions, *, load: bool = True) -> Setup:
+def prepare(options: EvaluationOptions, *, load: bool = True) -> Components:
     """Check the options against embodiment and model, and load everything.
 
     Args:
@@ -143,7 +143,7 @@ def prepare(options: EvaluationOptions, *, load: bool = True) -> Setup:
     if load:
         for pipeline in pipelines.values():
             pipeline.world_model.load()
-    return Setup(options, embodiment, pipelines, settings, _guard(embodiment), lpips)
+    return Components(options, embodiment, pipelines, settings, _guard(embodiment), lpips)
 
 
 def _guard(embodiment: Embodiment) -> Guard | None:

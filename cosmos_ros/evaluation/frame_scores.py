@@ -119,7 +119,7 @@ def _score_step(
         # One view is seen: its part of the canvas is scored as a canvas of its own, which is less to look at.
         ((view, region),) = regions.items()
         part = {view: Region(0, 0, region.width, region.height)}
-        shown = {name: region.cut(fit(frame, truth)) for name, frame in candidates.items()}
+        shown = {name: region.cut(scale_to(frame, truth)) for name, frame in candidates.items()}
         earlier = None if before is None else region.cut(before)
         return _score_step(shown, region.cut(truth), earlier, part, True, lpips)
     parts = {view: region.cut(truth) for view, region in regions.items()}
@@ -136,7 +136,7 @@ def _score_step(
     references = {name: SsimReference(area) for name, area in areas.items() if min(area.shape[:2]) >= WINDOW}
     found = {}
     for name, frame in candidates.items():
-        fitted = fit(frame, truth)
+        fitted = scale_to(frame, truth)
         errors = {view: mean_squared_error(region.of(fitted), parts[view]) for view, region in regions.items()}
         pooled = sum(errors[view] * sizes[view] for view in regions) / sum(sizes.values())
         dynamic = None if moving is None else psnr_of(mean_squared_error(fitted, truth, moving))
@@ -146,14 +146,14 @@ def _score_step(
         }
         similar = [area.compare(seen_parts[view]) for view, area in references.items()]
         found[name] = {
-            "psnr": tidy(capped(psnr_of(pooled))),
-            "dynamic_psnr": None if dynamic is None else tidy(capped(dynamic)),
-            "ssim": tidy(float(np.average(similar, weights=weights))) if similar else None,
-            "views": {view: tidy(capped(psnr_of(error))) for view, error in errors.items()},
+            "psnr": json_number(capped(psnr_of(pooled))),
+            "dynamic_psnr": None if dynamic is None else json_number(capped(dynamic)),
+            "ssim": json_number(float(np.average(similar, weights=weights))) if similar else None,
+            "views": {view: json_number(capped(psnr_of(error))) for view, error in errors.items()},
         }
         if lpips is not None:
             apart = [lpips.distance(seen_parts[view], area.truth) for view, area in references.items()]
-            found[name]["lpips"] = tidy(float(np.average(apart, weights=weights))) if apart else None
+            found[name]["lpips"] = json_number(float(np.average(apart, weights=weights))) if apart else None
     return found
 
 
@@ -172,7 +172,7 @@ def _moving_within(before: UInt8Array, truth: UInt8Array, regions: Mapping[str, 
     return mask
 
 
-def fit(frame: UInt8Array, like: UInt8Array) -> UInt8Array:
+def scale_to(frame: UInt8Array, like: UInt8Array) -> UInt8Array:
     """Return a frame scaled to another's size; itself when it fits."""
     if frame.shape == like.shape:
         return frame
@@ -187,6 +187,6 @@ def capped(decibels: float) -> float:
     return min(decibels, PSNR_CAP)
 
 
-def tidy(value: float) -> float | None:
+def json_number(value: float) -> float | None:
     """Return a number with nine significant digits; None for one that is not finite (JSON has none)."""
     return float(f"{value:.9g}") if math.isfinite(value) else None

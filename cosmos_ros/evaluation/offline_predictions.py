@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from cosmos_ros.errors import CosmosRosError
 from cosmos_ros.observation.for_embodiment import Timing, synchroniser_for
 from cosmos_ros.prediction.pipeline import Pipeline, Prediction
-from cosmos_ros.recordings.replay import Recording, WalkReport, WalkTopics, find_view_topic, walk
+from cosmos_ros.recordings.reader import BagReader
+from cosmos_ros.recordings.replay import WalkReport, WalkTopics, find_view_topic, walk
 
 
 def predictions(
-    recording: Recording,
+    recording: BagReader,
     pipeline: Pipeline,
     cameras: Mapping[str, str],
     *,

@@ -39,7 +39,7 @@ class VideoSegment:
 
 
 @dataclass(frozen=True)
-class Episode:
+class LeRobotEpisode:
     """One episode.
 
     Attributes:
@@ -103,7 +103,7 @@ class LeRobotDataset:
         """Number of episodes."""
         return 1 if self.flat else len(self._episodes)
 
-    def episode(self, index: int) -> Episode:
+    def episode(self, index: int) -> LeRobotEpisode:
         """Read one episode's table and find its videos.
 
         Raises:
@@ -115,12 +115,12 @@ class LeRobotDataset:
 
     # -- one episode's files in one folder ---------------------------------------------------------------------
 
-    def _flat_episode(self) -> Episode:
+    def _flat_episode(self) -> LeRobotEpisode:
         table = self.path / _FLAT_TABLE
         columns = _numeric_columns(_read_table(table), table)
         videos = tuple(VideoSegment(_IMAGE_PREFIX + path.stem, path) for path in sorted(self.path.glob("*.mp4")))
         times, fps, findings = _times(columns, None, table)
-        return Episode(0, fps, times, columns, {}, videos, findings=findings)
+        return LeRobotEpisode(0, fps, times, columns, {}, videos, findings=findings)
 
     # -- the standard layout -----------------------------------------------------------------------------------
 
@@ -150,7 +150,7 @@ class LeRobotDataset:
                 text = entry.get("task", entry.get("__index_level_0__", ""))
                 self._tasks[int(entry["task_index"])] = str(text)
 
-    def _standard_episode(self, index: int) -> Episode:
+    def _standard_episode(self, index: int) -> LeRobotEpisode:
         entry = self._episodes[index]
         number = int(entry["episode_index"])
         table = self.path / "data" / _chunk(entry, "data/", ".parquet", self.path)
@@ -174,7 +174,7 @@ class LeRobotDataset:
                 missing.append(key)
         names = {key: _names(feature) for key, feature in features.items() if isinstance(feature, dict)}
         times, fps, findings = _times(columns, float(self._info["fps"]), table)
-        return Episode(
+        return LeRobotEpisode(
             number, fps, times, columns, {k: v for k, v in names.items() if v}, tuple(videos), tuple(missing),
             task=self._task(entry, columns), findings=findings,
         )  # fmt: skip

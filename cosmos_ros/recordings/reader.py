@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from rosbags.interfaces import Connection, ConnectionExtRosbag2, MessageDefinitionFormat, Qos
@@ -97,9 +96,7 @@ class BagReader:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the recording."""
         self.close()
 
@@ -285,3 +282,9 @@ class BagReader:
                 where=str(self.path),
                 hint="Try `mcap recover` (mcap) or `ros2 bag reindex` (a missing or wrong metadata.yaml).",
             ) from error
+
+
+def until_damage(messages: Iterator[BagMessage]) -> Iterator[BagMessage]:
+    """Yield messages up to where the recording is damaged; for a second pass, after one that reported it."""
+    with suppress(InputError):
+        yield from messages
