@@ -54,7 +54,7 @@ def add_parser(subparsers: Any) -> None:
         "--lpips",
         type=Path,
         metavar="FILE.onnx",
-        help="LPIPS network: two pictures [1, 3, H, W] in [-1, 1] to one number (default: LPIPS is not computed)",
+        help="LPIPS network: two images [1, 3, H, W] in [-1, 1] to one number (default: LPIPS is not computed)",
     )
     parser.add_argument("--lpips-sha256", default="", metavar="HEX", help="what the file must have (default: any)")
     parser.add_argument("--deadline", type=float, default=0.0, metavar="S", help="default: the time of a stride")

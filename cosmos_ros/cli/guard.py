@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ def run_check(arguments: argparse.Namespace) -> int:
     """Check every case; exit status 1 when any answer differs from what its case expects."""
     from cosmos_ros.conformance.case_format import load_cases
     from cosmos_ros.conformance.examine import examine
+    from cosmos_ros.files import write_json
 
     file = load_cases(arguments.file)
     results = []
@@ -42,28 +42,15 @@ def run_check(arguments: argparse.Namespace) -> int:
     print(f"{right} of {len(results)} cases agree")
     if arguments.json is not None:
         data = {"file": str(arguments.file), "agree": status == 0, "cases": [result.to_dict() for result in results]}
-        _write(arguments.json, data)
+        write_json(arguments.json, data)
     return status
-
-
-def _write(path: Path, data: Any) -> None:
-    """Write answers as JSON.
-
-    Raises:
-        InputError: The file cannot be written.
-    """
-    from cosmos_ros.errors import InputError
-
-    try:
-        path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot be written: {error}", where=str(path), hint="Give another file to --json.") from error
 
 
 def run_recording(arguments: argparse.Namespace) -> int:
     """Judge every candidate trajectory of a recording."""
     from cosmos_ros.embodiment import load_embodiment
     from cosmos_ros.evaluation.judged_recordings import judge_recording
+    from cosmos_ros.files import write_json
     from cosmos_ros.guard import GuardConfig, Response
     from cosmos_ros.guard.robot_checks import surroundings_of
 
@@ -84,5 +71,5 @@ def run_recording(arguments: argparse.Namespace) -> int:
     print(", ".join(f"{counts[r.value]} {r.value}" for r in Response))
     if arguments.json is not None:
         data = {"bag": str(arguments.bag), "embodiment": embodiment.name, "counts": counts, "verdicts": verdicts}
-        _write(arguments.json, data)
+        write_json(arguments.json, data)
     return 1 if arguments.strict and counts[Response.ACCEPT.value] != sum(counts.values()) else 0

@@ -74,7 +74,7 @@ class ChunkJob:
 
     @property
     def key(self) -> tuple[str, int, int]:
-        """What tells chunks apart: recording, epoch, stamp."""
+        """What identifies a chunk: recording, epoch, stamp (ns)."""
         return self.bag, self.epoch, self.observation.stamp_ns
 
 

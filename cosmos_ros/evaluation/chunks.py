@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -13,9 +13,10 @@ from typing import Any, cast
 from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.errors import ConfigError, CosmosRosError, InputError
 from cosmos_ros.evaluation.chunk_jobs import ChunkJob, RecordedMotion, recorded_motion, step_times
+from cosmos_ros.evaluation.evaluation_options import EvaluationOptions
 from cosmos_ros.evaluation.ground_truth import GroundTruthCollector, GroundTruthWindow, image_stamps
 from cosmos_ros.observation import Snapshot, Synchroniser
-from cosmos_ros.observation.for_embodiment import Timing, synchroniser_for
+from cosmos_ros.observation.for_embodiment import synchroniser_for
 from cosmos_ros.prediction.pipeline import with_blank_views
 from cosmos_ros.recordings.gaps import StreamGaps
 from cosmos_ros.recordings.interpolation import RobotState
@@ -36,30 +37,16 @@ class Source:
     """How recordings are read.
 
     Attributes:
-        cameras: View → image topic without ``/compressed``; the first is the reference.
-        timing: As the predictor's parameters, in seconds; ``prediction_rate`` is set by the stride.
-        stride: Control steps from one chunk to the next.
-        steps: T, control steps of a chunk.
-        joint_states: Topic of the joint states, or of the grippers' widths.
-        tool_poses: Link → topic of its poses, for embodiments without joints.
-        instruction: Task text until one is recorded.
-        needs_scene: The model reads the simulator's scene.
-        previous_images: The model needs the images of the step before.
-        whole_images: The model needs the observation itself, not only its canvas.
-        commands: Topics of joint trajectories that another driver commanded; None looks for the controllers' own.
+        options: As prepared: cameras, stride, chunk size and tool poses are filled in.
+        needs_scene: A model reads the simulator's scene.
+        previous_images: A model needs the images of the step before.
+        whole_images: A model needs the observation itself, not only its canvas.
     """
 
-    cameras: Mapping[str, str]
-    timing: Timing
-    stride: int
-    steps: int
-    joint_states: str
-    tool_poses: Mapping[str, str]
-    instruction: str
+    options: EvaluationOptions
     needs_scene: bool
     previous_images: bool
     whole_images: bool
-    commands: tuple[str, ...] | None
 
 
 @dataclass
@@ -73,7 +60,7 @@ class SourceReport:
         went_back: Times that the recording time went back.
         undecodable_frames: Recorded frames that could not be decoded for comparison.
         resized: Chunks in which the images changed their size; what follows the change is not compared.
-        gaps: Stream → how often, and for how long, it held nothing.
+        gaps: Stream → how often, and for how long, it had no message.
         repeated: Stream → messages that were left out because another had their stamp.
         unreadable: Observations that could not be decoded, with the first reason.
         problems: What the streams lacked at the end.
@@ -128,39 +115,39 @@ def chunk_jobs(
         InputError: No such recording, a topic is missing or of the wrong type, or no observation can be made of it.
         ConfigError: The embodiment has neither joints nor tracked tools.
     """
-    if not embodiment.has_joints and not source.tool_poses:
+    if not embodiment.has_joints and not source.options.tool_poses:
         raise ConfigError(f"embodiment {embodiment.name} has neither joints nor tool poses", where="embodiment")
     with BagReader(path) as reader:
         report.seconds = reader.duration_ns / NANOSECONDS
-        timing = replace(source.timing, prediction_rate=embodiment.fps / source.stride)
+        timing = replace(source.options.timing, prediction_rate=embodiment.fps / source.options.stride)
         live = synchroniser_for(
-            embodiment, source.cameras, timing, scene=source.needs_scene, instruction=source.instruction
+            embodiment, source.options.cameras, timing, scene=source.needs_scene, instruction=source.options.instruction
         )
         tracked: dict[str, Any] = {
             "joints": embodiment.all_joints if embodiment.has_joints else (),
-            "tool_poses": tuple(source.tool_poses),
+            "tool_poses": tuple(source.options.tool_poses),
             "gripper_widths": _width_grippers(reader, embodiment, source),
         }
-        if source.tool_poses:
+        if source.options.tool_poses:
             live = Synchroniser(
-                list(source.cameras),
+                list(source.options.cameras),
                 **tracked,
                 scene=source.needs_scene,
-                instruction=source.instruction,
+                instruction=source.options.instruction,
                 settings=live.settings,
             )
         every = Synchroniser(
-            list(source.cameras),
+            list(source.options.cameras),
             **tracked,
             settings=replace(live.settings, period_ns=0, step_ns=0, catch_up_ns=_EVERY_CATCH_UP_NS),
         )
         topics = WalkTopics(
-            views={view: find_view_topic(reader, topic) for view, topic in source.cameras.items()},
-            joints=source.joint_states if embodiment.has_joints or tracked["gripper_widths"] else None,
-            tool_poses=source.tool_poses,
+            views={view: find_view_topic(reader, topic) for view, topic in source.options.cameras.items()},
+            joints=source.options.joint_states if embodiment.has_joints or tracked["gripper_widths"] else None,
+            tool_poses=source.options.tool_poses,
             scene="/scene" if source.needs_scene else None,
         )
-        commands = CommandTrack.of(path, reader, embodiment, source.commands, report.walk)
+        commands = CommandTrack.of(path, reader, embodiment, source.options.commands, report.walk)
         report.commands = commands.topics
         assembler = _Assembler(name, embodiment, source, report, commands, pool)
         # At a low control rate the images themselves may lie further apart than joint states may.
@@ -181,13 +168,13 @@ def chunk_jobs(
         report.problems = live.problems(live.health(0)[0].newest_stamp_ns or 0) if not report.walk.references else ()
     if not report.walk.references:
         why = "; ".join(report.problems) or live.last_unsynchronised or "its streams never came together"
-        why += _missing_joints(path, embodiment, source.joint_states)
+        why += _missing_joints(path, embodiment, source.options.joint_states)
         raise InputError(f"no observation could be made: {why}", where=str(path))
 
 
 def _width_grippers(reader: BagReader, embodiment: Embodiment, source: Source) -> tuple[str, ...]:
     """Return the grippers whose width is recorded by their names, of an embodiment without joints."""
-    if embodiment.has_joints or source.joint_states not in reader.topics:
+    if embodiment.has_joints or source.options.joint_states not in reader.topics:
         return ()
     return tuple(name for name, gripper in embodiment.spec.grippers.items() if gripper.width is not None)
 
@@ -229,7 +216,7 @@ class _Assembler(GroundTruthWindow):
         commands: CommandTrack,
         pool: Executor | None,
     ) -> None:
-        blank = frozenset(embodiment.views) - set(source.cameras)
+        blank = frozenset(embodiment.views) - set(source.options.cameras)
         super().__init__(embodiment, blank, round(JOINT_GAP * NANOSECONDS), pool)
         self._name = name
         self._robot = embodiment
@@ -242,7 +229,7 @@ class _Assembler(GroundTruthWindow):
         self._earlier: deque[tuple[int, FloatArray]] = deque(maxlen=64)
         self._count = 0
         self._half_step_ns = round(0.5 * NANOSECONDS / embodiment.fps)
-        self._horizon_ns = round(source.steps * NANOSECONDS / embodiment.fps)
+        self._horizon_ns = round(source.options.chunk_size * NANOSECONDS / embodiment.fps)
 
     def expect(self, snapshot: Snapshot) -> None:
         """Begin a chunk."""
@@ -291,7 +278,7 @@ class _Assembler(GroundTruthWindow):
             self._report.unreadable += 1
             self._report.unreadable_reason = self._report.unreadable_reason or str(error)
             return
-        times = list(step_times(snapshot.stamp_ns, source.steps, self._robot.fps))
+        times = list(step_times(snapshot.stamp_ns, source.options.chunk_size, self._robot.fps))
         undecodable = self.undecodable
         canvases = self.canvases_at(times, self._half_step_ns)
         self._report.undecodable_frames += self.undecodable - undecodable
@@ -315,7 +302,7 @@ class _Assembler(GroundTruthWindow):
             )
         )
         actions = None if motion is None else motion.actions
-        if actions is not None and len(actions) == source.steps:
+        if actions is not None and len(actions) == source.options.chunk_size:
             self._earlier.append((times[-1], actions))
 
     def _observation(self, snapshot: Snapshot) -> Observation:

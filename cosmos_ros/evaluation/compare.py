@@ -14,7 +14,7 @@ import numpy as np
 
 from cosmos_ros.errors import ConfigError, InputError
 from cosmos_ros.evaluation.bootstrap import percentile_interval, resampled_means
-from cosmos_ros.evaluation.frame_scores import json_number
+from cosmos_ros.evaluation.frame_scores import rounded
 from cosmos_ros.evaluation.metric_definitions import Metric, metric_definitions, with_boundaries
 from cosmos_ros.evaluation.results_folder import CHUNKS, METRICS, iterate_records, key_of
 from cosmos_ros.evaluation.scoring import MODEL
@@ -64,8 +64,8 @@ class Comparison:
         return {
             "figure": self.metric.name,
             "unit": self.metric.unit,
-            **{name: json_number(getattr(self, name)) for name in ("a", "b", "difference")},
-            "interval": [json_number(self.low), json_number(self.high)],
+            **{name: rounded(getattr(self, name)) for name in ("a", "b", "difference")},
+            "interval": [rounded(self.low), rounded(self.high)],
             "n_a": self.n_a,
             "n_b": self.n_b,
             "paired": self.paired,

@@ -98,7 +98,7 @@ def evaluate(options: EvaluationOptions, progress: ProgressCallback = lambda _: 
 
 @dataclass(frozen=True)
 class CompletedChunk:
-    """All that is kept of one chunk; small enough to be sent between processes."""
+    """All results of one chunk; small enough to be sent between processes."""
 
     record: dict[str, Any]
     strip: ThumbnailStrip | None

@@ -151,7 +151,7 @@ class GroundTruthWindow:
 
 
 def image_stamps(snapshot: Snapshot) -> dict[str, int]:
-    """Return view → stamp of the image that a snapshot holds."""
+    """Return view → stamp of a snapshot's image."""
     return {view: item.stamp_ns for view, item in snapshot.images.items()}
 
 

@@ -27,7 +27,7 @@ def line_plot(
         xs: Seconds after the observation.
         series: Name → values; None leaves a gap.
         colours: Name → CSS colour.
-        counts: Name → chunks behind each value; the legend tells them.
+        counts: Name → chunks behind each value; shown in the legend.
     """
     values = [v for row in series.values() for v in row if v is not None]
     if not values or not xs:

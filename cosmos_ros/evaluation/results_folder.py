@@ -115,5 +115,5 @@ def iterate_records(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def key_of(record: Mapping[str, Any]) -> ChunkKey:
-    """Return what tells chunks apart: recording, epoch, stamp in nanoseconds."""
+    """Return what identifies a chunk: recording, epoch, stamp in nanoseconds."""
     return str(record["bag"]), int(record["epoch"]), int(record["stamp_ns"])

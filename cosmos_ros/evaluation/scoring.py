@@ -11,7 +11,7 @@ import numpy as np
 from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.errors import CosmosRosError
 from cosmos_ros.evaluation.chunk_jobs import ChunkJob, RecordedMotion, gapless
-from cosmos_ros.evaluation.frame_scores import CanvasRegions, json_number, score_frames
+from cosmos_ros.evaluation.frame_scores import CanvasRegions, rounded, score_frames
 from cosmos_ros.evaluation.lpips import Lpips
 from cosmos_ros.evaluation.motion_metrics import (
     action_errors,
@@ -61,10 +61,11 @@ class ScoredChunk:
     frames: Mapping[str, UInt8Array]
 
 
+@dataclass
 class Scorer:
     """Scores chunks. ``predict`` is used by one thread.
 
-    Args:
+    Attributes:
         embodiment: The robot.
         pipelines: Predictor → pipeline with a loaded world model; the model under evaluation is ``model``.
         settings: As the pipelines'.
@@ -74,26 +75,19 @@ class Scorer:
         lpips: Computes LPIPS; None leaves it out.
     """
 
-    def __init__(
-        self,
-        embodiment: Embodiment,
-        pipelines: Mapping[str, Pipeline],
-        settings: PipelineSettings,
-        guard: Guard | None,
-        *,
-        modes: frozenset[Mode],
-        stride: int,
-        lpips: Lpips | None = None,
-    ) -> None:
-        self._embodiment = embodiment
-        self._pipelines = pipelines
-        self._settings = settings
-        self._guard = guard
-        self._modes = modes
-        self._stride = stride
-        self._lpips = lpips
-        self._joiner = Joiner(embodiment.limits.joints, [g.joint for g in embodiment.gripper_joints.values()])
-        self.regions = CanvasRegions(embodiment, settings.blank_views)
+    embodiment: Embodiment
+    pipelines: Mapping[str, Pipeline]
+    settings: PipelineSettings
+    guard: Guard | None
+    modes: frozenset[Mode]
+    stride: int
+    lpips: Lpips | None = None
+
+    def __post_init__(self) -> None:
+        """Prepare what every chunk needs."""
+        grippers = [gripper.joint for gripper in self.embodiment.gripper_joints.values()]
+        self._joiner = Joiner(self.embodiment.limits.joints, grippers)
+        self.regions = CanvasRegions(self.embodiment, self.settings.blank_views)
 
     def predict(self, job: ChunkJob) -> ScoredChunk:
         """Ask every predictor and score motion and guard; frames are compared by ``compare_frames``.
@@ -107,25 +101,27 @@ class Scorer:
             "epoch": job.epoch,
             "stamp_ns": job.observation.stamp_ns,
             "frames_recorded": sum(canvas is not None for canvas in job.canvases[1:]),
-            "input_age_ms": json_number(_oldest_input_ns(job) * 1e-6),
+            "input_age_ms": rounded(_oldest_input_ns(job) * 1e-6),
             "steps_recorded": 0 if motion is None else motion.steps,
             "predictors": {},
             "timing": {},
         }
         if job.motion_error:
             record["motion_error"] = job.motion_error
-        if motion is not None and self._embodiment.has_joints:
-            record["recorded"] = {"jerk": json_number(jerk_rms(motion.joints, 1.0 / self._embodiment.fps))}
+        if motion is not None and self.embodiment.has_joints:
+            record["recorded"] = {"jerk": rounded(jerk_rms(motion.joints, 1.0 / self.embodiment.fps))}
         frames: dict[str, UInt8Array] = {}
         of_model: tuple[Prediction | None, Verdict | None] = (None, None)
-        for name, pipeline in self._pipelines.items():
+        for name, pipeline in self.pipelines.items():
             entry: dict[str, Any] = {}
             record["predictors"][name] = entry
-            prediction = self._predict(pipeline, job, entry)
-            if prediction is None:
+            try:
+                prediction = pipeline.predict(job.observation)
+            except CosmosRosError as error:
+                entry["error"] = _error(error)
                 continue
             inside = {f"model/{stage}": ms for stage, ms in prediction.rollout.latencies_ms.items()}
-            record["timing"][name] = _rounded({**prediction.latencies_ms, **inside})
+            record["timing"][name] = _milliseconds({**prediction.latencies_ms, **inside})
             if prediction.rollout.frames is not None:
                 frames[f"{name}/{POLICY}"] = prediction.rollout.frames
             entry[POLICY] = self._motion_metrics(prediction.rollout, prediction.chunk, prediction.trajectory, motion)
@@ -144,13 +140,6 @@ class Scorer:
 
     # -- asking ---------------------------------------------------------------------------------------------------
 
-    def _predict(self, pipeline: Pipeline, job: ChunkJob, entry: dict[str, Any]) -> Prediction | None:
-        try:
-            return pipeline.predict(job.observation)
-        except CosmosRosError as error:
-            entry["error"] = _error(error)
-            return None
-
     def _ask_for_dynamics(
         self, job: ChunkJob, motion: RecordedMotion | None, record: dict[str, Any], frames: dict[str, UInt8Array]
     ) -> None:
@@ -159,40 +148,39 @@ class Scorer:
         steps = len(job.canvases) - 1
         if motion is None or motion.actions is None or motion.steps < steps:
             reason = "the recorded motion has a gap or ends" if motion is None or not motion.reason else motion.reason
-            for mode in sorted(self._modes - {Mode.POLICY}):
+            for mode in sorted(self.modes - {Mode.POLICY}):
                 entry[mode.value] = {"skipped": reason}
             return
-        if Mode.FORWARD_DYNAMICS in self._modes:
-            others = job.other_actions
+        if Mode.FORWARD_DYNAMICS in self.modes:
             given = {FORWARD: motion.actions}
-            if others is not None:
-                given[SHUFFLED] = shuffled_rows(others, job.observation.stamp_ns % 2**32)
+            if job.other_actions is not None:
+                given[SHUFFLED] = shuffled_rows(job.other_actions, job.observation.stamp_ns % 2**32)
             for key, rows in given.items():
                 rollout = self._ask(Mode.FORWARD_DYNAMICS, job, entry, key, record["timing"], actions=rows)
                 if rollout is not None and rollout.frames is not None:
                     frames[f"{MODEL}/{key}"] = rollout.frames
-        if Mode.INVERSE_DYNAMICS in self._modes:
+        if Mode.INVERSE_DYNAMICS in self.modes:
             recorded = [canvas for canvas in job.canvases if canvas is not None]
             if len(recorded) < len(job.canvases):
                 entry[INVERSE] = {"skipped": "recorded frames are missing"}
                 return
             rollout = self._ask(Mode.INVERSE_DYNAMICS, job, entry, INVERSE, record["timing"], video=np.stack(recorded))
             if rollout is not None:
-                chunk = self._embodiment.decode(rollout, job.observation)
+                chunk = self.embodiment.decode(rollout, job.observation)
                 entry[INVERSE] = self._motion_metrics(rollout, chunk, None, motion)
 
     def _ask(
         self, mode: Mode, job: ChunkJob, entry: dict[str, Any], key: str, timing: dict[str, Any], **given: Any
     ) -> Rollout | None:
-        model = self._pipelines[MODEL].world_model
+        model = self.pipelines[MODEL].world_model
         try:
-            request = self._embodiment.build_request(
+            request = self.embodiment.build_request(
                 job.observation,
                 mode,
-                seed=self._settings.seed,
-                chunk_size=self._settings.chunk_size,
-                settings=self._settings.sampler,
-                negative_prompt=self._settings.negative_prompt,
+                seed=self.settings.seed,
+                chunk_size=self.settings.chunk_size,
+                settings=self.settings.sampler,
+                negative_prompt=self.settings.negative_prompt,
                 needs_observation=model.capabilities.needs_observation,
                 **given,
             )
@@ -203,7 +191,7 @@ class Scorer:
             entry[key] = {"error": _error(error)}
             return None
         entry[key] = {}
-        timing[f"{MODEL}:{key}"] = _rounded(rollout.latencies_ms)
+        timing[f"{MODEL}:{key}"] = _milliseconds(rollout.latencies_ms)
         return rollout
 
     # -- comparing ------------------------------------------------------------------------------------------------
@@ -245,23 +233,23 @@ class Scorer:
     def _trajectory_metrics(
         self, trajectory: JointTrajectory, chunk: ActionChunk | None, motion: RecordedMotion | None
     ) -> dict[str, Any]:
-        fps = self._embodiment.fps
+        fps = self.embodiment.fps
         steps = round(float(trajectory.times_ns[-1]) * fps / NANOSECONDS)
         positions, velocities = self._sampled(trajectory, np.arange(steps + 1) / fps)
-        scores: dict[str, Any] = {"jerk": json_number(jerk_rms(positions, 1.0 / fps))}
+        scores: dict[str, Any] = {"jerk": rounded(jerk_rms(positions, 1.0 / fps))}
         if motion is not None:
             n = min(motion.steps, steps)
             worst = np.max(np.abs(positions[1 : n + 1] - motion.joints[1 : n + 1]), axis=1)
             scores["joint_rad"] = _numbers(worst)
         # Where the next chunk begins this one must already be; the next record holds its own beginning.
-        at = min(self._stride, steps)
+        at = min(self.stride, steps)
         edge: dict[str, Any] = {
             "stamp_ns": trajectory.stamp_ns,
             "start": [_numbers(positions[0]), _numbers(velocities[0])],
             "end": [_numbers(positions[at]), _numbers(velocities[at])],
         }
         if chunk is not None:
-            row = min(self._stride, len(chunk.times_ns)) - 1
+            row = min(self.stride, len(chunk.times_ns)) - 1
             edge["start_xyz"] = {link: _numbers(pose[:3, 3]) for link, pose in chunk.start_poses.items()}
             edge["end_xyz"] = {link: _numbers(poses[row, :3, 3]) for link, poses in chunk.poses.items()}
         scores["edge"] = edge
@@ -271,13 +259,13 @@ class Scorer:
         """Return arm positions and velocities ``[N, J]`` at times after the stamp; constant after the end."""
         times = np.minimum(seconds, float(trajectory.times_ns[-1]) / NANOSECONDS)
         spline = piecewise(trajectory)
-        columns = [trajectory.joint_names.index(name) for name in self._embodiment.joint_names]
+        columns = [trajectory.joint_names.index(name) for name in self.embodiment.joint_names]
         return spline(times)[:, columns], spline.derivative()(times)[:, columns]
 
     def _judge(
         self, prediction: Prediction, job: ChunkJob, entry: dict[str, Any], timing: dict[str, float]
     ) -> Verdict | None:
-        if prediction.trajectory is None or self._guard is None:
+        if prediction.trajectory is None or self.guard is None:
             return None
         # As the live node, were its model infinitely fast: joined to the measured motion, then judged.
         now, measured = job.observation.stamp_ns, job.observation.joints
@@ -287,7 +275,7 @@ class Scorer:
             entry["guard_skipped"] = {"skipped": joined.held}
             return None
         context = GuardContext(now, measured)
-        verdict = self._guard.judge(trajectory, context)
+        verdict = self.guard.judge(trajectory, context)
         timing["guard"] = round(verdict.elapsed_ms, 3)
         scores: dict[str, Any] = {
             "response": verdict.response.value,
@@ -297,9 +285,9 @@ class Scorer:
         sent = verdict.trajectory
         if sent is not None:
             # What was sent as it came has been judged already; everything else is judged once more.
-            again = verdict if verdict.response is Response.ACCEPT else self._guard.judge(sent, context)
+            again = verdict if verdict.response is Response.ACCEPT else self.guard.judge(sent, context)
             scores["after"] = sorted({violation.limit for violation in again.violations})
-            scores["added_s"] = json_number((int(sent.times_ns[-1]) - int(trajectory.times_ns[-1])) / NANOSECONDS)
+            scores["added_s"] = rounded((int(sent.times_ns[-1]) - int(trajectory.times_ns[-1])) / NANOSECONDS)
         entry["guard"] = scores
         return verdict
 
@@ -309,7 +297,7 @@ class Scorer:
         """Compare what would have been sent with what another driver commanded, or the robot did."""
         if verdict is None:
             return
-        arm = set(self._embodiment.joint_names)
+        arm = set(self.embodiment.joint_names)
         # Commands of a gripper alone say nothing about the arm.
         commanded = (state for state in gapless(job.commanded) if isinstance(state, JointState))
         reference = [state for state in commanded if arm <= set(state.names)]
@@ -319,12 +307,12 @@ class Scorer:
         if not reference or len(reference) < 2 or verdict.trajectory is None:
             entry["shadow"] = {"sent": verdict.trajectory is not None}
             return
-        names = self._embodiment.joint_names
-        fps = self._embodiment.fps
+        names = self.embodiment.joint_names
+        fps = self.embodiment.fps
         wanted, _ = self._sampled(verdict.trajectory, np.arange(1, len(reference)) / fps)
         driven = np.array([[state.position_of(name) for name in names] for state in reference[1:]])
         apart = np.abs(wanted - driven)
-        ours, theirs = (self._embodiment.poses_of(names, joints) for joints in (wanted, driven))
+        ours, theirs = (self.embodiment.poses_of(names, joints) for joints in (wanted, driven))
         entry["shadow"] = {
             "sent": True,
             "source": source,
@@ -344,8 +332,8 @@ class Scorer:
             if twin is None:
                 distinct[key] = value
         regions = self.regions.of(job.observation.images)
-        whole = not self._settings.blank_views
-        frame_scores = score_frames(distinct, job.canvases, regions, whole=whole, lpips=self._lpips)
+        whole = not self.settings.blank_views
+        frame_scores = score_frames(distinct, job.canvases, regions, whole=whole, lpips=self.lpips)
         for key, source in same_as.items():
             name, mode = key.split("/")
             record["predictors"][name].setdefault(mode, {})["frames"] = frame_scores[source]
@@ -365,12 +353,12 @@ def _oldest_input_ns(job: ChunkJob) -> int:
     return observation.stamp_ns - min(stamps, default=observation.stamp_ns)
 
 
-def _rounded(latencies_ms: Mapping[str, float]) -> dict[str, float]:
+def _milliseconds(latencies_ms: Mapping[str, float]) -> dict[str, float]:
     return {stage: round(ms, 3) for stage, ms in latencies_ms.items()}
 
 
 def _numbers(values: FloatArray) -> list[float | None]:
-    return [json_number(float(value)) for value in values]
+    return [rounded(float(value)) for value in values]
 
 
 def _error(error: CosmosRosError) -> dict[str, str]:

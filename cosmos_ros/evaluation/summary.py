@@ -13,7 +13,7 @@ import numpy as np
 from cosmos_ros.evaluation.bootstrap import percentile_interval, resampled_means
 from cosmos_ros.evaluation.chunks import SourceReport
 from cosmos_ros.evaluation.frame_metrics import quantiles
-from cosmos_ros.evaluation.frame_scores import json_number
+from cosmos_ros.evaluation.frame_scores import rounded
 from cosmos_ros.evaluation.metric_definitions import Metric, Record, mean, metric_definitions, steps_of, with_boundaries
 from cosmos_ros.types import FloatArray
 
@@ -81,7 +81,7 @@ def summarise(
 
 
 class _Predictor:
-    """What is kept of one predictor's entries."""
+    """The metrics of one predictor, collected from its entries."""
 
     def __init__(self, known: Sequence[Metric], dimensions: Sequence[str]) -> None:
         self._known = known
@@ -124,7 +124,7 @@ class _Predictor:
             "figures": {name: _statistics(values) for name, values in self._values.items() if values},
             "by_step": {
                 key: {
-                    "mean": [None if (value := mean(column)) is None else json_number(value) for column in columns],
+                    "mean": [None if (value := mean(column)) is None else rounded(value) for column in columns],
                     "n": [len(column) for column in columns],
                 }
                 for key, columns in self._columns.items()
@@ -132,7 +132,7 @@ class _Predictor:
             "by_dimension": {
                 mode: {
                     "dimensions": self._dimensions,
-                    **{key: [json_number(v) for v in np.mean(self._rows[mode, key], axis=0)] for key in ("mse", "mae")},
+                    **{key: [rounded(v) for v in np.mean(self._rows[mode, key], axis=0)] for key in ("mse", "mae")},
                     "n": len(self._rows[mode, "mse"]),
                 }
                 for mode in ("policy", "inverse_dynamics")
@@ -150,9 +150,9 @@ def _statistics(values: Sequence[float]) -> dict[str, Any]:
     numbers = np.array(values)
     low, high = percentile_interval(resampled_means(numbers, RESAMPLES, np.random.default_rng(0)), _LEVEL)
     return {
-        "mean": json_number(float(numbers.mean())),
-        "ci95": [json_number(low), json_number(high)],
-        "median": json_number(float(np.median(numbers))),
+        "mean": rounded(float(numbers.mean())),
+        "ci95": [rounded(low), rounded(high)],
+        "median": rounded(float(np.median(numbers))),
         "n": len(numbers),
     }
 
@@ -183,12 +183,12 @@ class _GuardSummary:
             "chunks_breaking_before": _shares(self._before, self._judged),
             "sent": self._sent,
             "chunks_breaking_after": _shares(self._after, self._sent),
-            "added_s_total": json_number(math.fsum(self._added)),
+            "added_s_total": rounded(math.fsum(self._added)),
         }
 
 
 def _shares(counts: Mapping[str, int], of: int) -> dict[str, Any]:
-    return {key: {"count": count, "share": json_number(count / of)} for key, count in sorted(counts.items())}
+    return {key: {"count": count, "share": rounded(count / of)} for key, count in sorted(counts.items())}
 
 
 class _ShadowSummary:
@@ -216,8 +216,8 @@ class _ShadowSummary:
             "n": len(self._joints),
             "not_sent": self._not_sent,
             "compared_with": dict(sorted(self._sources.items())),
-            "by_joint_rad": [json_number(v) for v in np.mean(self._joints, axis=0)],
-            "tool_cm": {link: json_number(mean(values) or 0.0) for link, values in sorted(self._tools.items())},
+            "by_joint_rad": [rounded(v) for v in np.mean(self._joints, axis=0)],
+            "tool_cm": {link: rounded(mean(values) or 0.0) for link, values in sorted(self._tools.items())},
         }
 
 
@@ -287,4 +287,4 @@ def stale_inputs(reports: Iterable[SourceReport]) -> dict[str, Any]:
     counted = list(reports)
     stale = sum(report.walk.unsynchronised for report in counted)
     due = stale + sum(report.walk.references for report in counted)
-    return {"count": stale, "of": due, "share": json_number(stale / due) if due else None}
+    return {"count": stale, "of": due, "share": rounded(stale / due) if due else None}

@@ -47,7 +47,7 @@ class LeRobotEpisode:
         fps: Rows per second.
         times_ns: ``int64 [N]`` time of each row from the episode's start.
         columns: Numeric columns: ``float64 [N]`` or ``[N, K]``.
-        names: Column → names of its K entries, where the dataset tells them.
+        names: Column → names of its K entries, where the dataset gives them.
         videos: Cameras that are there.
         missing_videos: Camera keys that the dataset lists but does not hold.
         task: Instruction; may be empty.
@@ -245,7 +245,7 @@ def _times(
     findings = []
     if fps is None:
         if len(seconds) < 2:
-            raise InputError("one row does not tell the rate", where=str(path))
+            raise InputError("the rate cannot be known from one row", where=str(path))
         fps = round(float(1.0 / np.median(np.diff(seconds))), 3)
     frames = columns.get("frame_index")
     if frames is not None and np.abs(seconds - frames / fps).max() <= _TIMESTAMP_ROUNDING_S:

@@ -13,7 +13,7 @@ from typing import IO
 from cosmos_ros.files import AppendedFile
 
 FOLDER = "annotations"
-# What tells chunks apart: recording, epoch, stamp (ns).
+# What identifies a chunk: recording, epoch, stamp (ns).
 ChunkKey = tuple[str, int, int]
 # (time, topic, serialised message)
 Event = tuple[int, str, bytes]

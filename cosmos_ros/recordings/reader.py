@@ -58,7 +58,7 @@ class BagReader:
     """A recording: a rosbag2 folder, or a single ``.mcap`` or ``.db3`` file.
 
     Use it as a context manager. Messages come in the order of their recording times, file by file; at most a chunk
-    and a message are held at a time, whatever the size of the recording.
+    and a message are in memory at a time, whatever the size of the recording.
 
     Args:
         path: Folder or file.
@@ -165,7 +165,7 @@ class BagReader:
 
         Raises:
             InputError: A topic is unknown, or the recording is damaged there; says after how many messages, so
-                that what came before can be kept.
+                that what came before can be used.
         """
         for topic in topics or ():
             if topic not in self._topics:
