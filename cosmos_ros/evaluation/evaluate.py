@@ -51,10 +51,9 @@ def few_threads() -> Generator[None, None, None]:
 
 @dataclass(frozen=True)
 class EvaluationProgress:
-    """How far an evaluation is: recording, its number, chunks done in all, share of this recording."""
+    """How far an evaluation is: recording, chunks done in all, share of this recording (0 to 1)."""
 
     bag: str
-    number: int
     chunks: int
     share: float
 
@@ -146,10 +145,10 @@ class _Evaluation:
                     ThreadPoolExecutor(count, "decode") as decoders,
                     ThreadPoolExecutor(count, "score") as scorers,
                 ):
-                    for number, path in enumerate(options.bags):
+                    for path in options.bags:
                         if not self._may_go_on():
                             break
-                        self._evaluate_recording(path, number, store, thumbnails, decoders, scorers)
+                        self._evaluate_recording(path, store, thumbnails, decoders, scorers)
             except KeyboardInterrupt:
                 interrupted = True
             if not store.done:
@@ -168,13 +167,7 @@ class _Evaluation:
         return not self._options.max_chunks or self._chunks < self._options.max_chunks
 
     def _evaluate_recording(
-        self,
-        path: Path,
-        number: int,
-        store: ResultStore,
-        thumbnails: ThumbnailStore,
-        decoders: Executor,
-        scorers: Executor,
+        self, path: Path, store: ResultStore, thumbnails: ThumbnailStore, decoders: Executor, scorers: Executor
     ) -> None:
         name = path.resolve().name
         report = SourceReport(name)
@@ -197,7 +190,7 @@ class _Evaluation:
                     stamp = job.observation.stamp_ns
                     first_ns = stamp if first_ns is None else first_ns
                     share = (stamp - first_ns) * 1e-9 / report.seconds if report.seconds else 1.0
-                    self._progress(EvaluationProgress(name, number, self._chunks, min(1.0, max(0.0, share))))
+                    self._progress(EvaluationProgress(name, self._chunks, min(1.0, max(0.0, share))))
         except InputError as error:
             self._unreadable[name] = str(error)
 

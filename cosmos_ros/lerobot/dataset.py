@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,6 @@ class LeRobotEpisode:
         columns: Numeric columns: ``float64 [N]`` or ``[N, K]``.
         names: Column → names of its K entries, where the dataset gives them.
         videos: Cameras that are there.
-        missing_videos: Camera keys that the dataset lists but does not hold.
         task: Instruction; may be empty.
         findings: What reading noticed.
     """
@@ -60,9 +60,8 @@ class LeRobotEpisode:
     columns: Mapping[str, FloatArray]
     names: Mapping[str, tuple[str, ...]]
     videos: tuple[VideoSegment, ...]
-    missing_videos: tuple[str, ...] = ()
     task: str = ""
-    findings: tuple[str, ...] = field(default_factory=tuple)
+    findings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.times_ns)
@@ -162,22 +161,24 @@ class LeRobotDataset:
                 continue
             if not _KEY.match(key):
                 raise InputError(f"feature name {key!r} is not a plain name", where=str(self.path))
-            try:
+            with suppress(InputError):
                 path = self.path / "videos" / key / _chunk(entry, f"videos/{key}/", ".mp4", self.path)
-                start = float(entry.get(f"videos/{key}/from_timestamp") or 0.0)
-            except InputError:
-                missing.append(key)
-                continue
-            if path.is_file():
-                videos.append(VideoSegment(key, path, start))
-            else:
-                missing.append(key)
+                if path.is_file():
+                    videos.append(VideoSegment(key, path, float(entry.get(f"videos/{key}/from_timestamp") or 0.0)))
+                    continue
+            missing.append(f"the video of {key} is missing")
         names = {key: _names(feature) for key, feature in features.items() if isinstance(feature, dict)}
         times, fps, findings = _times(columns, float(self._info["fps"]), table)
         return LeRobotEpisode(
-            number, fps, times, columns, {k: v for k, v in names.items() if v}, tuple(videos), tuple(missing),
-            task=self._task(entry, columns), findings=findings,
-        )  # fmt: skip
+            index=number,
+            fps=fps,
+            times_ns=times,
+            columns=columns,
+            names={key: names for key, names in names.items() if names},
+            videos=tuple(videos),
+            task=self._task(entry, columns),
+            findings=(*findings, *missing),
+        )
 
     def _task(self, entry: Mapping[str, Any], columns: Mapping[str, FloatArray]) -> str:
         tasks = entry.get("tasks")

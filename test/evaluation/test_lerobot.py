@@ -219,7 +219,7 @@ def test_export_and_import_again_give_the_same_motion(tmp_path: Path, franka) ->
     dataset = LeRobotDataset(tmp_path / "dataset")
     assert dataset.episode_count == 2
     episode = dataset.episode(1)
-    assert (len(episode), episode.task, episode.missing_videos) == (40, f"task {10**12}", ())
+    assert (len(episode), episode.task, episode.findings) == (40, f"task {10**12}", ())
     np.testing.assert_array_equal(episode.columns["action"][:-1], episode.columns["observation.state"][1:])
     assert episode.columns["ros_stamp_ns"][3] == pytest.approx(DEFAULT_START_NS + 10**12 + 3 * PERIOD + 2_000_000)
 
@@ -275,7 +275,7 @@ def test_standard_layout_refusals(tmp_path: Path, franka) -> None:
     info = tmp_path / "set" / "meta" / "info.json"
     content = json.loads(info.read_text())
     (tmp_path / "set" / "videos" / "observation.images.wrist" / "chunk-000" / "file-000.mp4").unlink()
-    assert LeRobotDataset(tmp_path / "set").episode(0).missing_videos == ("observation.images.wrist",)
+    assert "the video of observation.images.wrist is missing" in LeRobotDataset(tmp_path / "set").episode(0).findings
     for changes, match in (
         ({"codebase_version": "v2.1"}, "reads v3.x"),
         ({"fps": "fast"}, "fps is 'fast'"),
