@@ -30,6 +30,10 @@ class InputError(CosmosRosError):
     """A message, recording or array from outside is malformed."""
 
 
+class OutputError(CosmosRosError):
+    """A file or folder cannot be written."""
+
+
 class StaleInputError(InputError):
     """An input is older than its gate, or the clock was reset under it."""
 

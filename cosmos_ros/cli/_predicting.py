@@ -238,7 +238,7 @@ def read_picture(path: Path) -> UInt8Array:
 
 def write_result(asking: Asking, result: StateRollout, start: Observation, assumed: Sequence[str]) -> int:
     """Write frames.mp4, prediction.json and the prediction log; print what was written. Return the exit status."""
-    from cosmos_ros.errors import InputError
+    from cosmos_ros.files import write_bytes
     from cosmos_ros.prediction.prediction_log import PredictionLog
     from cosmos_ros.prediction.provenance import state_provenance
     from cosmos_ros.prediction.result_json import result_to_dict
@@ -260,10 +260,7 @@ def write_result(asking: Asking, result: StateRollout, start: Observation, assum
     if result.frames is not None:
         files = {"frames.mp4": encode_video(result.frames, result.fps), **files}
     for name, data in files.items():
-        try:
-            (folder / name).write_bytes(data)
-        except OSError as error:
-            raise InputError(f"cannot be written: {error}", where=str(folder / name)) from error
+        write_bytes(folder / name, data)
         print(folder / name)
     print(log.path)
     if content["trajectory_error"]:

@@ -176,19 +176,11 @@ def _write(content: Mapping[str, Any], path: Path | None, findings: Sequence[Fin
         print(f"{finding.level}: {finding.message} ({finding.where})", file=sys.stderr)
     text = json.dumps(content, indent=1, allow_nan=False)
     if path is not None:
+        from cosmos_ros.files import write_text
+
         write_text(path, text + "\n")
         return
     try:
         print(text, flush=True)
     except BrokenPipeError:  # whoever read it, as head does, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file; ConfigError names it when that cannot be done."""
-    from cosmos_ros.errors import ConfigError
-
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"cannot be written: {error.strerror or error}", where=str(path)) from None

@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Compare and print."""
     from cosmos_ros.errors import ConfigError
     from cosmos_ros.evaluation.compare import caveats, compare, read_side, table
-    from cosmos_ros.evaluation.results_folder import write_json
+    from cosmos_ros.files import write_json
 
     if not 0.0 < arguments.level < 1.0 or arguments.resamples < 1:
         raise ConfigError("the level must lie between 0 and 1, and resamples be positive", where="--level, --resamples")
@@ -54,5 +54,5 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if arguments.json is not None:
         data = {"level": arguments.level, "resamples": arguments.resamples, "notes": notes}
-        write_json(arguments.json, {**data, "figures": [c.to_dict() for c in found]})
+        write_json(arguments.json, {**data, "figures": [c.to_dict() for c in found]}, sort_keys=True)
     return 0

@@ -66,8 +66,8 @@ def run_validate(arguments: argparse.Namespace) -> int:
 
 def run_schema(arguments: argparse.Namespace) -> int:
     """Print the JSON schema, or write it to a file."""
-    from cosmos_ros.cli.actions import write_text
     from cosmos_ros.embodiment import schema_text
+    from cosmos_ros.files import write_text
 
     if arguments.out is None:
         print(schema_text(), end="")

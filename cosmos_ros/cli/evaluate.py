@@ -54,7 +54,7 @@ def add_parser(subparsers: Any) -> None:
         "--lpips",
         type=Path,
         metavar="FILE.onnx",
-        help="LPIPS network: two pictures [1, 3, H, W] in [-1, 1] to one number (default: LPIPS is not computed)",
+        help="LPIPS network: two images [1, 3, H, W] in [-1, 1] to one number (default: LPIPS is not computed)",
     )
     parser.add_argument("--lpips-sha256", default="", metavar="HEX", help="what the file must have (default: any)")
     parser.add_argument("--deadline", type=float, default=0.0, metavar="S", help="default: the time of a stride")
@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from cosmos_ros.evaluation.evaluate import evaluate
     from cosmos_ros.evaluation.evaluation_options import EvaluationOptions
-    from cosmos_ros.evaluation.text_summary import print_figures
+    from cosmos_ros.evaluation.text_summary import print_metrics
 
     options = EvaluationOptions(
         bags=tuple(arguments.bags),
@@ -110,7 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
     outcome = evaluate(options, _progress if sys.stderr.isatty() else lambda _: None)
     if sys.stderr.isatty():
         print(file=sys.stderr)
-    print_figures(outcome.metrics, outcome.timing)
+    print_metrics(outcome.metrics, outcome.timing)
     for recording in outcome.annotated:
         if recording.left_out:
             print(f"{recording.path}: without {', '.join(recording.left_out)}, whose definitions are not recorded")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +42,7 @@ def run_check(arguments: argparse.Namespace) -> int:
     """Check every case; exit status 1 when any answer differs from what its case expects."""
     from cosmos_ros.conformance.case_format import load_cases
     from cosmos_ros.conformance.examine import examine
+    from cosmos_ros.files import write_json
 
     file = load_cases(arguments.file)
     results = []
@@ -54,28 +54,15 @@ def run_check(arguments: argparse.Namespace) -> int:
     print(f"{right} of {len(results)} cases agree")
     if arguments.json is not None:
         data = {"file": str(arguments.file), "agree": status == 0, "cases": [result.to_dict() for result in results]}
-        _write(arguments.json, data)
+        write_json(arguments.json, data)
     return status
-
-
-def _write(path: Path, data: Any) -> None:
-    """Write answers as JSON.
-
-    Raises:
-        InputError: The file cannot be written.
-    """
-    from cosmos_ros.errors import InputError
-
-    try:
-        path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot be written: {error}", where=str(path), hint="Give another file to --json.") from error
 
 
 def run_recording(arguments: argparse.Namespace) -> int:
     """Judge every candidate trajectory of a recording."""
     from cosmos_ros.evaluation.judged_recordings import JudgedRecording
     from cosmos_ros.evaluation.judged_trajectory import Tally
+    from cosmos_ros.files import write_json
 
     tally, verdicts, first_ns = Tally(), [], None
     with JudgedRecording(
@@ -99,5 +86,5 @@ def run_recording(arguments: argparse.Namespace) -> int:
             "found_again": tally.found_again, "differing": tally.differing, "unknown": tally.unknown,
             "notes": recording.notes, "verdicts": verdicts,
         }  # fmt: skip
-        _write(arguments.json, data)
+        write_json(arguments.json, data)
     return 0 if tally.passed or not arguments.strict else 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from rich.table import Table
 
 from cosmos_ros.demo.demo_options import DemoOptions
 from cosmos_ros.demo.live_recording import LiveRecording, read_images, read_recording
+from cosmos_ros.files import write_json
 from cosmos_ros.types import NANOSECONDS, UInt8Array
 from cosmos_ros.viewing.contact_sheet import contact_sheet, frame_choice
 from cosmos_ros.viewing.joint_plot import joint_plot
@@ -27,7 +27,7 @@ def report(console: Console, bag: Path, options: DemoOptions) -> int:
     recording = read_recording(bag, (options.launch or {}).get("embodiment", "franka"))
     figures = summarise(recording, options)
     out = bag.parent
-    (out / "summary.json").write_text(json.dumps(figures, indent=2) + "\n")
+    write_json(out / "summary.json", figures)
     sheet = _predicted_above_actual(recording)
     if sheet is not None:
         cv2.imwrite(str(out / "contact_sheet.png"), sheet[..., ::-1])

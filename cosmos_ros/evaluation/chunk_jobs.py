@@ -13,11 +13,12 @@ import numpy as np
 
 from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.errors import InputError
+from cosmos_ros.recordings.interpolation import RobotState
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointState, Observation, UInt8Array
 
 
 @dataclass(frozen=True)
-class Motion:
+class RecordedMotion:
     """What the robot then did, as far as it was recorded without a gap from the observation on.
 
     Attributes:
@@ -65,19 +66,19 @@ class ChunkJob:
     epoch: int
     observation: Observation
     canvases: tuple[UInt8Array | None, ...]
-    joints: tuple[JointState | Observation | None, ...]
+    joints: tuple[RobotState | None, ...]
     commanded: tuple[JointState | None, ...] = ()
-    motion: Motion | None = None
+    motion: RecordedMotion | None = None
     motion_error: str = ""
     other_actions: FloatArray | None = None
 
     @property
     def key(self) -> tuple[str, int, int]:
-        """What tells chunks apart: recording, epoch, stamp."""
+        """What identifies a chunk: recording, epoch, stamp (ns)."""
         return self.bag, self.epoch, self.observation.stamp_ns
 
 
-def recorded_motion(embodiment: Embodiment, states: tuple[JointState | Observation | None, ...]) -> Motion | None:
+def recorded_motion(embodiment: Embodiment, states: tuple[RobotState | None, ...]) -> RecordedMotion | None:
     """Return the recorded motion of the longest gapless beginning; None when it holds no step.
 
     Raises:
@@ -96,7 +97,7 @@ def recorded_motion(embodiment: Embodiment, states: tuple[JointState | Observati
         actions = embodiment.encode(cast("Sequence[JointState]", kept)).actions
     except InputError as error:
         reason = str(error)
-    return Motion(
+    return RecordedMotion(
         states=tuple(state for state in kept if isinstance(state, JointState)),
         actions=actions,
         poses={link: matrices[1:] for link, matrices in poses.items()},
@@ -106,14 +107,12 @@ def recorded_motion(embodiment: Embodiment, states: tuple[JointState | Observati
     )
 
 
-def gapless(states: Iterable[JointState | Observation | None]) -> list[JointState | Observation]:
+def gapless(states: Iterable[RobotState | None]) -> list[RobotState]:
     """Return the states before the first that is missing."""
     return [state for state in takewhile(lambda state: state is not None, states) if state is not None]
 
 
-def joints_and_poses(
-    embodiment: Embodiment, states: Sequence[JointState | Observation]
-) -> tuple[FloatArray, dict[str, FloatArray]]:
+def joints_and_poses(embodiment: Embodiment, states: Sequence[RobotState]) -> tuple[FloatArray, dict[str, FloatArray]]:
     """Return arm joints ``float64 [N, J]`` and tool link → poses ``float64 [N, 4, 4]`` of recorded states."""
     if embodiment.has_joints:
         names = embodiment.joint_names

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -12,17 +12,18 @@ from typing import Any, cast
 
 from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.errors import ConfigError, CosmosRosError, InputError
-from cosmos_ros.evaluation.chunk_jobs import ChunkJob, Motion, recorded_motion, step_times
-from cosmos_ros.evaluation.ground_truth import TruthTap, TruthWindow, image_stamps
+from cosmos_ros.evaluation.chunk_jobs import ChunkJob, RecordedMotion, recorded_motion, step_times
+from cosmos_ros.evaluation.evaluation_options import EvaluationOptions
+from cosmos_ros.evaluation.ground_truth import GroundTruthCollector, GroundTruthWindow, image_stamps
 from cosmos_ros.observation import Snapshot, Synchroniser
 from cosmos_ros.observation.for_embodiment import synchroniser_for
-from cosmos_ros.observation.sync_settings import Timing
 from cosmos_ros.prediction.pipeline import with_blank_views
-from cosmos_ros.recordings.gaps import Gaps
+from cosmos_ros.recordings.gaps import StreamGaps
+from cosmos_ros.recordings.interpolation import RobotState
 from cosmos_ros.recordings.reader import BagReader
 from cosmos_ros.recordings.recorded_commands import CommandTrack
 from cosmos_ros.recordings.replay import WalkReport, WalkTopics, find_view_topic, walk
-from cosmos_ros.types import NANOSECONDS, FloatArray, JointState, Observation, UInt8Array
+from cosmos_ros.types import NANOSECONDS, FloatArray, Observation, UInt8Array
 
 # Recorded joint states further apart are a gap, seconds.
 JOINT_GAP = 0.25
@@ -36,30 +37,16 @@ class Source:
     """How recordings are read.
 
     Attributes:
-        cameras: View → image topic without ``/compressed``; the first is the reference.
-        timing: As the predictor's parameters; ``prediction_rate`` is set by the stride.
-        stride: Control steps from one chunk to the next.
-        steps: T, control steps of a chunk.
-        joint_states: Topic of the joint states, or of the grippers' widths.
-        tool_poses: Link → topic of its poses, for embodiments without joints.
-        instruction: Task text until one is recorded.
-        needs_scene: The model reads the simulator's scene.
-        previous_images: The model looks at the images of the step before.
-        whole_images: The model looks at the observation itself, not only at its canvas.
-        commands: Topics of joint trajectories that another driver commanded; None looks for the controllers' own.
+        options: As prepared: cameras, stride, chunk size and tool poses are filled in.
+        needs_scene: A model reads the simulator's scene.
+        previous_images: A model needs the images of the step before.
+        whole_images: A model needs the observation itself, not only its canvas.
     """
 
-    cameras: Mapping[str, str]
-    timing: Timing
-    stride: int
-    steps: int
-    joint_states: str = "/joint_states"
-    tool_poses: Mapping[str, str] = field(default_factory=dict)
-    instruction: str = ""
-    needs_scene: bool = False
-    previous_images: bool = False
-    whole_images: bool = False
-    commands: tuple[str, ...] | None = None
+    options: EvaluationOptions
+    needs_scene: bool
+    previous_images: bool
+    whole_images: bool
 
 
 @dataclass
@@ -73,7 +60,7 @@ class SourceReport:
         went_back: Times that the recording time went back.
         undecodable_frames: Recorded frames that could not be decoded for comparison.
         resized: Chunks in which the images changed their size; what follows the change is not compared.
-        gaps: Stream → how often, and for how long, it held nothing.
+        gaps: Stream → how often, and for how long, it had no message.
         repeated: Stream → messages that were left out because another had their stamp.
         unreadable: Observations that could not be decoded, with the first reason.
         problems: What the streams lacked at the end.
@@ -121,54 +108,54 @@ class SourceReport:
 
 def chunk_jobs(
     path: Path, name: str, embodiment: Embodiment, source: Source, report: SourceReport, pool: Executor | None = None
-) -> Iterator[ChunkJob]:
+) -> Generator[ChunkJob, None, None]:
     """Yield the chunks of a recording in order.
 
     Raises:
         InputError: No such recording, a topic is missing or of the wrong type, or no observation can be made of it.
         ConfigError: The embodiment has neither joints nor tracked tools.
     """
-    if not embodiment.has_joints and not source.tool_poses:
+    if not embodiment.has_joints and not source.options.tool_poses:
         raise ConfigError(f"embodiment {embodiment.name} has neither joints nor tool poses", where="embodiment")
     with BagReader(path) as reader:
         report.seconds = reader.duration_ns / NANOSECONDS
-        timing = replace(source.timing, prediction_rate=embodiment.fps / source.stride)
+        timing = replace(source.options.timing, prediction_rate=embodiment.fps / source.options.stride)
         live = synchroniser_for(
-            embodiment, source.cameras, timing, scene=source.needs_scene, instruction=source.instruction
+            embodiment, source.options.cameras, timing, scene=source.needs_scene, instruction=source.options.instruction
         )
         tracked: dict[str, Any] = {
             "joints": embodiment.all_joints if embodiment.has_joints else (),
-            "tool_poses": tuple(source.tool_poses),
+            "tool_poses": tuple(source.options.tool_poses),
             "gripper_widths": _width_grippers(reader, embodiment, source),
         }
-        if source.tool_poses:
+        if source.options.tool_poses:
             live = Synchroniser(
-                list(source.cameras),
+                list(source.options.cameras),
                 **tracked,
                 scene=source.needs_scene,
-                instruction=source.instruction,
+                instruction=source.options.instruction,
                 settings=live.settings,
             )
         every = Synchroniser(
-            list(source.cameras),
+            list(source.options.cameras),
             **tracked,
             settings=replace(live.settings, period_ns=0, step_ns=0, catch_up_ns=_EVERY_CATCH_UP_NS),
         )
         topics = WalkTopics(
-            views={view: find_view_topic(reader, topic) for view, topic in source.cameras.items()},
-            joints=source.joint_states if embodiment.has_joints or tracked["gripper_widths"] else None,
-            tool_poses=source.tool_poses,
+            views={view: find_view_topic(reader, topic) for view, topic in source.options.cameras.items()},
+            joints=source.options.joint_states if embodiment.has_joints or tracked["gripper_widths"] else None,
+            tool_poses=source.options.tool_poses,
             scene="/scene" if source.needs_scene else None,
         )
-        commands = CommandTrack.of(path, reader, embodiment, source.commands)
+        commands = CommandTrack.of(path, reader, embodiment, source.options.commands, report.walk)
         report.commands = commands.topics
         assembler = _Assembler(name, embodiment, source, report, commands, pool)
         # At a low control rate the images themselves may lie further apart than joint states may.
-        gaps = Gaps(round(max(JOINT_GAP, 2.5 / embodiment.fps) * NANOSECONDS))
-        tap = TruthTap(live, every, assembler, gaps)
+        gaps = StreamGaps(round(max(JOINT_GAP, 2.5 / embodiment.fps) * NANOSECONDS))
+        collector = GroundTruthCollector(live, every, assembler, gaps)
         with commands:
-            # The tap answers to everything that a walk asks of a synchroniser.
-            for snapshot in walk(reader, topics, cast("Synchroniser", tap), report=report.walk):
+            # The collector has every method of a synchroniser that a walk calls.
+            for snapshot in walk(reader, topics, cast("Synchroniser", collector), report=report.walk):
                 assembler.expect(snapshot)
                 yield from assembler.ready()
             assembler.flush()
@@ -181,13 +168,13 @@ def chunk_jobs(
         report.problems = live.problems(live.health(0)[0].newest_stamp_ns or 0) if not report.walk.references else ()
     if not report.walk.references:
         why = "; ".join(report.problems) or live.last_unsynchronised or "its streams never came together"
-        why += _missing_joints(path, embodiment, source.joint_states)
+        why += _missing_joints(path, embodiment, source.options.joint_states)
         raise InputError(f"no observation could be made: {why}", where=str(path))
 
 
 def _width_grippers(reader: BagReader, embodiment: Embodiment, source: Source) -> tuple[str, ...]:
     """Return the grippers whose width is recorded by their names, of an embodiment without joints."""
-    if embodiment.has_joints or source.joint_states not in reader.topics:
+    if embodiment.has_joints or source.options.joint_states not in reader.topics:
         return ()
     return tuple(name for name, gripper in embodiment.spec.grippers.items() if gripper.width is not None)
 
@@ -217,7 +204,7 @@ def _of_one_size(canvases: tuple[UInt8Array | None, ...]) -> tuple[tuple[UInt8Ar
     return kept, any(a is not b for a, b in zip(kept, canvases, strict=True))
 
 
-class _Assembler(TruthWindow):
+class _Assembler(GroundTruthWindow):
     """Puts chunks together as soon as their last frame has been seen."""
 
     def __init__(
@@ -229,7 +216,7 @@ class _Assembler(TruthWindow):
         commands: CommandTrack,
         pool: Executor | None,
     ) -> None:
-        blank = frozenset(embodiment.views) - set(source.cameras)
+        blank = frozenset(embodiment.views) - set(source.options.cameras)
         super().__init__(embodiment, blank, round(JOINT_GAP * NANOSECONDS), pool)
         self._name = name
         self._robot = embodiment
@@ -242,7 +229,7 @@ class _Assembler(TruthWindow):
         self._earlier: deque[tuple[int, FloatArray]] = deque(maxlen=64)
         self._count = 0
         self._half_step_ns = round(0.5 * NANOSECONDS / embodiment.fps)
-        self._horizon_ns = round(source.steps * NANOSECONDS / embodiment.fps)
+        self._horizon_ns = round(source.options.chunk_size * NANOSECONDS / embodiment.fps)
 
     def expect(self, snapshot: Snapshot) -> None:
         """Begin a chunk."""
@@ -254,18 +241,13 @@ class _Assembler(TruthWindow):
             yield self._done.popleft()
 
     def add_snapshot(self, snapshot: Snapshot) -> None:
-        """As the window; what became complete is put together, and what nothing needs is let go."""
+        """As the window; completes the chunks that wait for nothing more, and drops what no chunk needs."""
         super().add_snapshot(snapshot)
         self._finish()
 
-    def add_joints(self, state: JointState) -> None:
+    def add_state(self, state: RobotState) -> None:
         """As the window."""
-        super().add_joints(state)
-        self._finish()
-
-    def add_tracked(self, state: Observation) -> None:
-        """As the window."""
-        super().add_tracked(state)
+        super().add_state(state)
         self._finish()
 
     def clear(self) -> None:
@@ -296,14 +278,14 @@ class _Assembler(TruthWindow):
             self._report.unreadable += 1
             self._report.unreadable_reason = self._report.unreadable_reason or str(error)
             return
-        times = list(step_times(snapshot.stamp_ns, source.steps, self._robot.fps))
+        times = list(step_times(snapshot.stamp_ns, source.options.chunk_size, self._robot.fps))
         undecodable = self.undecodable
         canvases = self.canvases_at(times, self._half_step_ns)
         self._report.undecodable_frames += self.undecodable - undecodable
         canvases, resized = _of_one_size(canvases)
         self._report.resized += resized
         joints = tuple(self.state_at(time) for time in times)
-        motion, trouble = self._motion(joints)
+        motion, motion_error = self._motion(joints)
         other = next((rows for end, rows in reversed(self._earlier) if end <= snapshot.stamp_ns), None)
         self._done.append(
             ChunkJob(
@@ -315,12 +297,12 @@ class _Assembler(TruthWindow):
                 joints=joints,
                 commanded=self._commands.states(times, snapshot.joints),
                 motion=motion,
-                motion_error=trouble,
+                motion_error=motion_error,
                 other_actions=other,
             )
         )
         actions = None if motion is None else motion.actions
-        if actions is not None and len(actions) == source.steps:
+        if actions is not None and len(actions) == source.options.chunk_size:
             self._earlier.append((times[-1], actions))
 
     def _observation(self, snapshot: Snapshot) -> Observation:
@@ -345,7 +327,7 @@ class _Assembler(TruthWindow):
             return replace(observation, previous=None)  # as the live node does
         return replace(observation, previous=replace(seen, image_stamps_ns=image_stamps(snapshot.previous)))
 
-    def _motion(self, joints: tuple[JointState | Observation | None, ...]) -> tuple[Motion | None, str]:
+    def _motion(self, joints: tuple[RobotState | None, ...]) -> tuple[RecordedMotion | None, str]:
         try:
             return recorded_motion(self._robot, joints), ""
         except (CosmosRosError, KeyError) as error:

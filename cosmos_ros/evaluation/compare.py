@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 
 from cosmos_ros.errors import ConfigError, InputError
-from cosmos_ros.evaluation.figure_definitions import Figure, figures, with_boundaries
-from cosmos_ros.evaluation.frame_scores import tidy
-from cosmos_ros.evaluation.motion_metrics import resampled_means
-from cosmos_ros.evaluation.results_folder import CHUNKS, METRICS, Key, iterate_records, key_of
+from cosmos_ros.evaluation.bootstrap import percentile_interval, resampled_means
+from cosmos_ros.evaluation.frame_scores import rounded
+from cosmos_ros.evaluation.metric_definitions import Metric, metric_definitions, with_boundaries
+from cosmos_ros.evaluation.results_folder import CHUNKS, METRICS, iterate_records, key_of
 from cosmos_ros.evaluation.scoring import MODEL
 from cosmos_ros.evaluation.summary import SCHEMA
+from cosmos_ros.evaluation.text_summary import text_table
+from cosmos_ros.recordings.annotation_log import ChunkKey
 from cosmos_ros.types import NANOSECONDS, FloatArray
 
 # What decides the question that the models were asked.
@@ -27,10 +29,10 @@ _TASK = ("embodiment", "config_hash", "instruction", "joint_states", "tool_poses
 
 @dataclass(frozen=True)
 class Comparison:
-    """One figure of A and B.
+    """One metric of A and B.
 
     Attributes:
-        figure: What it is.
+        metric: What it is.
         a, b: Means over the chunks that were compared.
         difference: b - a.
         low, high: Bootstrap interval of the difference; NaN for fewer than two chunks.
@@ -38,7 +40,7 @@ class Comparison:
         paired: The same chunks on both sides, differences taken chunk by chunk.
     """
 
-    figure: Figure
+    metric: Metric
     a: float
     b: float
     difference: float
@@ -53,19 +55,17 @@ class Comparison:
         """``better``, ``worse``, ``different`` or ``no difference shown``, of B against A."""
         if math.isnan(self.low) or self.low <= 0.0 <= self.high:
             return "no difference shown"
-        if not self.figure.better:
+        if not self.metric.better:
             return "different"
-        return "better" if (self.difference > 0.0) == (self.figure.better == "higher") else "worse"
+        return "better" if (self.difference > 0.0) == (self.metric.better == "higher") else "worse"
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-serialisable data."""
         return {
-            "figure": self.figure.name,
-            "unit": self.figure.unit,
-            "a": tidy(self.a),
-            "b": tidy(self.b),
-            "difference": tidy(self.difference),
-            "interval": [tidy(self.low), tidy(self.high)],
+            "figure": self.metric.name,
+            "unit": self.metric.unit,
+            **{name: rounded(getattr(self, name)) for name in ("a", "b", "difference")},
+            "interval": [rounded(self.low), rounded(self.high)],
             "n_a": self.n_a,
             "n_b": self.n_b,
             "paired": self.paired,
@@ -84,20 +84,20 @@ class Side:
         """Return name → seconds of the recordings."""
         return {str(bag["name"]): float(bag["seconds"]) for bag in self.metrics["bags"]}
 
-    def values(self, predictor: str, known: Sequence[Figure]) -> tuple[list[Key], dict[str, FloatArray]]:
-        """Return the chunks, and figure → ``float64 [chunks]``, NaN where a chunk has none.
+    def values(self, predictor: str, known: Sequence[Metric]) -> tuple[list[ChunkKey], dict[str, FloatArray]]:
+        """Return the chunks, and metric name → ``float64 [chunks]``, NaN where a chunk has none.
 
         Raises:
             InputError: A record is damaged; names the line.
         """
         stride_ns = round(self.metrics["stride"] * NANOSECONDS / self.metrics["fps"])
-        keys: list[Key] = []
-        columns: dict[str, array[float]] = {figure.name: array("d") for figure in known}
+        keys: list[ChunkKey] = []
+        columns: dict[str, array[float]] = {metric.name: array("d") for metric in known}
         for record in with_boundaries(_whole(self.folder, predictor), stride_ns):
             keys.append(key_of(record))
-            for figure in known:
-                value = figure.value(record["predictors"][predictor], record)
-                columns[figure.name].append(math.nan if value is None else value)
+            for metric in known:
+                value = metric.value(record["predictors"][predictor], record)
+                columns[metric.name].append(math.nan if value is None else value)
         return keys, {name: np.array(column, dtype=np.float64) for name, column in columns.items()}
 
 
@@ -149,7 +149,7 @@ def caveats(a: Side, b: Side) -> list[str]:
         found.append(f"stride differs: {a.metrics['stride']} and {b.metrics['stride']}; so do the chunks")
     if list(a.metrics["views"]) != list(b.metrics["views"]):
         found.append(
-            "the seen views differ: only the PSNR of views that both saw is compared, no other figure of frames"
+            "the seen views differ: only the PSNR of views that both saw is compared, no other metric of frames"
         )
     first, second = a.recordings(), b.recordings()
     same = sorted(name for name, seconds in first.items() if second.get(name) == seconds)
@@ -168,9 +168,8 @@ def compare(
     predictor_b: str = MODEL,
     resamples: int = 10_000,
     level: float = 0.95,
-    seed: int = 0,
 ) -> list[Comparison]:
-    """Return every figure that both sides have.
+    """Return every metric that both sides have.
 
     Chunks with the same recording and stamp are compared pair by pair, which takes the differences between easy and
     hard chunks out; when fewer than half of the smaller side's chunks have a partner, the sides are compared as two
@@ -180,8 +179,7 @@ def compare(
         a, b: The evaluations.
         predictor_a, predictor_b: ``model``, or the name of a baseline.
         resamples: Bootstrap samples.
-        level: Of the intervals.
-        seed: Of the resampling.
+        level: Of the intervals, 0 to 1.
 
     Raises:
         ConfigError: A predictor is unknown, or the evaluations differ in rate or horizon.
@@ -194,9 +192,9 @@ def compare(
         if a.metrics[key] != b.metrics[key]:
             raise ConfigError(f"{key} {a.metrics[key]} and {b.metrics[key]} differ", where="compare")
     views = [view for view in a.metrics["views"] if view in b.metrics["views"]]
-    asked = figures(a.metrics["fps"], views)
+    asked = metric_definitions(a.metrics["fps"], views)
     if list(a.metrics["views"]) != list(b.metrics["views"]):
-        # Figures of the whole canvas would be of other pictures.
+        # Metrics of the whole canvas would be of other images.
         asked = tuple(f for f in asked if not _of_frames(f) or f.name.rpartition(".psnr.")[2] in views)
     keys_a, columns_a = a.values(predictor_a, asked)
     keys_b, columns_b = b.values(predictor_b, asked)
@@ -204,36 +202,33 @@ def compare(
     places = {key: i for i, key in enumerate(keys_b) if first.get(key[0]) == second.get(key[0])}
     pairs = np.array([(i, places[key]) for i, key in enumerate(keys_a) if key in places], dtype=np.intp).reshape(-1, 2)
     found = []
-    for figure in asked:
-        values_a, values_b = columns_a[figure.name], columns_b[figure.name]
+    for metric in asked:
+        values_a, values_b = columns_a[metric.name], columns_b[metric.name]
         if np.isfinite(values_a).any() and np.isfinite(values_b).any():
-            found.append(_compare(figure, values_a, values_b, pairs, resamples, level, seed))
+            found.append(_compare(metric, values_a, values_b, pairs, resamples, level))
     return found
 
 
-def _of_frames(figure: Figure) -> bool:
-    return ".frames." in figure.name or ".gap." in figure.name
+def _of_frames(metric: Metric) -> bool:
+    return ".frames." in metric.name or ".gap." in metric.name
 
 
-def _compare(
-    figure: Figure, a: FloatArray, b: FloatArray, pairs: Any, resamples: int, level: float, seed: int
-) -> Comparison:
+def _compare(metric: Metric, a: FloatArray, b: FloatArray, pairs: Any, resamples: int, level: float) -> Comparison:
     """Compare ``float64 [N]`` with ``float64 [M]``, NaN for none; ``pairs`` are the places of the same chunks."""
     first, second = a[pairs[:, 0]], b[pairs[:, 1]]
     both = np.isfinite(first) & np.isfinite(second)
     alone_a, alone_b = a[np.isfinite(a)], b[np.isfinite(b)]
     paired = bool(2 * np.count_nonzero(both) >= min(len(alone_a), len(alone_b)))
-    rng = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     if paired:
         first, second = first[both], second[both]
-        means = resampled_means(second - first, resamples, rng) if len(first) > 1 else None
+        means = resampled_means(second - first, resamples, generator)
     else:
         first, second = alone_a, alone_b
-        enough = min(len(first), len(second)) > 1
-        means = resampled_means(second, resamples, rng) - resampled_means(first, resamples, rng) if enough else None
-    low, high = _interval(means, level)
+        means = resampled_means(second, resamples, generator) - resampled_means(first, resamples, generator)
+    low, high = percentile_interval(means, level)
     return Comparison(
-        figure=figure,
+        metric=metric,
         a=float(first.mean()),
         b=float(second.mean()),
         difference=float(second.mean() - first.mean()),
@@ -245,23 +240,11 @@ def _compare(
     )
 
 
-def _interval(means: FloatArray | None, level: float) -> tuple[float, float]:
-    if means is None:
-        return math.nan, math.nan
-    low, high = np.quantile(means, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
-    return float(low), float(high)
-
-
 def table(comparisons: Sequence[Comparison]) -> str:
     """Return a plain-text table."""
-    rows = [("figure", "A", "B", "B - A", "interval", "n", "")]
+    rows = [("metric", "A", "B", "B - A", "interval", "n", "")]
     for c in comparisons:
-        unit = f" [{c.figure.unit}]" if c.figure.unit else ""
         interval = "-" if math.isnan(c.low) else f"{c.low:+.4g} to {c.high:+.4g}"
         n = f"{c.n_a} pairs" if c.paired else f"{c.n_a}, {c.n_b}"
-        rows.append((c.figure.label + unit, f"{c.a:.4g}", f"{c.b:.4g}", f"{c.difference:+.4g}", interval, n, c.verdict))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [
-        "  ".join([row[0].ljust(widths[0]), *(row[i].rjust(widths[i]) for i in range(1, 6)), row[6]]) for row in rows
-    ]
-    return "\n".join(line.rstrip() for line in lines)
+        rows.append((c.metric.title, f"{c.a:.4g}", f"{c.b:.4g}", f"{c.difference:+.4g}", interval, n, c.verdict))
+    return text_table(rows)

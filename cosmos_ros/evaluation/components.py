@@ -19,8 +19,8 @@ from cosmos_ros.world_models import create_world_model
 
 
 @dataclass
-class Setup:
-    """Everything loaded.
+class Components:
+    """What an evaluation works with, loaded.
 
     Attributes:
         options: As asked, with cameras, stride, chunk size, modes and deadline filled in.
@@ -41,20 +41,12 @@ class Setup:
     @property
     def source(self) -> Source:
         """How recordings are read."""
-        models = [pipeline.world_model for pipeline in self.pipelines.values()]
-        options = self.options
+        needs = [pipeline.world_model.capabilities for pipeline in self.pipelines.values()]
         return Source(
-            cameras=options.cameras,
-            timing=options.timing,
-            stride=options.stride,
-            steps=options.chunk_size,
-            joint_states=options.joint_states,
-            tool_poses=options.tool_poses,
-            instruction=options.instruction,
-            needs_scene=any(model.capabilities.needs_scene for model in models),
-            previous_images=any(model.capabilities.uses_previous_image for model in models),
-            whole_images=any(model.capabilities.needs_observation for model in models),
-            commands=options.commands,
+            options=self.options,
+            needs_scene=any(capabilities.needs_scene for capabilities in needs),
+            previous_images=any(capabilities.uses_previous_image for capabilities in needs),
+            whole_images=any(capabilities.needs_observation for capabilities in needs),
         )
 
     @property
@@ -85,7 +77,7 @@ class Setup:
             pipeline.world_model.close()
 
 
-def prepare(options: EvaluationOptions, *, load: bool = True) -> Setup:
+def prepare(options: EvaluationOptions, *, load: bool = True) -> Components:
     """Check the options against embodiment and model, and load everything.
 
     Args:
@@ -146,7 +138,7 @@ def prepare(options: EvaluationOptions, *, load: bool = True) -> Setup:
                 on_failure.callback(pipeline.world_model.close)
                 pipeline.world_model.load()
             on_failure.pop_all()
-    return Setup(options, embodiment, pipelines, settings, _guard(embodiment), lpips)
+    return Components(options, embodiment, pipelines, settings, _guard(embodiment), lpips)
 
 
 def _guard(embodiment: Embodiment) -> Guard | None:

@@ -7,29 +7,30 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import cv2
 
 from cosmos_ros.errors import InputError
-from cosmos_ros.evaluation.annotation_merge import Merged, forget, merge
-from cosmos_ros.evaluation.annotations import Annotation, AnnotationWriter, make_annotation
+from cosmos_ros.evaluation.chunk_annotation import make_annotation
 from cosmos_ros.evaluation.chunk_jobs import ChunkJob
 from cosmos_ros.evaluation.chunks import SourceReport, chunk_jobs
-from cosmos_ros.evaluation.components import Setup, prepare
+from cosmos_ros.evaluation.components import Components, prepare
 from cosmos_ros.evaluation.evaluation_options import EvaluationOptions
-from cosmos_ros.evaluation.results_folder import METRICS, REPORT, TIMING, ResultStore, iterate_records, write_json
-from cosmos_ros.evaluation.scoring import Scored, Scorer
+from cosmos_ros.evaluation.results_folder import METRICS, REPORT, TIMING, ResultStore, iterate_records
+from cosmos_ros.evaluation.scoring import ScoredChunk, Scorer
 from cosmos_ros.evaluation.summary import SCHEMA, stale_inputs, summarise, summarise_timing
-from cosmos_ros.evaluation.thumbnails import Keepsakes, Strip, make_strip
+from cosmos_ros.evaluation.thumbnails import ThumbnailStore, ThumbnailStrip, make_strip
+from cosmos_ros.files import write_json
+from cosmos_ros.recordings.annotation_merge import AnnotatedRecording, merge_annotations, remove_logs
+from cosmos_ros.recordings.annotations import Annotation, AnnotationWriter
 from cosmos_ros.version import __version__
 
-Item = TypeVar("Item")
-_WAITING = 3
-Progress = Callable[["Status"], None]
+_MAX_WAITING = 3
+ProgressCallback = Callable[["EvaluationProgress"], None]
 
 
 @contextmanager
@@ -49,11 +50,10 @@ def few_threads() -> Generator[None, None, None]:
 
 
 @dataclass(frozen=True)
-class Status:
-    """How far an evaluation is: recording, its number, chunks done in all, share of this recording."""
+class EvaluationProgress:
+    """How far an evaluation is: recording, chunks done in all, share of this recording (0 to 1)."""
 
     bag: str
-    number: int
     chunks: int
     share: float
 
@@ -66,7 +66,7 @@ class Outcome:
         metrics: As in ``metrics.json``.
         timing: As in ``timing.json``.
         complete: False when it was interrupted or a recording could not be read.
-        interrupted: It was told to stop.
+        interrupted: It was stopped by the user.
         annotated: The annotated recordings that were written.
     """
 
@@ -74,10 +74,10 @@ class Outcome:
     timing: dict[str, Any]
     complete: bool
     interrupted: bool
-    annotated: tuple[Merged, ...] = ()
+    annotated: tuple[AnnotatedRecording, ...] = ()
 
 
-def evaluate(options: EvaluationOptions, progress: Progress = lambda _: None) -> Outcome:
+def evaluate(options: EvaluationOptions, progress: ProgressCallback = lambda _: None) -> Outcome:
     """Evaluate, and write ``chunks.jsonl``, ``metrics.json``, ``timing.json``, the report and the annotated recording.
 
     A KeyboardInterrupt ends the walk; what was done is summarised like a whole evaluation, marked as incomplete. A
@@ -87,45 +87,45 @@ def evaluate(options: EvaluationOptions, progress: Progress = lambda _: None) ->
         ConfigError, CapabilityError, ModelError: Before anything is predicted.
         InputError: None of the recordings can be read.
     """
-    setup = prepare(options, load=options.engine == "local")
-    run = _Run(setup, progress)
+    components = prepare(options, load=options.engine == "local")
+    run = _Evaluation(components, progress)
     try:
         return run.run()
     finally:
-        setup.close()
+        components.close()
 
 
 @dataclass(frozen=True)
-class Completed:
-    """All that is kept of one chunk; small enough to be sent between processes."""
+class CompletedChunk:
+    """All results of one chunk; small enough to be sent between processes."""
 
     record: dict[str, Any]
-    strip: Strip | None
+    strip: ThumbnailStrip | None
     annotation: Annotation | None
 
 
-def complete_chunk(setup: Setup, job: ChunkJob) -> Completed:
+def complete_chunk(components: Components, job: ChunkJob) -> CompletedChunk:
     """Score one chunk from beginning to end; what a worker in another process does."""
-    scorer = setup.scorer()
-    return _complete(setup, scorer, job, scorer.predict(job))
+    scorer = components.scorer()
+    return _complete(components, scorer, job, scorer.predict(job))
 
 
-def _complete(setup: Setup, scorer: Scorer, job: ChunkJob, scored: Scored) -> Completed:
+def _complete(components: Components, scorer: Scorer, job: ChunkJob, scored: ScoredChunk) -> CompletedChunk:
     complete = scorer.compare_frames(job, scored)
-    options = setup.options
-    return Completed(
+    options = components.options
+    return CompletedChunk(
         complete.record,
         make_strip(job, complete, scorer.regions.of(job.observation.images)) if options.pictures else None,
-        make_annotation(job, complete, setup.embodiment, options.stride) if options.annotate else None,
+        make_annotation(job, complete, components.embodiment, options.stride) if options.annotate else None,
     )
 
 
-class _Run:
+class _Evaluation:
     """One evaluation under way."""
 
-    def __init__(self, setup: Setup, progress: Progress) -> None:
-        self._setup = setup
-        self._options = setup.options
+    def __init__(self, components: Components, progress: ProgressCallback) -> None:
+        self._components = components
+        self._options = components.options
         self._progress = progress
         self._reports: list[SourceReport] = []
         self._unreadable: dict[str, str] = {}
@@ -136,7 +136,7 @@ class _Run:
         options = self._options
         interrupted = False
         with ResultStore(options.out, self._identity(), resume=options.resume) as store:
-            keepsakes = Keepsakes(options.out, pictures=options.pictures)
+            thumbnails = ThumbnailStore(options.out, enabled=options.pictures)
             try:
                 count = max(1, options.workers)
                 # Two pools: what is decoded for the next chunk must not wait behind the scoring of the last ones.
@@ -145,77 +145,79 @@ class _Run:
                     ThreadPoolExecutor(count, "decode") as decoders,
                     ThreadPoolExecutor(count, "score") as scorers,
                 ):
-                    for number, path in enumerate(options.bags):
-                        if not self._room():
+                    for path in options.bags:
+                        if not self._may_go_on():
                             break
-                        self._one(path, number, store, keepsakes, decoders, scorers)
+                        self._evaluate_recording(path, store, thumbnails, decoders, scorers)
             except KeyboardInterrupt:
                 interrupted = True
             if not store.done:
                 self._raise_for_nothing(interrupted)
-        return self._finish(keepsakes, interrupted)
+        return self._finish(thumbnails, interrupted)
 
     def _identity(self) -> dict[str, Any]:
         return {
             **self._options.identity(),
             "schema": SCHEMA,
             "version": __version__,
-            "config_hash": self._setup.embodiment.config_hash,
+            "config_hash": self._components.embodiment.config_hash,
         }
 
-    def _room(self) -> bool:
+    def _may_go_on(self) -> bool:
         return not self._options.max_chunks or self._chunks < self._options.max_chunks
 
-    def _one(
-        self, path: Path, number: int, store: ResultStore, keepsakes: Keepsakes, decoders: Executor, scorers: Executor
+    def _evaluate_recording(
+        self, path: Path, store: ResultStore, thumbnails: ThumbnailStore, decoders: Executor, scorers: Executor
     ) -> None:
         name = path.resolve().name
         report = SourceReport(name)
         self._reports.append(report)
-        jobs = chunk_jobs(path, name, self._setup.embodiment, self._setup.source, report, decoders)
+        jobs = chunk_jobs(path, name, self._components.embodiment, self._components.source, report, decoders)
         first_ns: int | None = None
         try:
-            frame = self._setup.embodiment.base_frame
+            frame = self._components.embodiment.base_frame
             with (
-                _closed(jobs),
-                _closed(self._scored(self._open(jobs, store), scorers)) as results,
+                closing(jobs),
+                closing(self._scored(self._not_done(jobs, store), scorers)) as results,
                 AnnotationWriter(self._options.out, name, frame, store.done) as annotations,
             ):
                 for job, completed in results:
                     # The line comes last: what has none is done again.
-                    keepsakes.add(completed.record, completed.strip)
+                    thumbnails.add(completed.record, completed.strip)
                     if completed.annotation is not None:
                         annotations.add(job.key, completed.annotation)
                     store.add(completed.record)
                     stamp = job.observation.stamp_ns
                     first_ns = stamp if first_ns is None else first_ns
                     share = (stamp - first_ns) * 1e-9 / report.seconds if report.seconds else 1.0
-                    self._progress(Status(name, number, self._chunks, min(1.0, max(0.0, share))))
+                    self._progress(EvaluationProgress(name, self._chunks, min(1.0, max(0.0, share))))
         except InputError as error:
             self._unreadable[name] = str(error)
 
-    def _open(self, jobs: Iterator[ChunkJob], store: ResultStore) -> Iterator[ChunkJob]:
-        """Yield the chunks that are not done, as long as there is room."""
+    def _not_done(self, jobs: Iterator[ChunkJob], store: ResultStore) -> Iterator[ChunkJob]:
+        """Yield the chunks that are not done, up to ``max_chunks``."""
         for job in jobs:
-            if not self._room():
+            if not self._may_go_on():
                 return
             self._chunks += 1
             if job.key not in store.done:
                 yield job
 
-    def _scored(self, jobs: Iterator[ChunkJob], pool: Executor) -> Iterator[tuple[ChunkJob, Completed]]:
+    def _scored(
+        self, jobs: Iterator[ChunkJob], pool: Executor
+    ) -> Generator[tuple[ChunkJob, CompletedChunk], None, None]:
         if self._options.engine == "ray":
             from cosmos_ros.evaluation.ray_engine import scored_by_ray
 
             yield from scored_by_ray(jobs, self._options, complete_chunk)
             return
-        scorer = self._setup.scorer()
+        scorer = self._components.scorer()
         # Frames of one chunk are compared while the next is predicted.
-        waiting: deque[tuple[ChunkJob, Future[Completed]]] = deque()
+        waiting: deque[tuple[ChunkJob, Future[CompletedChunk]]] = deque()
         for job in jobs:
             scored = scorer.predict(job)
-            waiting.append((job, pool.submit(_complete, self._setup, scorer, job, scored)))
-            while len(waiting) > _WAITING:
+            waiting.append((job, pool.submit(_complete, self._components, scorer, job, scored)))
+            if len(waiting) > _MAX_WAITING:
                 first, future = waiting.popleft()
                 yield first, future.result()
         for first, future in waiting:
@@ -232,16 +234,16 @@ class _Run:
             hint=next((r.unreadable_reason for r in self._reports if r.unreadable_reason), None),
         )
 
-    def _finish(self, keepsakes: Keepsakes, interrupted: bool) -> Outcome:
-        options, setup = self._options, self._setup
+    def _finish(self, thumbnails: ThumbnailStore, interrupted: bool) -> Outcome:
+        options, components = self._options, self._components
         complete = not interrupted and not self._unreadable
         summary = summarise(
             iterate_records(options.out),
-            fps=setup.embodiment.fps,
+            fps=components.embodiment.fps,
             steps=options.chunk_size,
-            stride_ns=setup.stride_ns,
-            views=setup.seen_views,
-            dimensions=setup.embodiment.layout.names,
+            stride_ns=components.stride_ns,
+            views=components.seen_views,
+            dimensions=components.embodiment.layout.names,
         )
         metrics = {
             "schema": SCHEMA,
@@ -249,48 +251,40 @@ class _Run:
             "interrupted": interrupted,
             "unreadable": self._unreadable,
             "options": self._identity(),
-            "fps": setup.embodiment.fps,
+            "fps": components.embodiment.fps,
             "steps": options.chunk_size,
             "stride": options.stride,
-            "views": setup.seen_views,
-            "blank_views": sorted(set(setup.embodiment.views) - set(options.cameras)),
-            "scripted": setup.pipelines["model"].world_model.capabilities.scripted,
+            "views": components.seen_views,
+            "blank_views": sorted(set(components.embodiment.views) - set(options.cameras)),
+            "scripted": components.pipelines["model"].world_model.capabilities.scripted,
             "bags": [report.to_dict() for report in self._reports],
             **summary,
         }
         timing = summarise_timing(
             iterate_records(options.out),
-            fps=setup.embodiment.fps,
+            fps=components.embodiment.fps,
             stride=options.stride,
             steps=options.chunk_size,
             deadline_s=options.deadline,
         )
         timing["stale_inputs"] = stale_inputs(self._reports)
         timing["evaluation_s"] = round(time.perf_counter() - self._began, 3)
-        write_json(options.out / METRICS, metrics)
-        write_json(options.out / TIMING, timing)
-        annotated = self._tell(keepsakes, metrics, timing)
+        write_json(options.out / METRICS, metrics, sort_keys=True)
+        write_json(options.out / TIMING, timing, sort_keys=True)
+        annotated = self._write_report(thumbnails, metrics, timing)
         return Outcome(metrics, timing, complete, interrupted, tuple(annotated))
 
-    def _tell(self, keepsakes: Keepsakes, metrics: dict[str, Any], timing: dict[str, Any]) -> list[Merged]:
+    def _write_report(
+        self, thumbnails: ThumbnailStore, metrics: dict[str, Any], timing: dict[str, Any]
+    ) -> list[AnnotatedRecording]:
         from cosmos_ros.evaluation.report import write_report
 
         out = self._options.out
-        write_report(out / REPORT, metrics, timing, keepsakes.chosen(iterate_records(out)))
+        write_report(out / REPORT, metrics, timing, thumbnails.examples(iterate_records(out)))
         if not self._options.annotate or metrics["interrupted"]:
             return []
         reference = next(iter(self._options.cameras.values()))
-        annotated = merge(out, self._options.bags, reference)
+        annotated = merge_annotations(out, self._options.bags, reference)
         if metrics["complete"]:
-            forget(out)
+            remove_logs(out)
         return annotated
-
-
-@contextmanager
-def _closed(stream: Iterator[Item]) -> Iterator[Iterator[Item]]:
-    """Close a generator at once, so that its recordings are closed, whatever ends the loop."""
-    try:
-        yield stream
-    finally:
-        if isinstance(stream, Generator):
-            stream.close()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cosmos_ros.errors import ConfigError
 from cosmos_ros.evaluation.baselines import DEFAULT_BASELINES
@@ -14,41 +14,47 @@ from cosmos_ros.types import Mode
 
 # Longer than any delay of a recording, so that the observations depend on stamps alone.
 TIMING = Timing(sync_wait=0.4)
+# How an evaluation is run and shown, which changes none of its metrics.
+_NOT_IDENTITY = frozenset(
+    ("out", "deadline", "resume", "pictures", "annotate", "workers", "engine", "address", "ray_workers", "lpips_sha256")
+)
 
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """One evaluation.
+    """The options of one evaluation.
 
     Attributes:
-        bags: Recordings.
+        bags: Recordings: rosbag2 folders, or ``.mcap`` or ``.db3`` files.
         out: Folder for the results.
-        embodiment: Name or file.
+        embodiment: Name or YAML file.
         world_model: Name.
-        model_options: Keyword settings of the world model, e.g. ``model`` or ``revision``.
+        model_options: Keyword settings of the world model, e.g. ``model`` (checkpoint folder, hub id or server address)
+            or ``revision``.
         cameras: View → image topic without ``/compressed``; empty takes every view at ``/<view>/image_raw``. Views
             that are left out are black.
         stride: Control steps from one chunk to the next; 0 takes the whole chunk.
-        chunk_size: T; 0 takes the embodiment's own.
+        chunk_size: Control steps of a chunk, T; 0 takes the embodiment's own.
         seed: Seed of the sampler.
-        settings: Sampler overrides.
+        settings: Sampler settings by name.
         instruction: Task text until one is recorded.
-        baselines: Predictors beside the model.
+        baselines: Predictors beside the model; empty for none.
         modes: Modes to ask the model for; empty takes all that it can do. Policy is always asked.
         joint_states: Topic of the joint states; of an embodiment without joints, of the grippers' widths (m, by the
             grippers' names).
-        tool_poses: Link → topic of its poses, for embodiments without joints; empty takes every link at
-            ``/<link>/pose``.
-        lpips: ONNX file with an LPIPS network, or None: LPIPS is not computed.
-        lpips_sha256: What the file must have; empty takes any.
-        timing: Synchronisation, as the predictor's parameters.
-        commands: Topics of joint trajectories by another driver; None looks for the controllers' own.
+        tool_poses: Link → topic of its poses (PoseStamped, m), for embodiments without joints; empty takes every link
+            at ``/<link>/pose``.
+        lpips: ONNX file with an LPIPS network (two images ``[1, 3, H, W]`` in [-1, 1] to one number); None: LPIPS is
+            not computed.
+        lpips_sha256: Hash (hex) that the file must have; empty takes any.
+        timing: Synchronisation, in seconds, as the predictor's parameters.
+        commands: Topics of joint trajectories by another driver (shadow mode); None looks for the controllers' own.
         deadline: Seconds from observation to guarded trajectory; 0 takes the time of one stride.
         resume: Go on where an evaluation in ``out`` ended.
-        pictures: Keep pictures for the report.
-        annotate: Write the annotated recording.
+        pictures: Put example images into the report.
+        annotate: Write annotated recordings.
         workers: Threads that decode images and score frames.
-        engine: ``local`` or ``ray``.
+        engine: Where chunks are scored.
         address: Of a Ray cluster; empty starts a local one.
         ray_workers: Processes that score chunks with the Ray engine; 0 takes one a core.
         max_chunks: Stop after this many chunks; 0 for all.
@@ -78,7 +84,7 @@ class EvaluationOptions:
     pictures: bool = True
     annotate: bool = True
     workers: int = 2
-    engine: str = "local"
+    engine: Literal["local", "ray"] = "local"
     address: str = ""
     ray_workers: int = 0
     max_chunks: int = 0
@@ -105,24 +111,17 @@ class EvaluationOptions:
             raise ConfigError(f"{self.engine!r} is neither local nor ray", where="engine")
 
     def identity(self) -> dict[str, Any]:
-        """Return everything that decides the figures, as JSON data; an evaluation is resumed only under the same."""
+        """Return everything that decides the metrics, as JSON data; an evaluation is resumed only under the same."""
+        names = [f.name for f in fields(self) if f.name not in _NOT_IDENTITY]
+        plain = {name: list(value) if isinstance(value := getattr(self, name), tuple) else value for name in names}
         return {
+            **plain,
             "bags": [path.resolve().name for path in self.bags],
-            "embodiment": str(self.embodiment),
-            "world_model": self.world_model,
-            "model_options": {k: str(v) for k, v in sorted(self.model_options.items())},
+            "model_options": {name: str(value) for name, value in sorted(self.model_options.items())},
             "cameras": dict(self.cameras),
-            "stride": self.stride,
-            "chunk_size": self.chunk_size,
-            "seed": self.seed,
             "settings": dict(sorted(self.settings.items())),
-            "instruction": self.instruction,
-            "baselines": list(self.baselines),
             "modes": sorted(mode.value for mode in self.modes),
-            "joint_states": self.joint_states,
             "tool_poses": dict(self.tool_poses),
             "lpips": self.lpips_sha256,
-            "timing": {k: v for k, v in vars(self.timing).items() if k != "prediction_rate"},
-            "commands": None if self.commands is None else list(self.commands),
-            "max_chunks": self.max_chunks,
+            "timing": {name: value for name, value in vars(self.timing).items() if name != "prediction_rate"},
         }

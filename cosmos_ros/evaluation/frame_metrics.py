@@ -1,4 +1,4 @@
-"""Figures of predicted frames: PSNR, PSNR where something moves, SSIM.
+"""Metrics of predicted frames: PSNR, PSNR where something moves, SSIM.
 
 Definitions: PSNR is ``10 log10(255² / MSE)``; the dynamic PSNR takes only the pixels whose change from the true frame
 before is at or above the 80th percentile; SSIM is Wang et al. 2004 with a 7 x 7 uniform window and sample covariances,
@@ -55,13 +55,8 @@ def psnr_of(mse: float) -> float:
     return math.inf if mse == 0.0 else 10.0 * math.log10(PEAK**2 / mse)
 
 
-def psnr(predicted: UInt8Array, truth: UInt8Array, mask: UInt8Array | None = None) -> float:
-    """Return the PSNR in dB; see ``mean_squared_error`` for arguments and errors."""
-    return psnr_of(mean_squared_error(predicted, truth, mask))
-
-
-def moving_pixels(before: UInt8Array, truth: UInt8Array, percentile: float = MOVING_PERCENTILE) -> UInt8Array | None:
-    """Return where a true frame moves most: ``uint8 [H, W]``, 255 at or above the percentile of the change.
+def moving_pixels(before: UInt8Array, truth: UInt8Array) -> UInt8Array | None:
+    """Return where a true frame moves most: ``uint8 [H, W]``, 255 at or above the 80th percentile of the change.
 
     The change of a pixel is the sum of its channels' absolute differences. In a scene where less than a fifth moves at
     all the percentile is zero, and only what moves counts.
@@ -72,20 +67,14 @@ def moving_pixels(before: UInt8Array, truth: UInt8Array, percentile: float = MOV
     _check(before, truth)
     blue, green, red = cv2.split(cv2.absdiff(before, truth))
     change: Any = cv2.add(cv2.add(blue, green, dtype=cv2.CV_16U), red, dtype=cv2.CV_16U)
-    # Counts in float32 are exact up to 16 million pixels; a larger picture is counted in parts.
+    # Counts in float32 are exact up to 16 million pixels; a larger image is counted in parts.
     parts = [change[top : top + _COUNTED_ROWS] for top in range(0, len(change), _COUNTED_ROWS)]
     bins = 3 * 255 + 1
     counts = sum(cv2.calcHist([part], [0], None, [bins], [0, bins]).reshape(-1).astype(np.int64) for part in parts)
-    threshold = max(_percentile_of_counts(counts, percentile), 1.0)
+    threshold = max(_percentile_of_counts(counts, MOVING_PERCENTILE), 1.0)
     if not counts[math.ceil(threshold) :].any():
         return None
     return np.asarray(cv2.compare(change, math.ceil(threshold), cv2.CMP_GE), dtype=np.uint8)
-
-
-def dynamic_psnr(predicted: UInt8Array, truth: UInt8Array, before: UInt8Array) -> float:
-    """Return the PSNR in dB over the pixels that moved most from ``before`` to ``truth``; NaN when nothing moved."""
-    mask = moving_pixels(before, truth)
-    return math.nan if mask is None else psnr(predicted, truth, mask)
 
 
 def _percentile_of_counts(counts: Any, percentile: float) -> float:
@@ -158,13 +147,8 @@ class SsimReference:
 
 
 def _strips(height: int, rows: int) -> list[slice]:
-    """Return overlapping slices of a picture's rows, whose windows together are the picture's."""
+    """Return overlapping slices of an image's rows, whose windows together are the image's."""
     return [slice(top, min(top + rows + _EDGE, height)) for top in range(0, height - _EDGE, rows)]
-
-
-def ssim(predicted: UInt8Array, truth: UInt8Array) -> float:
-    """Return the mean structural similarity of two frames ``uint8 [H, W, 3]``, in [-1, 1]."""
-    return SsimReference(truth).compare(predicted)
 
 
 def _box(values: Any, out: Any = None) -> Any:

@@ -15,7 +15,7 @@ from cosmos_ros.evaluation.frame_metrics import WINDOW, SsimReference, mean_squa
 from cosmos_ros.evaluation.lpips import Lpips
 from cosmos_ros.types import UInt8Array
 
-# Equal frames have an infinite PSNR, which no mean survives; this is beyond what 8 bits can tell apart.
+# Equal frames have an infinite PSNR, which has no mean; this is beyond what 8 bits can distinguish.
 PSNR_CAP = 100.0
 
 
@@ -34,11 +34,11 @@ class Region:
         return self.height, self.width
 
     def of(self, image: UInt8Array) -> UInt8Array:
-        """Return this part of a picture."""
+        """Return this part of an image."""
         return image[self.top : self.top + self.height, self.left : self.left + self.width]
 
     def cut(self, image: UInt8Array) -> UInt8Array:
-        """Return this part of a picture as a contiguous array."""
+        """Return this part of an image as a contiguous array."""
         return np.ascontiguousarray(self.of(image))
 
 
@@ -87,17 +87,13 @@ def score_frames(
         Name → ``psnr``, ``dynamic_psnr``, ``ssim`` (lists of T numbers or None), ``lpips`` (where asked for) and
         ``views`` (view → PSNR list).
     """
-
-    def step(k: int) -> dict[str, dict[str, Any]]:
-        truth, before = canvases[k], canvases[k - 1]
-        if truth is None:
-            return {}
-        shown = {name: frames[k] for name, frames in candidates.items()}
-        return _score_step(shown, truth, before, regions, whole, lpips)
-
+    steps: list[dict[str, dict[str, Any]]] = []
+    for k in range(1, len(canvases)):
+        truth = canvases[k]
+        frames_k = {name: frames[k] for name, frames in candidates.items()}
+        scores = {} if truth is None else _score_step(frames_k, truth, canvases[k - 1], regions, whole, lpips)
+        steps.append(scores)
     keys = ("psnr", "dynamic_psnr", "ssim", *(("lpips",) if lpips is not None else ()))
-    numbers = range(1, len(canvases))
-    steps = list(map(step, numbers))
     return {
         name: {
             **{figure: [found[name][figure] if found else None for found in steps] for figure in keys},
@@ -116,10 +112,10 @@ def _score_step(
     lpips: Lpips | None,
 ) -> dict[str, dict[str, Any]]:
     if len(regions) == 1 and not whole:
-        # One view is seen: its part of the canvas is scored as a canvas of its own, which is less to look at.
+        # Of a canvas with one seen view only that part is processed, as a canvas of its own.
         ((view, region),) = regions.items()
         part = {view: Region(0, 0, region.width, region.height)}
-        shown = {name: region.cut(fit(frame, truth)) for name, frame in candidates.items()}
+        shown = {name: region.cut(scale_to(frame, truth)) for name, frame in candidates.items()}
         earlier = None if before is None else region.cut(before)
         return _score_step(shown, region.cut(truth), earlier, part, True, lpips)
     parts = {view: region.cut(truth) for view, region in regions.items()}
@@ -132,33 +128,32 @@ def _score_step(
         for region in regions.values():
             region.of(seen)[:] = 255
         moving &= seen
-    areas = {"": truth} if whole else {v: p for v, p in parts.items() if min(p.shape[:2]) >= WINDOW}
-    references = {name: SsimReference(area) for name, area in areas.items() if min(area.shape[:2]) >= WINDOW}
+    areas = [Region(0, 0, truth.shape[1], truth.shape[0])] if whole else list(regions.values())
+    areas = [area for area in areas if min(area.size) >= WINDOW]
+    weights = [area.width * area.height for area in areas]
+    references = [SsimReference(area.cut(truth)) for area in areas]
     found = {}
     for name, frame in candidates.items():
-        fitted = fit(frame, truth)
+        fitted = scale_to(frame, truth)
         errors = {view: mean_squared_error(region.of(fitted), parts[view]) for view, region in regions.items()}
         pooled = sum(errors[view] * sizes[view] for view in regions) / sum(sizes.values())
         dynamic = None if moving is None else psnr_of(mean_squared_error(fitted, truth, moving))
-        weights = [area.truth.shape[0] * area.truth.shape[1] for area in references.values()]
-        seen_parts = {
-            view: np.ascontiguousarray(fitted) if view == "" else regions[view].cut(fitted) for view in references
-        }
-        similar = [area.compare(seen_parts[view]) for view, area in references.items()]
+        cuts = [area.cut(fitted) for area in areas]
+        similar = [reference.compare(cut) for reference, cut in zip(references, cuts, strict=True)]
         found[name] = {
-            "psnr": tidy(capped(psnr_of(pooled))),
-            "dynamic_psnr": None if dynamic is None else tidy(capped(dynamic)),
-            "ssim": tidy(float(np.average(similar, weights=weights))) if similar else None,
-            "views": {view: tidy(capped(psnr_of(error))) for view, error in errors.items()},
+            "psnr": rounded(_capped(psnr_of(pooled))),
+            "dynamic_psnr": None if dynamic is None else rounded(_capped(dynamic)),
+            "ssim": rounded(float(np.average(similar, weights=weights))) if similar else None,
+            "views": {view: rounded(_capped(psnr_of(error))) for view, error in errors.items()},
         }
         if lpips is not None:
-            apart = [lpips.distance(seen_parts[view], area.truth) for view, area in references.items()]
-            found[name]["lpips"] = tidy(float(np.average(apart, weights=weights))) if apart else None
+            apart = [lpips.distance(cut, reference.truth) for reference, cut in zip(references, cuts, strict=True)]
+            found[name]["lpips"] = rounded(float(np.average(apart, weights=weights))) if apart else None
     return found
 
 
 def _moving_within(before: UInt8Array, truth: UInt8Array, regions: Mapping[str, Region]) -> UInt8Array | None:
-    """Return the fifth that moves most of what is seen, not of the whole canvas."""
+    """Return the fifth of the seen pixels that moves most, not of the whole canvas."""
     strips = [[r.cut(image).reshape(1, -1, 3) for r in regions.values()] for image in (before, truth)]
     found = moving_pixels(np.concatenate(strips[0], axis=1), np.concatenate(strips[1], axis=1))
     if found is None:
@@ -172,7 +167,7 @@ def _moving_within(before: UInt8Array, truth: UInt8Array, regions: Mapping[str, 
     return mask
 
 
-def fit(frame: UInt8Array, like: UInt8Array) -> UInt8Array:
+def scale_to(frame: UInt8Array, like: UInt8Array) -> UInt8Array:
     """Return a frame scaled to another's size; itself when it fits."""
     if frame.shape == like.shape:
         return frame
@@ -182,11 +177,11 @@ def fit(frame: UInt8Array, like: UInt8Array) -> UInt8Array:
     return np.asarray(scaled, dtype=np.uint8)
 
 
-def capped(decibels: float) -> float:
+def _capped(decibels: float) -> float:
     """Return a PSNR of at most ``PSNR_CAP``."""
     return min(decibels, PSNR_CAP)
 
 
-def tidy(value: float) -> float | None:
+def rounded(value: float) -> float | None:
     """Return a number with nine significant digits; None for one that is not finite (JSON has none)."""
     return float(f"{value:.9g}") if math.isfinite(value) else None

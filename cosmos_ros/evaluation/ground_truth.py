@@ -1,8 +1,7 @@
-"""What was recorded after an observation: canvases and joint states at the predicted times, from a bounded window."""
+"""What was recorded after an observation: canvases and robot states at the predicted times, from a bounded window."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
@@ -17,15 +16,15 @@ from cosmos_ros.evaluation.frame_scores import CanvasRegions, Region
 from cosmos_ros.messages.stamps import ns_from_stamp
 from cosmos_ros.observation import Snapshot, Synchroniser
 from cosmos_ros.observation.snapshot import decode_item
-from cosmos_ros.recordings.bracket import bracket
-from cosmos_ros.recordings.gaps import Gaps
-from cosmos_ros.recordings.tracked_tool import Tracked, between
-from cosmos_ros.types import JointState, Observation, UInt8Array
+from cosmos_ros.recordings.gaps import StreamGaps
+from cosmos_ros.recordings.interpolation import RobotState, interpolate
+from cosmos_ros.recordings.tracked_tool import TrackedTools
+from cosmos_ros.types import UInt8Array
 
 # Faster joint states than this say nothing more about poses that are compared at a few per second.
 _JOINT_PERIOD_NS = 4_000_000
-# Frames wait for the other streams anyway; looking for them at every joint state would only cost time.
-_LOOK_PERIOD_NS = 10_000_000
+# Frames wait for the other streams anyway; taking them at every joint state would only cost time.
+_TAKE_PERIOD_NS = 10_000_000
 
 
 @dataclass
@@ -42,41 +41,39 @@ class _Frame:
         return cls(snapshot.stamp_ns, snapshot, image_stamps(snapshot))
 
 
-class TruthWindow:
-    """Recorded frames and joint states of the last few seconds. Used by one thread.
+class GroundTruthWindow:
+    """Recorded frames and robot states of the last few seconds. Used by one thread.
 
     Args:
         embodiment: Composes canvases.
         blank_views: Views without a camera; black, as the pipeline makes them.
-        joint_gap_ns: Joint states further apart than this are not interpolated between.
+        max_gap_ns: Robot states further apart than this are not interpolated between.
         pool: Decodes images at the same time; None decodes one after another.
+
+    Attributes:
+        undecodable: Frames that could not be decoded.
     """
 
     def __init__(
-        self, embodiment: Embodiment, blank_views: frozenset[str], joint_gap_ns: int, pool: Executor | None = None
+        self, embodiment: Embodiment, blank_views: frozenset[str], max_gap_ns: int, pool: Executor | None = None
     ) -> None:
         self._embodiment = embodiment
         self._blank = blank_views
-        self._joint_gap_ns = joint_gap_ns
+        self._max_gap_ns = max_gap_ns
         self._pool = pool
         self._regions = CanvasRegions(embodiment, frozenset())
         self._black: dict[tuple[int, ...], dict[str, UInt8Array]] = {}
         self._frames: deque[_Frame] = deque()
-        self._joints: deque[JointState] = deque()
-        self._tracked: deque[Observation] = deque()
+        self._states: deque[RobotState] = deque()
         self.undecodable = 0
 
     def add_snapshot(self, snapshot: Snapshot) -> None:
-        """Hold one synchronised set of images, undecoded."""
+        """Add one synchronised set of images, undecoded."""
         self._frames.append(_Frame.of(snapshot))
 
-    def add_joints(self, state: JointState) -> None:
-        """Hold one joint state newer than those before."""
-        self._joints.append(state)
-
-    def add_tracked(self, state: Observation) -> None:
-        """Hold tool poses and gripper widths newer than those before."""
-        self._tracked.append(state)
+    def add_state(self, state: RobotState) -> None:
+        """Add a joint state, or tool poses and gripper widths, newer than those before."""
+        self._states.append(state)
 
     @property
     def newest_ns(self) -> int:
@@ -84,34 +81,20 @@ class TruthWindow:
         return self._frames[-1].stamp_ns if self._frames else 0
 
     @property
-    def newest_joints_ns(self) -> int:
-        """Stamp of the newest joint state; 0 without one."""
-        return self._joints[-1].stamp_ns if self._joints else 0
-
-    @property
     def newest_state_ns(self) -> int:
-        """Stamp of the newest joint state, or of what is tracked in place of joints; 0 without one."""
-        return max(self.newest_joints_ns, self._tracked[-1].stamp_ns if self._tracked else 0)
+        """Stamp of the newest robot state; 0 without one."""
+        return self._states[-1].stamp_ns if self._states else 0
 
     def clear(self) -> None:
         """Forget everything: the clock went back."""
-        self._tracked.clear()
         self._frames.clear()
-        self._joints.clear()
+        self._states.clear()
 
     def forget_before(self, stamp_ns: int) -> None:
-        """Let go of what is older than a stamp, but for the last of it."""
-        while len(self._frames) > 1 and self._frames[1].stamp_ns <= stamp_ns:
-            self._frames.popleft()
-        while len(self._joints) > 1 and self._joints[1].stamp_ns <= stamp_ns:
-            self._joints.popleft()
-        while len(self._tracked) > 1 and self._tracked[1].stamp_ns <= stamp_ns:
-            self._tracked.popleft()
-
-    def canvas_at(self, stamp_ns: int, tolerance_ns: int) -> UInt8Array | None:
-        """Return the canvas ``uint8 [H, W, 3]`` nearest to a time, or None beyond the tolerance."""
-        best = self._nearest(stamp_ns, tolerance_ns)
-        return None if best is None else self._canvas(best)
+        """Drop what is older than a stamp, but for the last of it."""
+        for entries in (self._frames, self._states):
+            while len(entries) > 1 and entries[1].stamp_ns <= stamp_ns:
+                entries.popleft()
 
     def canvases_at(self, stamps_ns: Sequence[int], tolerance_ns: int) -> tuple[UInt8Array | None, ...]:
         """Return the canvas nearest to each time, decoded and composed at the same time where there is a pool."""
@@ -123,7 +106,7 @@ class TruthWindow:
     def images_of(self, snapshot: Snapshot) -> dict[str, UInt8Array]:
         """Return a snapshot's images as they lie on its canvas, blank views black; they compose to the same canvas.
 
-        What is held of the same images already is not decoded again.
+        Images that are in the window are not decoded again.
 
         Raises:
             InputError: An image cannot be decoded.
@@ -135,29 +118,13 @@ class TruthWindow:
             raise InputError(frame.error, where="images")
         return {view: region.cut(canvas) for view, region in frame.regions.items()}
 
+    def state_at(self, stamp_ns: int) -> RobotState | None:
+        """Return the robot's state at a time; None outside what is recorded or across a gap."""
+        return interpolate(self._states, stamp_ns, self._max_gap_ns)
+
     def _nearest(self, stamp_ns: int, tolerance_ns: int) -> _Frame | None:
-        frames = list(self._frames)
-        place = bisect_left(frames, stamp_ns, key=lambda frame: frame.stamp_ns)
-        near = frames[max(0, place - 1) : place + 1]
-        best = min(near, key=lambda frame: abs(frame.stamp_ns - stamp_ns), default=None)
+        best = min(self._frames, key=lambda frame: abs(frame.stamp_ns - stamp_ns), default=None)
         return None if best is None or abs(best.stamp_ns - stamp_ns) > tolerance_ns else best
-
-    def state_at(self, stamp_ns: int) -> JointState | Observation | None:
-        """Return the joint state at a time, or what is tracked in place of joints; None outside or across a gap."""
-        return between(self._tracked, stamp_ns, self._joint_gap_ns) if self._tracked else self.joints_at(stamp_ns)
-
-    def joints_at(self, stamp_ns: int) -> JointState | None:
-        """Return the joint state at a time, linearly between the two around it; None outside or across a gap."""
-        around = bracket(self._joints, stamp_ns, self._joint_gap_ns)
-        if around is None:
-            return None
-        before, after, share = around
-        if before is after:
-            return before
-        if before.names != after.names:
-            return None
-        positions = before.positions + share * (after.positions - before.positions)
-        return JointState(stamp_ns, before.names, positions)
 
     def _canvas(self, frame: _Frame) -> UInt8Array | None:
         if frame.canvas is None and frame.snapshot is not None:
@@ -184,30 +151,30 @@ class TruthWindow:
 
 
 def image_stamps(snapshot: Snapshot) -> dict[str, int]:
-    """Return view → stamp of the image that a snapshot holds."""
+    """Return view → stamp of a snapshot's image."""
     return {view: item.stamp_ns for view, item in snapshot.images.items()}
 
 
-class TruthTap:
-    """Stands in a walk for the live node's synchroniser, and shows a second one, which takes every image, the same.
+class GroundTruthCollector:
+    """Stands in a walk for the live node's synchroniser, and feeds a second one, which takes every image, the same.
 
     Args:
         live: Decides which images are predicted from.
         every: The same streams with ``period_ns`` 0.
         window: Filled while walking.
-        gaps: Is told every message that was held.
+        gaps: Counts the pauses of the accepted messages.
     """
 
-    def __init__(self, live: Synchroniser, every: Synchroniser, window: TruthWindow, gaps: Gaps) -> None:
+    def __init__(self, live: Synchroniser, every: Synchroniser, window: GroundTruthWindow, gaps: StreamGaps) -> None:
         self.live = live
         self._every = every
         self._window = window
         self._gaps = gaps
         self._epoch = 0
         self._next_joints_ns = 0
-        self._next_look_ns = 0
-        streams = live.streams
-        self._tracked = Tracked(streams.tool_poses, streams.gripper_widths, live, every) if streams.tool_poses else None
+        self._next_take_ns = 0
+        tools, widths = live.streams.tool_poses, live.streams.gripper_widths
+        self._tracked = TrackedTools(tools, widths, live, every) if tools else None
 
     def __getattr__(self, name: str) -> Any:
         """Everything else is the live synchroniser's."""
@@ -216,65 +183,56 @@ class TruthTap:
     def add_image(self, view: str, image: Any, *, received_ns: int, stamp_ns: int | None = None) -> bool:
         """As Synchroniser."""
         self._every.add_image(view, image, received_ns=received_ns, stamp_ns=stamp_ns)
-        held = self.live.add_image(view, image, received_ns=received_ns, stamp_ns=stamp_ns)
-        return held and self._noted(f"camera {view}", image)
+        accepted = self.live.add_image(view, image, received_ns=received_ns, stamp_ns=stamp_ns)
+        return accepted and self._note(f"camera {view}", image)
 
     def add_joint_state(self, message: Any, *, received_ns: int) -> bool:
         """As Synchroniser; of an embodiment without joints, the names are grippers' and the positions their widths."""
         if self._tracked is not None:
             return self._tracked.add_widths(message, received_ns=received_ns)
         self._every.add_joint_state(message, received_ns=received_ns)
-        held = self.live.add_joint_state(message, received_ns=received_ns)
-        if held:
-            self._noted("joint_states", message)
-        if held and (received_ns >= self._next_joints_ns or self._every.epoch != self._epoch):
+        if not self.live.add_joint_state(message, received_ns=received_ns):
+            return False
+        self._note("joint_states", message)
+        new_epoch = self._every.epoch != self._epoch
+        if received_ns >= self._next_joints_ns or new_epoch:
             state = self._every.newest_joint_state()
-            if state is not None and (
-                self._every.epoch != self._epoch or state.stamp_ns > self._window.newest_joints_ns
-            ):
+            if state is not None and (new_epoch or state.stamp_ns > self._window.newest_state_ns):
                 self._note_epoch()
-                self._window.add_joints(state)
+                self._window.add_state(state)
                 self._next_joints_ns = received_ns + _JOINT_PERIOD_NS
-        return held
+        return True
 
     def add_tool_pose(self, link: str, pose: Any, *, received_ns: int, stamp_ns: int | None = None) -> bool:
         """As Synchroniser."""
         assert self._tracked is not None
         self._every.add_tool_pose(link, pose, received_ns=received_ns, stamp_ns=stamp_ns)
         self._note_epoch()
-        held = self.live.add_tool_pose(link, pose, received_ns=received_ns, stamp_ns=stamp_ns)
-        state = self._tracked.add_pose(link, pose) if held else None
-        if held:
-            self._noted(f"tool pose {link}", pose)
+        if not self.live.add_tool_pose(link, pose, received_ns=received_ns, stamp_ns=stamp_ns):
+            return False
+        state = self._tracked.add_pose(link, pose)
         if state is not None and state.stamp_ns > self._window.newest_state_ns:
-            self._window.add_tracked(state)
-        return held
+            self._window.add_state(state)
+        return self._note(f"tool pose {link}", pose)
 
     def add_instruction(self, text: str, *, received_ns: int) -> bool:
         """As Synchroniser."""
         self._every.add_instruction(text, received_ns=received_ns)
         return self.live.add_instruction(text, received_ns=received_ns)
 
-    def add_scene(self, scene: Any, *, received_ns: int, stamp_ns: int | None = None) -> bool:
-        """As Synchroniser; the truth does not need it."""
-        return self.live.add_scene(scene, received_ns=received_ns, stamp_ns=stamp_ns)
-
     def take(self, now_ns: int, *, ended: bool = False) -> Snapshot | None:
         """As Synchroniser, after every recorded frame that is due went into the window."""
-        if ended or not 0 <= self._next_look_ns - now_ns <= _LOOK_PERIOD_NS:
-            self._look(now_ns, ended=ended)
-            self._next_look_ns = now_ns + _LOOK_PERIOD_NS
+        if ended or not 0 <= self._next_take_ns - now_ns <= _TAKE_PERIOD_NS:
+            while (snapshot := self._every.take(now_ns, ended=ended)) is not None:
+                self._note_epoch()
+                self._window.add_snapshot(snapshot)
+            self._next_take_ns = now_ns + _TAKE_PERIOD_NS
         return self.live.take(now_ns, ended=ended)
 
-    def _noted(self, stream: str, message: Any) -> bool:
+    def _note(self, stream: str, message: Any) -> bool:
         stamp_ns = ns_from_stamp(message.header.stamp, where="header.stamp")
         self._gaps.note(stream, stamp_ns, self._every.epoch)
         return True
-
-    def _look(self, now_ns: int, *, ended: bool) -> None:
-        while (snapshot := self._every.take(now_ns, ended=ended)) is not None:
-            self._note_epoch()
-            self._window.add_snapshot(snapshot)
 
     def _note_epoch(self) -> None:
         if self._every.epoch != self._epoch:

@@ -16,7 +16,7 @@ _BLOCK = 1 << 20
 
 
 class Lpips:
-    """A network that takes two pictures ``float32 [1, 3, H, W]``, RGB in [-1, 1], and gives their distance.
+    """A network that takes two images ``float32 [1, 3, H, W]``, RGB in [-1, 1], and gives their distance.
 
     That is what ``torch.onnx.export`` makes of the ``lpips`` package's networks with dynamic height and width.
 
@@ -51,7 +51,7 @@ class Lpips:
             raise ModelError(f"cannot be loaded: {error}", where=self._where) from error
         self._names = [entry.name for entry in self._session.get_inputs()]
         if len(self._names) != 2:
-            raise ModelError(f"it takes {len(self._names)} inputs, not two pictures", where=self._where)
+            raise ModelError(f"it takes {len(self._names)} inputs, not two images", where=self._where)
 
     def distance(self, predicted: UInt8Array, truth: UInt8Array) -> float:
         """Return the distance of two frames ``uint8 [H, W, 3]`` of one size; 0 for equal ones.

@@ -1,4 +1,4 @@
-"""Figures of predicted motion: actions, tool poses, grippers, jerk, jumps between chunks. Pure numpy."""
+"""Metrics of predicted motion: actions, tool poses, grippers, jerk."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import numpy.typing as npt
 
 from cosmos_ros.errors import InputError
 from cosmos_ros.types import FloatArray
-
-GRIPPER_THRESHOLD = 0.5
 
 
 def action_errors(predicted: FloatArray, truth: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -46,12 +44,10 @@ def step_at(seconds: float, fps: float, steps: int) -> int | None:
     return index if 0 <= index < steps else None
 
 
-def gripper_agreement(
-    predicted: FloatArray, truth: FloatArray, threshold: float = GRIPPER_THRESHOLD
-) -> npt.NDArray[np.bool_]:
-    """Return ``bool [T]``: both openings (0 closed, 1 open) are on the same side of the threshold."""
+def gripper_agreement(predicted: FloatArray, truth: FloatArray) -> npt.NDArray[np.bool_]:
+    """Return ``bool [T]``: both openings (0 closed, 1 open) are on the same side of one half."""
     _difference(predicted, truth, 1)
-    agree: npt.NDArray[np.bool_] = (np.asarray(predicted) > threshold) == (np.asarray(truth) > threshold)
+    agree: npt.NDArray[np.bool_] = (np.asarray(predicted) > 0.5) == (np.asarray(truth) > 0.5)
     return agree
 
 
@@ -73,27 +69,6 @@ def jerk_rms(positions: FloatArray, step: float) -> float:
 def shuffled_rows(actions: FloatArray, seed: int) -> FloatArray:
     """Return action rows ``[T, D]`` in another order, the same for the same seed."""
     return actions[np.random.default_rng(seed).permutation(len(actions))]
-
-
-def bootstrap_interval(
-    values: FloatArray, *, resamples: int = 10_000, level: float = 0.95, seed: int = 0
-) -> tuple[float, float]:
-    """Return the percentile bootstrap interval of the mean of ``float64 [N]``; NaNs for fewer than two values."""
-    if len(values) < 2:
-        return math.nan, math.nan
-    means = resampled_means(values, resamples, np.random.default_rng(seed))
-    low, high = np.quantile(means, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
-    return float(low), float(high)
-
-
-def resampled_means(values: FloatArray, resamples: int, generator: np.random.Generator) -> FloatArray:
-    """Return the means ``float64 [resamples]`` of samples drawn with replacement."""
-    means: FloatArray = np.empty(resamples)
-    batch = max(1, 2_000_000 // len(values))
-    for begin in range(0, resamples, batch):
-        count = min(batch, resamples - begin)
-        means[begin : begin + count] = values[generator.integers(0, len(values), size=(count, len(values)))].mean(1)
-    return means
 
 
 def _difference(predicted: FloatArray, truth: FloatArray, dimensions: int) -> FloatArray:

@@ -14,43 +14,37 @@ import numpy as np
 
 from cosmos_ros.errors import ConfigError, ModelError
 from cosmos_ros.evaluation.chunk_jobs import ChunkJob
-from cosmos_ros.evaluation.components import Setup, prepare
+from cosmos_ros.evaluation.components import Components, prepare
 from cosmos_ros.evaluation.evaluation_options import EvaluationOptions
 
-Complete = Callable[[Setup, ChunkJob], Any]
+Complete = Callable[[Components, ChunkJob], Any]
 
 
-class Worker:
+class ChunkWorker:
     """One process with its own models. Made anew by Ray when it dies; its chunks are then scored again."""
 
     def __init__(self, options: EvaluationOptions, complete: Complete) -> None:
         # Ray runs a worker a core; threads beside it would only take each other's time.
         cv2.setNumThreads(1)
-        self._setup = prepare(options)
+        self._components = prepare(options)
         self._complete = complete
 
     def score(self, job: ChunkJob) -> Any:
         """Return what ``complete`` makes of one chunk."""
-        return self._complete(self._setup, _writable(job))
-
-    def process(self) -> int:
-        """Return the process id."""
-        return os.getpid()
+        return self._complete(self._components, _writable(job))
 
 
 def scored_by_ray(
     jobs: Iterator[ChunkJob],
     options: EvaluationOptions,
     complete: Complete,
-    on_start: Callable[[list[Any]], None] = lambda _: None,
 ) -> Iterator[tuple[ChunkJob, Any]]:
     """Yield (job, result) in the order of the jobs; two chunks a worker are on their way at a time.
 
     Args:
         jobs: Chunks.
         options: ``address``, ``ray_workers``, and what the workers load.
-        complete: Scores a chunk with a loaded set-up.
-        on_start: Is shown the workers' actor handles; for tests.
+        complete: Scores a chunk with loaded components.
 
     Raises:
         ConfigError: Ray is not installed.
@@ -75,9 +69,8 @@ def scored_by_ray(
     workers: list[Any] = []
     try:
         count = options.ray_workers or os.cpu_count() or 1
-        actor = ray.remote(max_restarts=5, max_task_retries=5)(Worker)
+        actor = ray.remote(max_restarts=5, max_task_retries=5)(ChunkWorker)
         workers = [actor.remote(replace(options, resume=False), complete) for _ in range(count)]
-        on_start(workers)
         waiting: deque[tuple[ChunkJob, Any]] = deque()
         for number, job in enumerate(jobs):
             waiting.append((job, workers[number % count].score.remote(job)))

@@ -1,4 +1,4 @@
-"""``report.html``: one file that opens offline, made of ``metrics.json``, ``timing.json`` and a few kept pictures."""
+"""``report.html``: one file that opens offline, made of ``metrics.json``, ``timing.json`` and a few thumbnails."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from cosmos_ros.errors import CosmosRosError
-from cosmos_ros.evaluation.figure_definitions import Figure, figures
+from cosmos_ros.evaluation.metric_definitions import Metric, metric_definitions
 from cosmos_ros.evaluation.report_plots import COLOURS, line_plot
 from cosmos_ros.evaluation.report_style import CSS
 from cosmos_ros.evaluation.scoring import MODEL
-from cosmos_ros.evaluation.text_summary import told
-from cosmos_ros.evaluation.thumbnails import Keepsake
+from cosmos_ros.evaluation.text_summary import plain_text
+from cosmos_ros.evaluation.thumbnails import ExampleChunk
+from cosmos_ros.files import write_text
+from cosmos_ros.messages import compress
 from cosmos_ros.viewing.contact_sheet import contact_sheet, frame_choice
 
 _GROUPS = (
@@ -42,20 +43,17 @@ _STEP_PLOTS = (
 
 
 def write_report(
-    path: Path, metrics: Mapping[str, Any], timing: Mapping[str, Any], keepsakes: Sequence[Keepsake]
+    path: Path, metrics: Mapping[str, Any], timing: Mapping[str, Any], examples: Sequence[ExampleChunk]
 ) -> None:
     """Write the report.
 
     Raises:
-        CosmosRosError: It cannot be written.
+        OutputError: It cannot be written.
     """
-    try:
-        path.write_text(render(metrics, timing, keepsakes), encoding="utf-8")
-    except OSError as error:
-        raise CosmosRosError(f"cannot be written: {error.strerror}", where=str(path)) from error
+    write_text(path, render(metrics, timing, examples))
 
 
-def render(metrics: Mapping[str, Any], timing: Mapping[str, Any], keepsakes: Sequence[Keepsake]) -> str:
+def render(metrics: Mapping[str, Any], timing: Mapping[str, Any], examples: Sequence[ExampleChunk]) -> str:
     """Return the report's HTML; everything that is not from this package is escaped."""
     options = metrics["options"]
     labels = {name: f"{options['world_model']}" if name == MODEL else name for name in metrics["predictors"]}
@@ -67,13 +65,13 @@ def render(metrics: Mapping[str, Any], timing: Mapping[str, Any], keepsakes: Seq
         _head(metrics, timing),
         _tables(metrics, labels),
         _plots(metrics, labels),
-        _pictures(keepsakes, metrics["fps"], labels),
+        _examples(examples, metrics["fps"], labels),
         _dimensions(metrics, labels),
         _guard(metrics, labels),
         _timing(timing, labels),
         _bags(metrics),
         _failures(metrics, labels),
-        _options(options),
+        f"<h2>Options</h2>{_html_table(list(options.items()))}",
     ]
     return (
         "<!doctype html><html lang=en><meta charset=utf-8>"
@@ -99,7 +97,7 @@ def _head(metrics: Mapping[str, Any], timing: Mapping[str, Any]) -> str:
         warnings.append("The model is SCRIPTED; nothing here was predicted.")
     if metrics["blank_views"]:
         warnings.append(
-            f"No camera for {', '.join(metrics['blank_views'])}: black for the model. Scored: "
+            f"No camera for {', '.join(metrics['blank_views'])}: black for the model. ScoredChunk: "
             f"{', '.join(metrics['views'])}."
         )
     for name, entry in metrics["predictors"].items():
@@ -116,34 +114,42 @@ def _head(metrics: Mapping[str, Any], timing: Mapping[str, Any]) -> str:
     return "".join([*lines, *(f'<div class="warn">{escape(text)}</div>' for text in warnings)])
 
 
+def _html_table(rows: Sequence[Sequence[Any]], head: Sequence[str] = ()) -> str:
+    """Return a table of plain text cells, which are escaped; a cell in a tuple of one is HTML with its ``td``."""
+    top = "".join(f"<th>{escape(text)}</th>" for text in head)
+    lines = "".join(
+        "<tr>"
+        + "".join(cell[0] if isinstance(cell, tuple) else f"<td>{escape(str(cell))}</td>" for cell in row)
+        + "</tr>"
+        for row in rows
+    )
+    return f"<table>{f'<thead><tr>{top}</tr></thead>' if head else ''}<tbody>{lines}</tbody></table>"
+
+
 def _tables(metrics: Mapping[str, Any], labels: Mapping[str, str]) -> str:
-    known = figures(metrics["fps"], metrics["views"])
+    known = metric_definitions(metrics["fps"], metrics["views"])
     parts = []
     for title, prefixes in _GROUPS:
-        rows = [f for f in known if f.name.startswith(prefixes) and _anywhere(metrics, f.name)]
+        rows = [
+            _metric_row(metric, metrics, labels)
+            for metric in known
+            if metric.name.startswith(prefixes)
+            and any(metric.name in entry["figures"] for entry in metrics["predictors"].values())
+        ]
         if rows:
-            parts.append(f"<h2>{escape(title)}</h2>{_table(rows, metrics, labels)}")
+            parts.append(f"<h2>{escape(title)}</h2>{_html_table(rows, ['', *labels.values()])}")
     return "".join(parts)
 
 
-def _anywhere(metrics: Mapping[str, Any], name: str) -> bool:
-    return any(name in entry["figures"] for entry in metrics["predictors"].values())
+def _metric_row(metric: Metric, metrics: Mapping[str, Any], labels: Mapping[str, str]) -> list[tuple[str]]:
+    found = [metrics["predictors"][name]["figures"].get(metric.name) for name in labels]
+    means = [value["mean"] for value in found if value]
+    best = (max if metric.better == "higher" else min)(means) if metric.better and len(means) > 1 else None
+    unit = f" <span class=n>{escape(metric.unit)}</span>" if metric.unit else ""
+    return [(f"<td>{escape(metric.label)}{unit}</td>",), *((_metric_cell(value, best),) for value in found)]
 
 
-def _table(rows: Sequence[Figure], metrics: Mapping[str, Any], labels: Mapping[str, str]) -> str:
-    head = "".join(f"<th>{escape(label)}</th>" for label in labels.values())
-    lines = []
-    for figure in rows:
-        found = {name: metrics["predictors"][name]["figures"].get(figure.name) for name in labels}
-        means = [value["mean"] for value in found.values() if value]
-        best = (max if figure.better == "higher" else min)(means) if figure.better and len(means) > 1 else None
-        cells = "".join(_cell(value, best) for value in found.values())
-        unit = f" <span class=n>{escape(figure.unit)}</span>" if figure.unit else ""
-        lines.append(f"<tr><td>{escape(figure.label)}{unit}</td>{cells}</tr>")
-    return f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
-
-
-def _cell(value: Mapping[str, Any] | None, best: float | None) -> str:
+def _metric_cell(value: Mapping[str, Any] | None, best: float | None) -> str:
     if value is None:
         return "<td class=n>–</td>"
     low, high = value["ci95"]
@@ -172,36 +178,35 @@ def _plot(title: str, unit: str, fps: float, found: Mapping[str, Mapping[str, An
     return line_plot(title, unit, xs, rows, colours, {name: entry["n"] for name, entry in found.items()})
 
 
-def _pictures(keepsakes: Sequence[Keepsake], fps: float, labels: Mapping[str, str]) -> str:
+def _examples(examples: Sequence[ExampleChunk], fps: float, labels: Mapping[str, str]) -> str:
     parts = []
-    for number, kept in enumerate(keepsakes):
-        strip: Any = np.asarray(cv2.imdecode(np.frombuffer(kept.jpeg, np.uint8), cv2.IMREAD_COLOR))
-        height, width = strip.shape[0] // kept.steps, strip.shape[1]
-        tile = width // len(kept.panels)
-        names = [labels.get(panel, panel) for panel in kept.panels]
+    for number, example in enumerate(examples):
+        strip, steps = example.strip, example.strip.steps
+        tiles: Any = np.asarray(cv2.imdecode(np.frombuffer(strip.jpeg, np.uint8), cv2.IMREAD_COLOR))
+        height, width = tiles.shape[0] // steps, tiles.shape[1]
+        tile = width // len(strip.panels)
+        names = [labels.get(panel, panel) for panel in strip.panels]
         captions = "".join(f"<span>{escape(name)}</span>" for name in names)
-        image = base64.b64encode(kept.jpeg).decode()
-        seconds = (kept.steps / fps) * 1.5
-        chosen = frame_choice(kept.steps, 6)
+        image = base64.b64encode(strip.jpeg).decode()
+        chosen = frame_choice(steps, 6)
         rows = [
-            (name, [strip[k * height : (k + 1) * height, c * tile : (c + 1) * tile, ::-1] for k in chosen])
+            (name, [tiles[k * height : (k + 1) * height, c * tile : (c + 1) * tile, ::-1] for k in chosen])
             for c, name in enumerate(names)
         ]
         sheet = contact_sheet(rows, [f"+{k / fps:.2f} s" for k in chosen], tile_width=170)
-        _, data = cv2.imencode(".jpg", sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 82])
-        picture = base64.b64encode(data.tobytes()).decode()
-        chunk = kept.chunk
+        sheet_image = base64.b64encode(compress(sheet, quality=82)).decode()
+        chunk = example.chunk
         parts.append(
-            f"<h3>{kept.title.capitalize()}: {kept.score:.2f} {kept.unit}</h3>"
+            f"<h3>{example.title.capitalize()}: {example.score:.2f} {example.unit}</h3>"
             f"<p class=note>{escape(chunk['bag'])}, chunk {chunk['index']}, stamp {chunk['stamp_ns']} ns</p>"
-            # Every step is a row of one picture, shown one after another: no video codec is needed.
-            f"<style>@keyframes c{number}{{to{{background-position-y:-{kept.steps * height}px}}}}</style>"
+            # Every step is a row of one image, shown one after another: no video codec is needed.
+            f"<style>@keyframes c{number}{{to{{background-position-y:-{steps * height}px}}}}</style>"
             "<div class=scroll><div class=captions "
             f'style="grid-template-columns:repeat({len(names)},{tile}px)">{captions}</div>'
             f'<div class=clip style="width:{width}px;height:{height}px;'
             f"background-image:url(data:image/jpeg;base64,{image});"
-            f'animation:c{number} {seconds:.2f}s steps({kept.steps}) infinite"></div></div>'
-            f'<figure><img alt="contact sheet" src="data:image/jpeg;base64,{picture}"></figure>'
+            f'animation:c{number} {1.5 * steps / fps:.2f}s steps({steps}) infinite"></div></div>'
+            f'<figure><img alt="contact sheet" src="data:image/jpeg;base64,{sheet_image}"></figure>'
         )
     return f"<h2>Best, median and worst chunk</h2>{''.join(parts)}" if parts else ""
 
@@ -212,24 +217,21 @@ def _dimensions(metrics: Mapping[str, Any], labels: Mapping[str, str]) -> str:
         found = {n: e["by_dimension"][mode] for n, e in metrics["predictors"].items() if mode in e["by_dimension"]}
         if not found:
             continue
-        head = "".join(f"<th>{escape(labels[n])} MSE</th><th>MAE</th>" for n in found)
-        lines = [
-            f"<tr><td>{escape(name)}</td>"
-            + "".join(f"<td>{v['mse'][i]:.4g}</td><td>{v['mae'][i]:.4g}</td>" for v in found.values())
-            + "</tr>"
+        head = [text for name in found for text in (f"{labels[name]} MSE", "MAE")]
+        rows = [
+            [name, *(f"{value[key][i]:.4g}" for value in found.values() for key in ("mse", "mae"))]
             for i, name in enumerate(next(iter(found.values()))["dimensions"])
         ]
         n = ", ".join(f"{labels[name]} {value['n']}" for name, value in found.items())
         parts.append(
             f"<h2>Actions by dimension, {mode.replace('_', ' ')}</h2><p class=note>Normalised as the model is given "
-            f"them; n: {escape(n)}.</p>"
-            f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+            f"them; n: {escape(n)}.</p>{_html_table(rows, ['', *head])}"
         )
     return "".join(parts)
 
 
 def _guard(metrics: Mapping[str, Any], labels: Mapping[str, str]) -> str:
-    lines = []
+    rows = []
     for name, entry in metrics["predictors"].items():
         guard = entry["guard"]
         if guard is None:
@@ -239,67 +241,47 @@ def _guard(metrics: Mapping[str, Any], labels: Mapping[str, str]) -> str:
             ", ".join(f"{limit} {value['count']}" for limit, value in guard[f"chunks_breaking_{key}"].items()) or "none"
             for key in ("before", "after")
         )
-        cells = (
-            labels[name],
-            responses,
-            before,
-            f"{after} (of {guard['sent']} sent)",
-            f"{guard['added_s_total']:.3g} s",
-        )
-        lines.append(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}<td>{guard['n']}</td></tr>")
-    if not lines:
-        return ""
-    head = "".join(f"<th>{t}</th>" for t in ("", "responses", "limits broken before", "after", "time added", "n"))
-    return f"<h2>Guard by limit</h2><table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+        added = f"{guard['added_s_total']:.3g} s"
+        rows.append([labels[name], responses, before, f"{after} (of {guard['sent']} sent)", added, guard["n"]])
+    head = ("", "responses", "limits broken before", "after", "time added", "n")
+    return f"<h2>Guard by limit</h2>{_html_table(rows, head)}" if rows else ""
 
 
 def _timing(timing: Mapping[str, Any], labels: Mapping[str, str]) -> str:
-    lines = []
+    def quantile_row(title: str, value: Mapping[str, Any]) -> list[Any]:
+        return [title, *(f"{value[p]:.2f}" for p in ("p50", "p95", "p99")), value["n"]]
+
+    rows: list[list[Any]] = []
     for name, entry in timing["predictors"].items():
+        label = labels.get(name, name)
         stages = {"observation to guarded": entry["observation_to_guarded_ms"], **entry["latency_ms"]}
-        for stage, value in stages.items():
-            if value:
-                cells = "".join(f"<td>{value[p]:.2f}</td>" for p in ("p50", "p95", "p99"))
-                lines.append(
-                    f"<tr><td>{escape(labels.get(name, name))}: {escape(stage)}</td>{cells}<td>{value['n']}</td></tr>"
-                )
-        lines.append(
-            f"<tr><td>{escape(labels.get(name, name))}: later than {timing['deadline_s']:.3g} s; starved steps</td>"
-            f"<td>{entry['deadline_misses']}</td><td>{entry['starved_steps']}</td><td></td><td>{entry['n']}</td></tr>"
-        )
+        rows += [quantile_row(f"{label}: {stage}", value) for stage, value in stages.items() if value]
+        title = f"{label}: later than {timing['deadline_s']:.3g} s; starved steps"
+        rows.append([title, entry["deadline_misses"], entry["starved_steps"], "", entry["n"]])
     ages, stale = timing.get("input_age_ms"), timing.get("stale_inputs")
     if ages:
-        cells = "".join(f"<td>{ages[p]:.2f}</td>" for p in ("p50", "p95", "p99"))
-        lines.append(f"<tr><td>oldest input of an observation</td>{cells}<td>{ages['n']}</td></tr>")
+        rows.append(quantile_row("oldest input of an observation", ages))
     if stale and stale["of"]:
-        lines.append(
-            f"<tr><td>stale inputs: due images without partners</td><td>{stale['count']}</td>"
-            f"<td>{100 * stale['share']:.3g} %</td><td></td><td>{stale['of']}</td></tr>"
-        )
-    head = "".join(f"<th>{t}</th>" for t in ("milliseconds", "p50", "p95", "p99", "n"))
-    return f"<h2>Time</h2><table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+        share = f"{100 * stale['share']:.3g} %"
+        rows.append(["stale inputs: due images without partners", stale["count"], share, "", stale["of"]])
+    return f"<h2>Time</h2>{_html_table(rows, ('milliseconds', 'p50', 'p95', 'p99', 'n'))}"
 
 
 def _bags(metrics: Mapping[str, Any]) -> str:
-    rows = []
-    for bag in metrics["bags"]:
-        for key, value in bag.items():
-            if value not in ("", [], {}, 0) and key != "name":
-                rows.append((bag["name"], key.replace("_", " "), told(value)))
-    rows += [("all", key.replace("_", " "), told(value)) for key, value in metrics["incomplete"].items() if value]
-    lines = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<h2>Recordings, and what was skipped in them</h2><table><tbody>{lines}</tbody></table>"
+    rows = [
+        (bag["name"], key.replace("_", " "), plain_text(value))
+        for bag in metrics["bags"]
+        for key, value in bag.items()
+        if value not in ("", [], {}, 0) and key != "name"
+    ]
+    rows += [("all", key.replace("_", " "), plain_text(value)) for key, value in metrics["incomplete"].items() if value]
+    return f"<h2>Recordings, and what was skipped in them</h2>{_html_table(rows)}"
 
 
 def _failures(metrics: Mapping[str, Any], labels: Mapping[str, str]) -> str:
     rows = [
-        f"<tr><td>{escape(labels[name])}</td><td>{escape(text)}</td><td>{count}</td></tr>"
+        (labels[name], text, count)
         for name, entry in metrics["predictors"].items()
         for text, count in entry["failures"].items()
     ]
-    return f"<h2>Failures and skips</h2><table><tbody>{''.join(rows)}</tbody></table>" if rows else ""
-
-
-def _options(options: Mapping[str, Any]) -> str:
-    rows = "".join(f"<tr><td>{escape(str(k))}</td><td>{escape(str(v))}</td></tr>" for k, v in options.items())
-    return f"<h2>Options</h2><table><tbody>{rows}</tbody></table>"
+    return f"<h2>Failures and skips</h2>{_html_table(rows)}" if rows else ""

@@ -9,6 +9,7 @@ from html import escape
 COLOURS = ("#3b82f6", "#f59e0b", "#10b981", "#ef4444", "#8b5cf6", "#64748b")
 _WIDTH, _HEIGHT = 460, 260
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 30, 62
+_TICKS = 5
 
 
 def line_plot(
@@ -27,7 +28,7 @@ def line_plot(
         xs: Seconds after the observation.
         series: Name → values; None leaves a gap.
         colours: Name → CSS colour.
-        counts: Name → chunks behind each value; the legend tells them.
+        counts: Name → chunks behind each value; shown in the legend.
     """
     values = [v for row in series.values() for v in row if v is not None]
     if not values or not xs:
@@ -80,12 +81,12 @@ def _n(counts: Sequence[int]) -> str:
     return f", n {high}" if low == high else f", n {low}–{high}"
 
 
-def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
+def nice_ticks(low: float, high: float) -> list[float]:
     """Return round numbers that cover a range."""
     if high <= low:
         pad = abs(low) * 0.1 or 1.0
         low, high = low - pad, high + pad
-    raw = (high - low) / count
+    raw = (high - low) / _TICKS
     scale = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * scale for factor in (1.0, 2.0, 2.5, 5.0, 10.0) if factor * scale >= raw * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)

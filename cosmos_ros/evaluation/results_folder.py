@@ -6,13 +6,13 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
-from cosmos_ros.errors import ConfigError, CosmosRosError, InputError
+from cosmos_ros.errors import ConfigError, InputError
+from cosmos_ros.files import AppendedFile, output_errors, write_json
+from cosmos_ros.recordings.annotation_log import ChunkKey
 
 CHUNKS, RUN, METRICS, TIMING, REPORT = "chunks.jsonl", "run.json", "metrics.json", "timing.json", "report.html"
-Key = tuple[str, int, int]
 
 
 class ResultStore:
@@ -20,55 +20,52 @@ class ResultStore:
 
     Args:
         folder: Is made.
-        identity: What decides the figures; must be the same when going on.
+        identity: What decides the metrics; must be the same when going on.
         resume: Go on with what is there.
+
+    Attributes:
+        done: Chunks that have a record.
 
     Raises:
         ConfigError: On entering: there are results and ``resume`` was not asked for, or they are of other options.
+        OutputError: On entering: the folder cannot be written.
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any], *, resume: bool) -> None:
         self.folder = folder
         self._identity = dict(identity)
         self._resume = resume
-        self._file: IO[str] | None = None
-        self.done: set[Key] = set()
+        self.done: set[ChunkKey] = set()
 
     def __enter__(self) -> ResultStore:
         """Open the folder."""
         path = self.folder / CHUNKS
-        try:
+        with output_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            if path.exists() and not self._resume:
-                raise ConfigError(
-                    "there are results of an evaluation in it", where=str(self.folder), hint="Give --resume or another."
-                )
-            if path.exists():
-                self._check_identity()
-                _cut_unfinished_line(path)
-                self.done = {key_of(record) for record in iterate_records(self.folder)}
-            else:
-                write_json(self.folder / RUN, self._identity)
-            self._file = path.open("a", encoding="utf-8")
-        except OSError as error:
-            raise CosmosRosError(f"cannot be written: {error.strerror}", where=str(self.folder)) from error
+        if not path.exists():
+            write_json(self.folder / RUN, self._identity, sort_keys=True)
+        elif self._resume:
+            self._check_identity()
+            _cut_unfinished_line(path)
+            self.done = {key_of(record) for record in iterate_records(self.folder)}
+        else:
+            raise ConfigError(
+                "there are results of an evaluation in it", where=str(self.folder), hint="Give --resume or another."
+            )
+        self._file = AppendedFile(path)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the file."""
-        if self._file is not None:
-            self._file.close()
+        self._file.close()
 
     def add(self, record: Mapping[str, Any]) -> None:
-        """Append one record; it is on disk when this returns."""
-        assert self._file is not None
-        try:
-            self._file.write(json.dumps(record, separators=(",", ":"), allow_nan=False) + "\n")
-            self._file.flush()
-        except OSError as error:
-            raise CosmosRosError(f"cannot be written: {error.strerror}", where=str(self.folder / CHUNKS)) from error
+        """Append one record; it is on disk when this returns.
+
+        Raises:
+            OutputError: The disk is full.
+        """
+        self._file.append(json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n")
         self.done.add(key_of(record))
 
     def _check_identity(self) -> None:
@@ -93,12 +90,8 @@ def _cut_unfinished_line(path: Path) -> None:
         for line in file:
             end += len(line) if line.endswith(b"\n") else 0
     if end < path.stat().st_size:
-        os.truncate(path, end)
-
-
-def read_records(folder: Path) -> list[dict[str, Any]]:
-    """Return the chunk records of an evaluation, in order; raises as ``iterate_records``."""
-    return list(iterate_records(folder))
+        with output_errors(path):
+            os.truncate(path, end)
 
 
 def iterate_records(folder: Path) -> Iterator[dict[str, Any]]:
@@ -121,17 +114,6 @@ def iterate_records(folder: Path) -> Iterator[dict[str, Any]]:
         raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from error
 
 
-def key_of(record: Mapping[str, Any]) -> Key:
-    """Return what tells chunks apart: recording, epoch, stamp."""
+def key_of(record: Mapping[str, Any]) -> ChunkKey:
+    """Return what identifies a chunk: recording, epoch, stamp in nanoseconds."""
     return str(record["bag"]), int(record["epoch"]), int(record["stamp_ns"])
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Write JSON whole or not at all, the same bytes for the same data."""
-    text = json.dumps(data, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
-    part = path.with_suffix(path.suffix + ".part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise CosmosRosError(f"cannot be written: {error.strerror}", where=str(path)) from error

@@ -10,16 +10,17 @@ from typing import Any
 
 import numpy as np
 
+from cosmos_ros.evaluation.bootstrap import percentile_interval, resampled_means
 from cosmos_ros.evaluation.chunks import SourceReport
-from cosmos_ros.evaluation.figure_definitions import Figure, Record, figures, mean, steps_of, with_boundaries
 from cosmos_ros.evaluation.frame_metrics import quantiles
-from cosmos_ros.evaluation.frame_scores import tidy
-from cosmos_ros.evaluation.motion_metrics import bootstrap_interval
+from cosmos_ros.evaluation.frame_scores import rounded
+from cosmos_ros.evaluation.metric_definitions import Metric, Record, mean, metric_definitions, steps_of, with_boundaries
 from cosmos_ros.types import FloatArray
 
 SCHEMA = 1
 RESAMPLES = 2000
-FAILURES_TOLD = 20
+_LEVEL = 0.95
+MAX_FAILURES_LISTED = 20
 BY_STEP = (
     ("policy", "psnr"),
     ("policy", "dynamic_psnr"),
@@ -54,10 +55,10 @@ def summarise(
         views: Views that were seen.
         dimensions: Names of the action columns.
     """
-    known = figures(fps, views)
+    known = metric_definitions(fps, views)
     predictors: dict[str, _Predictor] = {}
     chunks = without_frames = without_joints = 0
-    troubles: Counter[str] = Counter()
+    motion_errors: Counter[str] = Counter()
     for record in with_boundaries(records, stride_ns):
         if not chunks:
             predictors = {name: _Predictor(known, dimensions) for name in record["predictors"]}
@@ -67,25 +68,25 @@ def summarise(
         without_frames += record["frames_recorded"] < steps
         without_joints += record["steps_recorded"] < steps
         if "motion_error" in record:
-            troubles[record["motion_error"]] += 1
+            motion_errors[record["motion_error"]] += 1
     return {
         "chunks": chunks,
         "predictors": {name: predictor.result() for name, predictor in predictors.items()},
         "incomplete": {
             "chunks_without_all_frames": without_frames,
             "chunks_without_all_joint_states": without_joints,
-            "motion_errors": dict(sorted(troubles.items())),
+            "motion_errors": dict(sorted(motion_errors.items())),
         },
     }
 
 
 class _Predictor:
-    """What is kept of one predictor's entries."""
+    """The metrics of one predictor, collected from its entries."""
 
-    def __init__(self, known: Sequence[Figure], dimensions: Sequence[str]) -> None:
+    def __init__(self, known: Sequence[Metric], dimensions: Sequence[str]) -> None:
         self._known = known
         self._dimensions = list(dimensions)
-        self._values: dict[str, array[float]] = {figure.name: array("d") for figure in known}
+        self._values: dict[str, array[float]] = {metric.name: array("d") for metric in known}
         self._columns: dict[str, list[array[float]]] = {}
         self._widths: Counter[str] = Counter()
         self._rows: dict[tuple[str, str], list[FloatArray]] = defaultdict(list)
@@ -96,10 +97,10 @@ class _Predictor:
 
     def add(self, entry: Record, record: Record) -> None:
         self._answered += "error" not in entry
-        for figure in self._known:
-            value = figure.value(entry, record)
+        for metric in self._known:
+            value = metric.value(entry, record)
             if value is not None:
-                self._values[figure.name].append(value)
+                self._values[metric.name].append(value)
         for mode, key in BY_STEP:
             values = steps_of(entry, mode, key)
             if values:
@@ -120,10 +121,10 @@ class _Predictor:
 
     def result(self) -> dict[str, Any]:
         return {
-            "figures": {name: statistics(values) for name, values in self._values.items() if values},
+            "figures": {name: _statistics(values) for name, values in self._values.items() if values},
             "by_step": {
                 key: {
-                    "mean": [None if (value := mean(column)) is None else tidy(value) for column in columns],
+                    "mean": [None if (value := mean(column)) is None else rounded(value) for column in columns],
                     "n": [len(column) for column in columns],
                 }
                 for key, columns in self._columns.items()
@@ -131,7 +132,7 @@ class _Predictor:
             "by_dimension": {
                 mode: {
                     "dimensions": self._dimensions,
-                    **{key: [tidy(v) for v in np.mean(self._rows[mode, key], axis=0)] for key in ("mse", "mae")},
+                    **{key: [rounded(v) for v in np.mean(self._rows[mode, key], axis=0)] for key in ("mse", "mae")},
                     "n": len(self._rows[mode, "mse"]),
                 }
                 for mode in ("policy", "inverse_dynamics")
@@ -144,14 +145,14 @@ class _Predictor:
         }
 
 
-def statistics(values: Sequence[float]) -> dict[str, Any]:
-    """Return mean, bootstrap interval of the mean, median and n of a figure's values."""
+def _statistics(values: Sequence[float]) -> dict[str, Any]:
+    """Return mean, bootstrap interval of the mean, median and n of a metric's values."""
     numbers = np.array(values)
-    low, high = bootstrap_interval(numbers, resamples=RESAMPLES)
+    low, high = percentile_interval(resampled_means(numbers, RESAMPLES, np.random.default_rng(0)), _LEVEL)
     return {
-        "mean": tidy(float(numbers.mean())),
-        "ci95": [tidy(low), tidy(high)],
-        "median": tidy(float(np.median(numbers))),
+        "mean": rounded(float(numbers.mean())),
+        "ci95": [rounded(low), rounded(high)],
+        "median": rounded(float(np.median(numbers))),
         "n": len(numbers),
     }
 
@@ -182,12 +183,12 @@ class _GuardSummary:
             "chunks_breaking_before": _shares(self._before, self._judged),
             "sent": self._sent,
             "chunks_breaking_after": _shares(self._after, self._sent),
-            "added_s_total": tidy(math.fsum(self._added)),
+            "added_s_total": rounded(math.fsum(self._added)),
         }
 
 
 def _shares(counts: Mapping[str, int], of: int) -> dict[str, Any]:
-    return {key: {"count": count, "share": tidy(count / of)} for key, count in sorted(counts.items())}
+    return {key: {"count": count, "share": rounded(count / of)} for key, count in sorted(counts.items())}
 
 
 class _ShadowSummary:
@@ -215,16 +216,16 @@ class _ShadowSummary:
             "n": len(self._joints),
             "not_sent": self._not_sent,
             "compared_with": dict(sorted(self._sources.items())),
-            "by_joint_rad": [tidy(v) for v in np.mean(self._joints, axis=0)],
-            "tool_cm": {link: tidy(mean(values) or 0.0) for link, values in sorted(self._tools.items())},
+            "by_joint_rad": [rounded(v) for v in np.mean(self._joints, axis=0)],
+            "tool_cm": {link: rounded(mean(values) or 0.0) for link, values in sorted(self._tools.items())},
         }
 
 
 def _most(failures: Counter[str]) -> dict[str, int]:
     """Return the most frequent failures, and how many others there were."""
     ranked = sorted(failures.items(), key=lambda item: (-item[1], item[0]))
-    others = sum(count for _, count in ranked[FAILURES_TOLD:])
-    return {**dict(ranked[:FAILURES_TOLD]), **({"of other kinds": others} if others else {})}
+    others = sum(count for _, count in ranked[MAX_FAILURES_LISTED:])
+    return {**dict(ranked[:MAX_FAILURES_LISTED]), **({"of other kinds": others} if others else {})}
 
 
 def _failures(entry: Record) -> list[str]:
@@ -286,4 +287,4 @@ def stale_inputs(reports: Iterable[SourceReport]) -> dict[str, Any]:
     counted = list(reports)
     stale = sum(report.walk.unsynchronised for report in counted)
     due = stale + sum(report.walk.references for report in counted)
-    return {"count": stale, "of": due, "share": tidy(stale / due) if due else None}
+    return {"count": stale, "of": due, "share": rounded(stale / due) if due else None}

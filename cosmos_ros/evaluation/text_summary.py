@@ -1,38 +1,42 @@
-"""The main figures as plain text."""
+"""The main metrics as plain text."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cosmos_ros.evaluation.figure_definitions import figures
+from cosmos_ros.evaluation.metric_definitions import metric_definitions
 
 
-def told(value: Any) -> str:
+def plain_text(value: Any) -> str:
     """Return a counter of a recording's report as plain text."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {told(entry)}" for key, entry in value.items())
+        return ", ".join(f"{key} {plain_text(entry)}" for key, entry in value.items())
     if isinstance(value, list):
         return str(value[0]) if len(value) == 1 else f"({len(value)}) {'; '.join(map(str, value[:2]))}"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def print_figures(metrics: Mapping[str, Any], timing: Mapping[str, Any]) -> None:
-    """Print a table of every figure, a column a predictor, with n."""
+def text_table(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as aligned columns: the first to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]).rstrip()
+        for row in rows
+    )
+
+
+def print_metrics(metrics: Mapping[str, Any], timing: Mapping[str, Any]) -> None:
+    """Print a table of every metric, a column a predictor, with n."""
     names = list(metrics["predictors"])
     world_model = metrics["options"]["world_model"]
     heads = [f"{world_model} (model)" if name == "model" else name for name in names]
-    rows = []
-    for figure in figures(metrics["fps"], metrics["views"]):
-        found = [metrics["predictors"][name]["figures"].get(figure.name) for name in names]
+    rows = [["", *heads]]
+    for metric in metric_definitions(metrics["fps"], metrics["views"]):
+        found = [metrics["predictors"][name]["figures"].get(metric.name) for name in names]
         if any(found):
-            unit = f" [{figure.unit}]" if figure.unit else ""
-            rows.append((figure.label + unit, ["-" if v is None else f"{v['mean']:.4g} (n {v['n']})" for v in found]))
-    label = max([len(row[0]) for row in rows] + [0])
-    widths = [max([len(h)] + [len(row[1][i]) for row in rows]) for i, h in enumerate(heads)]
-    print(" " * label, *(h.rjust(w) for h, w in zip(heads, widths, strict=True)), sep="  ")
-    for name, cells in rows:
-        print(name.ljust(label), *(c.rjust(w) for c, w in zip(cells, widths, strict=True)), sep="  ")
+            rows.append([metric.title, *("-" if v is None else f"{v['mean']:.4g} (n {v['n']})" for v in found)])
+    print(text_table(rows))
     for name, head in zip(names, heads, strict=True):
         guard = metrics["predictors"][name]["guard"]
         if guard:
@@ -41,7 +45,7 @@ def print_figures(metrics: Mapping[str, Any], timing: Mapping[str, Any]) -> None
             print(f"{head}: {count} times {text}")
     for bag in metrics["bags"]:
         hidden = ("name", "seconds", "messages", "observations")
-        found = [f"{k.replace('_', ' ')} {told(v)}" for k, v in bag.items() if v and k not in hidden]
+        found = [f"{k.replace('_', ' ')} {plain_text(v)}" for k, v in bag.items() if v and k not in hidden]
         skipped = "; ".join(found) or "nothing skipped"
         print(f"{bag['name']}: {bag['seconds']:.1f} s, {bag['observations']} observations; {skipped}")
     for name, text in metrics["unreadable"].items():

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import yaml
+from pydantic import BeforeValidator, ConfigDict, Field, NonNegativeInt, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+from pydantic_core import ErrorDetails
 
 from cosmos_ros.errors import ConfigError, InputError
-from cosmos_ros.lerobot.dataset import Episode
+from cosmos_ros.lerobot.dataset import LeRobotEpisode
 from cosmos_ros.resources import resource, share_directory
 from cosmos_ros.types import FloatArray
 
@@ -21,17 +23,17 @@ _MAX_BYTES = 1024 * 1024
 # As this package exports the pose of the first tool link.
 POSE_COLUMN = "observation.state.cartesian_position"
 POSE_NAMES = ("x", "y", "z", "roll", "pitch", "yaw")
-ROTATIONS = {"euler_xyz_extrinsic": 3, "quaternion_xyzw": 4, "rotation_6d": 6}
+_STRICT = ConfigDict(extra="forbid")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_STRICT)
 class ColumnMap:
     """One quantity's column: ``indices`` of its entries, None for all of them."""
 
     column: str
-    indices: tuple[int, ...] | None = None
+    indices: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] | None = None
 
-    def take(self, episode: Episode) -> FloatArray | None:
+    def take(self, episode: LeRobotEpisode) -> FloatArray | None:
         """Return ``float64 [N, K]``, or None where the column is absent or too narrow."""
         values = episode.columns.get(self.column)
         if values is None:
@@ -44,28 +46,45 @@ class ColumnMap:
         return values[:, list(self.indices)]
 
 
-@dataclass(frozen=True)
-class DatasetMap:
-    """How a dataset's columns map to a robot.
+@dataclass(frozen=True, config=_STRICT)
+class PoseColumnMap(ColumnMap):
+    """Columns x y z in m and a rotation of a link in the base frame.
 
     Attributes:
-        name: For reports.
+        rotation: What follows x y z.
+        link: The link whose pose it is; None for the embodiment's first tool link.
+    """
+
+    rotation: Literal["euler_xyz_extrinsic", "quaternion_xyzw", "rotation_6d"] = "euler_xyz_extrinsic"
+    link: str | None = None
+
+
+def _named(value: Any) -> Any:
+    return {"column": value} if isinstance(value, str) else value
+
+
+_Column = Annotated[ColumnMap, BeforeValidator(_named)]
+_PoseColumn = Annotated[PoseColumnMap, BeforeValidator(_named)]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class DatasetMap:
+    """How a dataset's columns map to a robot; the fields of a map's YAML file.
+
+    Attributes:
+        name: For reports; the file's name.
         views: Camera key → view name; keys that are not here keep the last part of their name.
         joints: Arm joints in the embodiment's order, rad; None where the dataset has none.
-        pose: x y z in m and a rotation of the tool link in the base frame; None where the dataset has none.
-        rotation: One of ROTATIONS: what follows x y z.
-        link: The link whose pose it is; None for the embodiment's first tool link.
+        pose: Of the tool link; None where the dataset has none.
         gripper: Columns in order of preference; in the embodiment's ``recorded`` convention.
         gripper_is_joint: They hold the gripper joint's position instead.
     """
 
     name: str
-    views: Mapping[str, str] = field(default_factory=dict)
-    joints: ColumnMap | None = None
-    pose: ColumnMap | None = None
-    rotation: str = "euler_xyz_extrinsic"
-    link: str | None = None
-    gripper: tuple[ColumnMap, ...] = ()
+    views: dict[str, str] = field(default_factory=dict)
+    joints: _Column | None = None
+    pose: _PoseColumn | None = None
+    gripper: tuple[_Column, ...] = ()
     gripper_is_joint: bool = False
 
     def view(self, key: str) -> str:
@@ -73,8 +92,11 @@ class DatasetMap:
         return self.views.get(key) or re.sub(r"\W", "_", key.rsplit(".", 1)[-1])
 
 
+_MAP = TypeAdapter(DatasetMap)
+
+
 @dataclass(frozen=True)
-class Damage:
+class DamagedColumn:
     """A column that is there but cannot be used, and why."""
 
     column: str
@@ -101,10 +123,22 @@ def load_map(name_or_path: str) -> DatasetMap:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
         raise ConfigError(f"cannot be read: {error}", where=str(path)) from error
-    return _parse(content, path)
+    if not isinstance(content, dict):
+        raise ConfigError("is not a mapping", where=str(path))
+    try:
+        return _MAP.validate_python({"name": path.stem.removeprefix(_PREFIX), **content})
+    except ValidationError as error:
+        raise ConfigError("; ".join(map(_described, error.errors())), where=str(path)) from None
 
 
-def find_map(episode: Episode, joints: tuple[str, ...], gripper_joint: str | None) -> DatasetMap:
+def _described(error: ErrorDetails) -> str:
+    field_name = ".".join(map(str, error["loc"]))
+    if error["type"] == "unexpected_keyword_argument":
+        return f"unknown field {field_name!r}"
+    return f"{field_name}: {error['msg']}, not {error['input']!r}"
+
+
+def find_map(episode: LeRobotEpisode, joints: tuple[str, ...], gripper_joint: str | None) -> DatasetMap:
     """Choose a map by the columns that are there: a shipped one, or the names of ``observation.state``.
 
     Args:
@@ -126,7 +160,7 @@ def find_map(episode: Episode, joints: tuple[str, ...], gripper_joint: str | Non
         return DatasetMap(
             name="names of observation.state",
             joints=ColumnMap("observation.state", tuple(names.index(name) for name in joints)),
-            pose=ColumnMap(POSE_COLUMN) if tuple(episode.names.get(POSE_COLUMN, ())) == POSE_NAMES else None,
+            pose=PoseColumnMap(POSE_COLUMN) if tuple(episode.names.get(POSE_COLUMN, ())) == POSE_NAMES else None,
             gripper=() if gripper is None else (ColumnMap("observation.state", gripper),),
             gripper_is_joint=gripper is not None,
         )
@@ -142,22 +176,24 @@ def find_map(episode: Episode, joints: tuple[str, ...], gripper_joint: str | Non
     )
 
 
-def joint_columns(episode: Episode, mapping: DatasetMap, count: int) -> tuple[FloatArray | None, list[Damage]]:
+def joint_columns(
+    episode: LeRobotEpisode, mapping: DatasetMap, count: int
+) -> tuple[FloatArray | None, list[DamagedColumn]]:
     """Return the recorded arm joints ``float64 [N, J]``, or None and why they cannot be used."""
     if mapping.joints is None:
         return None, []
     values = mapping.joints.take(episode)
     column = mapping.joints.column
     if values is None:
-        return None, [Damage(column, "is missing or has too few entries")]
+        return None, [DamagedColumn(column, "is missing or has too few entries")]
     if values.shape[1] != count:
-        return None, [Damage(column, f"holds {values.shape[1]} number(s) a row for {count} joints")]
+        return None, [DamagedColumn(column, f"holds {values.shape[1]} number(s) a row for {count} joints")]
     if not np.isfinite(values).all():
-        return None, [Damage(column, "holds numbers that are not finite")]
+        return None, [DamagedColumn(column, "holds numbers that are not finite")]
     return values, []
 
 
-def first_row_in_scalar_column(episode: Episode, mapping: DatasetMap, count: int) -> FloatArray | None:
+def first_row_in_scalar_column(episode: LeRobotEpisode, mapping: DatasetMap, count: int) -> FloatArray | None:
     """Return the joints of frame 0 from a column that was flattened by mistake, or None.
 
     Some exports of DROID hold the ``count`` joints of the first frame in the first rows and repeat the last one.
@@ -169,27 +205,27 @@ def first_row_in_scalar_column(episode: Episode, mapping: DatasetMap, count: int
     return values[:count].copy() if (values[count:] == values[count - 1]).all() else None
 
 
-def gripper_column(episode: Episode, mapping: DatasetMap) -> tuple[str, FloatArray | None, list[Damage]]:
+def gripper_column(episode: LeRobotEpisode, mapping: DatasetMap) -> tuple[str, FloatArray | None, list[DamagedColumn]]:
     """Return the name and values ``float64 [N]`` of the first usable gripper column.
 
     A column that never changes while another one does is damaged. Where none changes the first is right.
     """
-    damages: list[Damage] = []
+    damages: list[DamagedColumn] = []
     usable: list[tuple[str, FloatArray]] = []
     for entry in mapping.gripper:
         values = entry.take(episode)
         if values is None:
-            damages.append(Damage(entry.column, "is missing"))
+            damages.append(DamagedColumn(entry.column, "is missing"))
         elif values.shape[1] != 1:
-            damages.append(Damage(entry.column, f"holds {values.shape[1]} numbers a row for one gripper"))
+            damages.append(DamagedColumn(entry.column, f"holds {values.shape[1]} numbers a row for one gripper"))
         elif not np.isfinite(values).all():
-            damages.append(Damage(entry.column, "holds numbers that are not finite"))
+            damages.append(DamagedColumn(entry.column, "holds numbers that are not finite"))
         else:
             usable.append((entry.column, values[:, 0]))
     moving = [entry for entry in usable if np.ptp(entry[1]) > 0]
     for name, values in usable:
         if moving and np.ptp(values) == 0:
-            damages.append(Damage(name, f"is {values[0]:g} in every row while {moving[0][0]} changes"))
+            damages.append(DamagedColumn(name, f"is {values[0]:g} in every row while {moving[0][0]} changes"))
     if not usable:
         return "", None, damages
     return *(moving or usable)[0], damages
@@ -198,49 +234,3 @@ def gripper_column(episode: Episode, mapping: DatasetMap) -> tuple[str, FloatArr
 def _joint_name(name: str) -> str:
     # LeRobot's own robots write shoulder_pan.pos
     return name.removesuffix(".pos")
-
-
-def _parse(content: Any, path: Path) -> DatasetMap:
-    if not isinstance(content, dict):
-        raise ConfigError("is not a mapping", where=str(path))
-    known = {"views", "joints", "pose", "gripper"}
-    unknown = set(content) - known
-    if unknown:
-        raise ConfigError(f"unknown field {sorted(unknown)[0]!r}; known: {', '.join(sorted(known))}", where=str(path))
-    views = content.get("views") or {}
-    if not isinstance(views, dict) or not all(isinstance(v, str) for pair in views.items() for v in pair):
-        raise ConfigError("views must map camera keys to view names", where=str(path))
-    pose = content.get("pose")
-    rotation = pose.get("rotation", "euler_xyz_extrinsic") if isinstance(pose, dict) else "euler_xyz_extrinsic"
-    if rotation not in ROTATIONS:
-        raise ConfigError(f"pose.rotation is {rotation!r}, not one of {', '.join(ROTATIONS)}", where=str(path))
-    grippers = content.get("gripper") or []
-    if not isinstance(grippers, list):
-        raise ConfigError("gripper must be a list of columns", where=str(path))
-    return DatasetMap(
-        name=path.stem.removeprefix(_PREFIX),
-        views=views,
-        joints=_column(content.get("joints"), "joints", path),
-        pose=_column(pose, "pose", path, extra=("rotation", "link")),
-        rotation=rotation,
-        link=pose.get("link") if isinstance(pose, dict) else None,
-        gripper=tuple(entry for g in grippers if (entry := _column(g, "gripper", path)) is not None),
-    )
-
-
-def _column(value: Any, field_name: str, path: Path, extra: tuple[str, ...] = ()) -> ColumnMap | None:
-    if value is None:
-        return None
-    if isinstance(value, str):
-        return ColumnMap(value)
-    if not isinstance(value, dict) or not isinstance(value.get("column"), str):
-        raise ConfigError(f"{field_name} needs a column name", where=str(path))
-    unknown = set(value) - {"column", "indices", *extra}
-    if unknown:
-        raise ConfigError(f"{field_name}: unknown field {sorted(unknown)[0]!r}", where=str(path))
-    indices = value.get("indices")
-    if indices is not None and (
-        not isinstance(indices, list) or not indices or not all(isinstance(k, int) and k >= 0 for k in indices)
-    ):
-        raise ConfigError(f"{field_name}.indices must be a list of numbers from 0 on", where=str(path))
-    return ColumnMap(value["column"], None if indices is None else tuple(indices))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ class VideoSegment:
 
 
 @dataclass(frozen=True)
-class Episode:
+class LeRobotEpisode:
     """One episode.
 
     Attributes:
@@ -47,9 +48,8 @@ class Episode:
         fps: Rows per second.
         times_ns: ``int64 [N]`` time of each row from the episode's start.
         columns: Numeric columns: ``float64 [N]`` or ``[N, K]``.
-        names: Column → names of its K entries, where the dataset tells them.
+        names: Column → names of its K entries, where the dataset gives them.
         videos: Cameras that are there.
-        missing_videos: Camera keys that the dataset lists but does not hold.
         task: Instruction; may be empty.
         findings: What reading noticed.
     """
@@ -60,9 +60,8 @@ class Episode:
     columns: Mapping[str, FloatArray]
     names: Mapping[str, tuple[str, ...]]
     videos: tuple[VideoSegment, ...]
-    missing_videos: tuple[str, ...] = ()
     task: str = ""
-    findings: tuple[str, ...] = field(default_factory=tuple)
+    findings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.times_ns)
@@ -103,7 +102,7 @@ class LeRobotDataset:
         """Number of episodes."""
         return 1 if self.flat else len(self._episodes)
 
-    def episode(self, index: int) -> Episode:
+    def episode(self, index: int) -> LeRobotEpisode:
         """Read one episode's table and find its videos.
 
         Raises:
@@ -115,12 +114,12 @@ class LeRobotDataset:
 
     # -- one episode's files in one folder ---------------------------------------------------------------------
 
-    def _flat_episode(self) -> Episode:
+    def _flat_episode(self) -> LeRobotEpisode:
         table = self.path / _FLAT_TABLE
         columns = _numeric_columns(_read_table(table), table)
         videos = tuple(VideoSegment(_IMAGE_PREFIX + path.stem, path) for path in sorted(self.path.glob("*.mp4")))
         times, fps, findings = _times(columns, None, table)
-        return Episode(0, fps, times, columns, {}, videos, findings=findings)
+        return LeRobotEpisode(0, fps, times, columns, {}, videos, findings=findings)
 
     # -- the standard layout -----------------------------------------------------------------------------------
 
@@ -150,7 +149,7 @@ class LeRobotDataset:
                 text = entry.get("task", entry.get("__index_level_0__", ""))
                 self._tasks[int(entry["task_index"])] = str(text)
 
-    def _standard_episode(self, index: int) -> Episode:
+    def _standard_episode(self, index: int) -> LeRobotEpisode:
         entry = self._episodes[index]
         number = int(entry["episode_index"])
         table = self.path / "data" / _chunk(entry, "data/", ".parquet", self.path)
@@ -162,22 +161,24 @@ class LeRobotDataset:
                 continue
             if not _KEY.match(key):
                 raise InputError(f"feature name {key!r} is not a plain name", where=str(self.path))
-            try:
+            with suppress(InputError):
                 path = self.path / "videos" / key / _chunk(entry, f"videos/{key}/", ".mp4", self.path)
-                start = float(entry.get(f"videos/{key}/from_timestamp") or 0.0)
-            except InputError:
-                missing.append(key)
-                continue
-            if path.is_file():
-                videos.append(VideoSegment(key, path, start))
-            else:
-                missing.append(key)
+                if path.is_file():
+                    videos.append(VideoSegment(key, path, float(entry.get(f"videos/{key}/from_timestamp") or 0.0)))
+                    continue
+            missing.append(f"the video of {key} is missing")
         names = {key: _names(feature) for key, feature in features.items() if isinstance(feature, dict)}
         times, fps, findings = _times(columns, float(self._info["fps"]), table)
-        return Episode(
-            number, fps, times, columns, {k: v for k, v in names.items() if v}, tuple(videos), tuple(missing),
-            task=self._task(entry, columns), findings=findings,
-        )  # fmt: skip
+        return LeRobotEpisode(
+            index=number,
+            fps=fps,
+            times_ns=times,
+            columns=columns,
+            names={key: names for key, names in names.items() if names},
+            videos=tuple(videos),
+            task=self._task(entry, columns),
+            findings=(*findings, *missing),
+        )
 
     def _task(self, entry: Mapping[str, Any], columns: Mapping[str, FloatArray]) -> str:
         tasks = entry.get("tasks")
@@ -245,7 +246,7 @@ def _times(
     findings = []
     if fps is None:
         if len(seconds) < 2:
-            raise InputError("one row does not tell the rate", where=str(path))
+            raise InputError("the rate cannot be known from one row", where=str(path))
         fps = round(float(1.0 / np.median(np.diff(seconds))), 3)
     frames = columns.get("frame_index")
     if frames is not None and np.abs(seconds - frames / fps).max() <= _TIMESTAMP_ROUNDING_S:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cosmos_ros.files import write_json
 from cosmos_ros.lerobot.columns import POSE_COLUMN, POSE_NAMES
 from cosmos_ros.lerobot.dataset import read_parquet_module
 from cosmos_ros.lerobot.video import VideoWriter
@@ -23,7 +24,7 @@ _SAMPLE_EVERY = 30
 
 
 @dataclass
-class Rows:
+class EpisodeRows:
     """The rows of one episode while it is walked."""
 
     stamps_ns: list[int] = field(default_factory=list)
@@ -66,10 +67,6 @@ class DatasetFiles:
         self._pixels: dict[str, _PixelSums] = {}
         self._total = 0
 
-    def rows(self) -> Rows:
-        """Return an empty episode."""
-        return Rows()
-
     def video_path(self, view: str) -> Path:
         """Return the file for a view's frames of all episodes."""
         self._views.append(view)
@@ -80,7 +77,7 @@ class DatasetFiles:
         if row % _SAMPLE_EVERY == 0:
             self._pixels.setdefault(view, _PixelSums()).add(image)
 
-    def add_episode(self, number: int, rows: Rows, task: str) -> None:
+    def add_episode(self, number: int, rows: EpisodeRows, task: str) -> None:
         """Add a finished episode."""
         count = len(rows)
         index = np.arange(count)
@@ -153,18 +150,15 @@ class DatasetFiles:
             "video_path": "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4",
             "features": features,
         }
-        self._dump(info, "info.json")
+        write_json(self._folder / "meta" / "info.json", info)
         statistics = {name: _statistics(values) for name, values in columns.items()}
         statistics |= {video_key(view): sums.statistics() for view, sums in self._pixels.items()}
-        self._dump(statistics, "stats.json")
+        write_json(self._folder / "meta" / "stats.json", statistics)
 
     def _write(self, table: Any, path: Path) -> None:
         target = self._folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         self._parquet.write_table(table, target)
-
-    def _dump(self, content: dict[str, Any], name: str) -> None:
-        (self._folder / "meta" / name).write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8")
 
     def _feature(self, name: str, values: npt.NDArray[Any]) -> dict[str, Any]:
         names: list[str] | None = None

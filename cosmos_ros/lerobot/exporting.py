@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cosmos_ros.errors import CosmosRosError, InputError
-from cosmos_ros.lerobot.dataset_files import DatasetFiles, Rows
+from cosmos_ros.files import output_errors, write_json
+from cosmos_ros.lerobot.dataset_files import DatasetFiles, EpisodeRows
 from cosmos_ros.lerobot.video import VideoWriter
 from cosmos_ros.observation.sync_settings import SynchroniserSettings
 from cosmos_ros.observation.synchroniser import Synchroniser
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _MS = 1_000_000
 _RATE_TOLERANCE = 0.1
 # Offline nothing is late: every stream is waited for as long as the recording goes on.
-_PATIENCE_NS = 3_600 * NANOSECONDS
+_MAX_WAIT_NS = 3_600 * NANOSECONDS
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class ExportTopics:
 
 
 @dataclass
-class _Source:
+class _ExportSource:
     """One opened recording and what it holds of the embodiment."""
 
     reader: BagReader
@@ -77,7 +77,7 @@ def export_bags(
         InputError: The folder exists; a recording lacks images or joints, has another rate or other views and sizes
             than the first, or is damaged.
         ConfigError: pyarrow or PyAV is not installed.
-        CosmosRosError: The dataset cannot be written; nothing of it stays.
+        OutputError: The dataset cannot be written; nothing of it stays.
     """
     topics = topics or ExportTopics()
     rate = embodiment.fps if fps is None else fps
@@ -88,10 +88,9 @@ def export_bags(
     partial = out.with_name(out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        report = _export(bags, partial, embodiment, rate, topics, instruction)
-        partial.rename(out)
-    except OSError as error:
-        raise CosmosRosError(f"cannot be written: {error.strerror or error}", where=str(out)) from error
+        with output_errors(out):
+            report = _export(bags, partial, embodiment, rate, topics, instruction)
+            partial.rename(out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return report
@@ -132,11 +131,11 @@ def _export(
         raise InputError("no recordings were given", where="export-lerobot")
     files.finish({view: size for view, size in sizes.items() if size is not None})
     report = {"embodiment": embodiment.name, "fps": fps, "action": "joints of the next row", "episodes": episodes}
-    (folder / "meta" / "export_report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / "meta" / "export_report.json", report)
     return report
 
 
-def _open(reader: BagReader, embodiment: Embodiment, topics: ExportTopics) -> _Source:
+def _open(reader: BagReader, embodiment: Embodiment, topics: ExportTopics) -> _ExportSource:
     views: dict[str, str] = {}
     for view in embodiment.views:
         topic = topics.image.format(view=view)
@@ -157,17 +156,17 @@ def _open(reader: BagReader, embodiment: Embodiment, topics: ExportTopics) -> _S
         if missing:
             raise InputError(f"{topics.joints} lacks {', '.join(missing)}", where=str(reader.path))
         joints = tuple(name for name in embodiment.all_joints if name in named)
-    return _Source(reader, views, joints)
+    return _ExportSource(reader, views, joints)
 
 
 def _walk_rows(
-    source: _Source,
+    source: _ExportSource,
     embodiment: Embodiment,
     fps: float,
     topics: ExportTopics,
     videos: Mapping[str, VideoWriter],
     files: DatasetFiles,
-) -> Rows:
+) -> EpisodeRows:
     period = round(NANOSECONDS / fps)
     synchroniser = Synchroniser(
         list(source.views),
@@ -175,9 +174,9 @@ def _walk_rows(
         settings=SynchroniserSettings(
             image_tolerance_ns=2 * period,
             joint_tolerance_ns=max(100 * _MS, period),
-            image_max_age_ns=_PATIENCE_NS,
-            joint_max_age_ns=_PATIENCE_NS,
-            wait_ns=_PATIENCE_NS,
+            image_max_age_ns=_MAX_WAIT_NS,
+            joint_max_age_ns=_MAX_WAIT_NS,
+            wait_ns=_MAX_WAIT_NS,
             period_ns=period,
             history_ns=4 * period + 500 * _MS,
         ),
@@ -185,7 +184,7 @@ def _walk_rows(
     where = WalkTopics(
         views=source.views, joints=topics.joints if source.joints else None, instruction=topics.instruction
     )
-    rows = files.rows()
+    rows = EpisodeRows()
     for snapshot in walk(source.reader, where, synchroniser, report=source.report):
         observation = snapshot.build()
         for view, image in observation.images.items():
@@ -203,7 +202,7 @@ def _walk_rows(
     return rows
 
 
-def _check_rate(rows: Rows, fps: float, source: _Source) -> None:
+def _check_rate(rows: EpisodeRows, fps: float, source: _ExportSource) -> None:
     if len(rows) < 2:
         raise InputError(
             f"gives {len(rows)} synchronised row(s)",
@@ -230,7 +229,7 @@ def _tool_pose(observation: Observation, embodiment: Embodiment) -> list[float]:
     return [*pose[:3, 3].tolist(), *np.asarray(euler_xyz_extrinsic_from_matrix(pose[:3, :3])).tolist()]
 
 
-def _episode_report(path: Path, source: _Source, rows: Rows, fps: float, text: str) -> dict[str, Any]:
+def _episode_report(path: Path, source: _ExportSource, rows: EpisodeRows, fps: float, text: str) -> dict[str, Any]:
     steps = np.diff(rows.stamps_ns)
     return {
         "recording": str(path),

@@ -33,15 +33,15 @@ def frames_at(path: Path, times_s: FloatArray, tolerance_s: float) -> Iterator[U
     """
     av = _av()
     frames = _frames(av, path)
-    held = next(frames, None)
+    candidate = next(frames, None)
     for time_s in times_s:
-        while held is not None and held[0] < time_s - tolerance_s:
-            held = next(frames, None)
-        if held is None or held[0] > time_s + tolerance_s:
+        while candidate is not None and candidate[0] < time_s - tolerance_s:
+            candidate = next(frames, None)
+        if candidate is None or candidate[0] > time_s + tolerance_s:
             yield None
             continue
-        yield held[1]
-        held = next(frames, None)
+        yield candidate[1]
+        candidate = next(frames, None)
 
 
 def _frames(av: Any, path: Path) -> Iterator[tuple[float, UInt8Array]]:
@@ -122,10 +122,10 @@ class VideoWriter:
             self.size = (height, width)
         elif self.size != (height, width):
             raise InputError(f"a frame is {width} x {height}, the first was {self.size}", where=str(self._path))
-        picture = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
-        picture.pts = self.frames
-        picture.time_base = 1 / self._fps
-        self._container.mux(self._stream.encode(picture))
+        image = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
+        image.pts = self.frames
+        image.time_base = 1 / self._fps
+        self._container.mux(self._stream.encode(image))
         self.frames += 1
 
 

@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from rosbags.interfaces import Connection, ConnectionExtRosbag2, MessageDefinitionFormat, Qos
@@ -59,7 +58,7 @@ class BagReader:
     """A recording: a rosbag2 folder, or a single ``.mcap`` or ``.db3`` file.
 
     Use it as a context manager. Messages come in the order of their recording times, file by file; at most a chunk
-    and a message are held at a time, whatever the size of the recording.
+    and a message are in memory at a time, whatever the size of the recording.
 
     Args:
         path: Folder or file.
@@ -97,9 +96,7 @@ class BagReader:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the recording."""
         self.close()
 
@@ -168,7 +165,7 @@ class BagReader:
 
         Raises:
             InputError: A topic is unknown, or the recording is damaged there; says after how many messages, so
-                that what came before can be kept.
+                that what came before can be used.
         """
         for topic in topics or ():
             if topic not in self._topics:
@@ -285,3 +282,9 @@ class BagReader:
                 where=str(self.path),
                 hint="Try `mcap recover` (mcap) or `ros2 bag reindex` (a missing or wrong metadata.yaml).",
             ) from error
+
+
+def until_damage(messages: Iterator[BagMessage]) -> Iterator[BagMessage]:
+    """Yield messages up to where the recording is damaged; for a second pass, after one that reported it."""
+    with suppress(InputError):
+        yield from messages

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 
 from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.errors import InputError
 from cosmos_ros.messages import joint_trajectory_from_message
-from cosmos_ros.recordings.reader import BagReader
+from cosmos_ros.recordings.reader import BagReader, until_damage
+from cosmos_ros.recordings.replay import WalkReport
 from cosmos_ros.trajectory.splice import MotionState, motion_at
 from cosmos_ros.types import NANOSECONDS, JointState, JointTrajectory
 
@@ -21,45 +21,51 @@ TRAJECTORY = "trajectory_msgs/msg/JointTrajectory"
 _KEPT_NS = 60 * NANOSECONDS
 
 
+def controller_topics(reader: BagReader, embodiment: Embodiment) -> tuple[str, ...]:
+    """Return the topics, sorted, on which the embodiment's controllers were sent joint trajectories."""
+    known = {topic.strip("/").rsplit("/", 1)[-1] for topic, _ in embodiment.controllers}
+    return tuple(
+        name
+        for name, topic in sorted(reader.topics.items())
+        if topic.type_name == TRAJECTORY and topic.count and name.rsplit("/", 1)[-1] in known
+    )
+
+
 class CommandTrack:
     """Recorded joint trajectories, read as far as they are needed. Use it as a context manager.
 
     Args:
         path: The recording.
         topics: Topics of ``trajectory_msgs/msg/JointTrajectory``; empty: there are no commands.
+        report: Malformed commands are counted in it.
 
     Attributes:
         topics: As given.
-        refused: Malformed commands.
     """
 
-    def __init__(self, path: Path, topics: tuple[str, ...]) -> None:
+    def __init__(self, path: Path, topics: tuple[str, ...], report: WalkReport) -> None:
         self.topics = topics
-        self.refused = 0
+        self._report = report
         self._path = path
         self._reader: BagReader | None = None
         self._stream: Iterator[tuple[str, JointTrajectory]] = iter(())
         self._next: tuple[str, JointTrajectory] | None = None
-        self._held: dict[str, list[JointTrajectory]] = {}
+        self._received: dict[str, list[JointTrajectory]] = {}
 
     @classmethod
-    def of(cls, path: Path, reader: BagReader, embodiment: Embodiment, topics: tuple[str, ...] | None) -> CommandTrack:
+    def of(
+        cls, path: Path, reader: BagReader, embodiment: Embodiment, topics: tuple[str, ...] | None, report: WalkReport
+    ) -> CommandTrack:
         """Return the commands on the given topics, or on the embodiment's controllers' where topics is None.
 
         Raises:
             InputError: A given topic is missing or of another type.
         """
         if topics is None:
-            wanted = {topic.strip("/").rsplit("/", 1)[-1] for topic, _ in embodiment.controllers}
-            found = [
-                name
-                for name, topic in sorted(reader.topics.items())
-                if topic.type_name == TRAJECTORY and topic.count and name.rsplit("/", 1)[-1] in wanted
-            ]
-            return cls(path, tuple(found))
+            return cls(path, controller_topics(reader, embodiment), report)
         for name in topics:
             reader.require(name, TRAJECTORY)
-        return cls(path, topics)
+        return cls(path, topics, report)
 
     def __enter__(self) -> CommandTrack:
         """Open the recording a second time."""
@@ -69,9 +75,7 @@ class CommandTrack:
             self._next = next(self._stream, None)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close it."""
         if self._reader is not None:
             self._reader.close()
@@ -88,40 +92,30 @@ class CommandTrack:
     def _at(self, time_ns: int) -> JointState | None:
         while self._next is not None and self._next[1].stamp_ns <= time_ns:
             topic, trajectory = self._next
-            held = self._held.setdefault(topic, [])
-            held.append(trajectory)
-            while len(held) > 1 and held[1].stamp_ns < time_ns - _KEPT_NS:
-                held.pop(0)
+            received = self._received.setdefault(topic, [])
+            received.append(trajectory)
+            while len(received) > 1 and received[1].stamp_ns < time_ns - _KEPT_NS:
+                received.pop(0)
             self._next = next(self._stream, None)
         motions: list[MotionState] = []
-        for held in self._held.values():
-            running = next((command for command in reversed(held) if command.stamp_ns <= time_ns), None)
+        for received in self._received.values():
+            running = next((command for command in reversed(received) if command.stamp_ns <= time_ns), None)
             if running is not None:
                 motions.append(motion_at(running, time_ns))
         if not motions:
             return None
         positions = {name: float(m.positions[i]) for m in motions for i, name in enumerate(m.joint_names)}
-        return _state(time_ns, positions)
+        return JointState(time_ns, tuple(positions), np.array(list(positions.values())))
 
     def _read(self, reader: BagReader) -> Iterator[tuple[str, JointTrajectory]]:
-        stream = reader.messages(self.topics)
-        while True:
-            try:
-                entry = next(stream, None)
-            except InputError:
-                return  # the walk meets the same damage and reports it
-            if entry is None:
-                return
+        # The walk meets the same damage and reports it.
+        for entry in until_damage(reader.messages(self.topics)):
             try:
                 trajectory = joint_trajectory_from_message(reader.decode(entry), topic=entry.topic)
-            except InputError:
-                self.refused += 1
+            except InputError as error:
+                self._report.refuse(entry.topic, str(error))
                 continue
             if not len(trajectory.times_ns):
                 continue
             # Stamp zero means "now, at receipt".
             yield entry.topic, trajectory if trajectory.stamp_ns else replace(trajectory, stamp_ns=entry.log_ns)
-
-
-def _state(time_ns: int, positions: dict[str, float]) -> JointState:
-    return JointState(time_ns, tuple(positions), np.array(list(positions.values())))

@@ -3,42 +3,23 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
 from cosmos_ros.errors import InputError
 from cosmos_ros.messages.stamps import ns_from_stamp
 from cosmos_ros.observation.snapshot import Snapshot
 from cosmos_ros.observation.synchroniser import Synchroniser
+from cosmos_ros.recordings.reader import BagReader
 
 _IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 _MAX_ERRORS = 20
+# A message may have been recorded this much after one with a later stamp.
+_ARRIVAL_WINDOW_NS = 300_000_000
 
 Feeder = Callable[[Any, int], object]
-
-
-class Recording(Protocol):
-    """What a walk needs of a recording; ``cosmos_ros.recordings.reader.BagReader`` is one."""
-
-    @property
-    def topics(self) -> Mapping[str, Any]:
-        """Topics by name, each with ``count``."""
-        ...
-
-    def require(self, topic: str, *type_names: str) -> Any:
-        """Return a topic that must be there and of one of these types; raises InputError."""
-        ...
-
-    def messages(
-        self, topics: Collection[str] | None = None, *, start_ns: int | None = None, end_ns: int | None = None
-    ) -> Iterator[Any]:
-        """Yield serialised messages in recording order."""
-        ...
-
-    def decode(self, message: Any) -> Any:
-        """Return a message's object; raises InputError."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -89,30 +70,25 @@ class WalkReport:
             self.errors.append(error)
 
 
-def find_view_topic(recording: Recording, topic: str) -> str:
+def find_view_topic(recording: BagReader, topic: str) -> str:
     """Return ``topic`` or ``topic/compressed``, whichever the recording holds images on; raw first.
 
     Raises:
         InputError: Neither is there, or it holds no images.
     """
-    for candidate in (topic, f"{topic}/compressed"):
-        if candidate in recording.topics and recording.topics[candidate].count:
-            recording.require(candidate, *_IMAGE_TYPES)
-            return candidate
-    empty = next((name for name in (topic, f"{topic}/compressed") if name in recording.topics), topic)
-    recording.require(empty, *_IMAGE_TYPES)
-    return topic
+    present = [name for name in (topic, f"{topic}/compressed") if name in recording.topics]
+    chosen = next((name for name in present if recording.topics[name].count), next(iter(present), topic))
+    recording.require(chosen, *_IMAGE_TYPES)
+    return chosen
 
 
 def walk(
-    recording: Recording,
+    recording: BagReader,
     topics: WalkTopics,
     synchroniser: Synchroniser,
     *,
     report: WalkReport | None = None,
     start_ns: int | None = None,
-    end_ns: int | None = None,
-    window_ns: int = 300_000_000,
 ) -> Iterator[Snapshot]:
     """Yield the snapshots of a recording, the same as the live node takes while it is played.
 
@@ -124,8 +100,7 @@ def walk(
         topics: Where the streams are.
         synchroniser: A fresh one; its settings decide which images become references.
         report: Filled while walking.
-        start_ns, end_ns: Recording times to walk between.
-        window_ns: A message may have been recorded this much after one with a later stamp.
+        start_ns: Recording time to begin at.
 
     Raises:
         InputError: A topic is missing or of the wrong type. A recording that is damaged further on ends the walk
@@ -133,10 +108,10 @@ def walk(
     """
     report = WalkReport() if report is None else report
     feeders = _feeders(recording, topics, synchroniser)
-    decoded = _decoded(recording, set(feeders), report, start_ns, end_ns)
+    decoded = _decoded(recording, set(feeders), report, start_ns)
     reset_ns = synchroniser.settings.reset_ns
     now_ns = 0
-    for stamp_ns, topic, message in in_stamp_order(decoded, window_ns, reset_ns):
+    for stamp_ns, topic, message in in_stamp_order(decoded, _ARRIVAL_WINDOW_NS, reset_ns):
         # A recording may hold two runs; the synchroniser has to see the clock go back.
         now_ns = stamp_ns if now_ns - stamp_ns > reset_ns else max(now_ns, stamp_ns)
         refused = synchroniser.refused
@@ -159,16 +134,20 @@ def in_stamp_order(
     Yields:
         (stamp, topic, message).
     """
-    held: list[tuple[int, int, int, str, Any]] = []
+    buffered: list[tuple[int, int, int, str, Any]] = []
     newest: dict[str, int] = {}
     highest = -1
     last_log_ns = 0
+
+    def drain() -> Iterator[tuple[int, str, Any]]:
+        yield from ((stamp, topic, message) for stamp, _, _, topic, message in sorted(buffered))
+        buffered.clear()
+
     for number, (topic, log_ns, message) in enumerate(messages):
         stamp_ns = _stamp(message)
         if newest.get(topic, 0) - (highest if stamp_ns is None else stamp_ns) > reset_ns or log_ns < last_log_ns:
             # Another run begins: nothing that came before may mix with it.
-            yield from ((stamp, name, value) for stamp, _, _, name, value in sorted(held, key=_place))
-            held.clear()
+            yield from drain()
             newest.clear()
             highest = -1
         last_log_ns = log_ns
@@ -177,15 +156,11 @@ def in_stamp_order(
         else:
             newest[topic] = stamp_ns
             highest = max(highest, stamp_ns)
-        heapq.heappush(held, (stamp_ns, number, log_ns, topic, message))
-        while log_ns - held[0][2] > window_ns:
-            stamp, _, _, name, value = heapq.heappop(held)
+        heapq.heappush(buffered, (stamp_ns, number, log_ns, topic, message))
+        while log_ns - buffered[0][2] > window_ns:
+            stamp, _, _, name, value = heapq.heappop(buffered)
             yield stamp, name, value
-    yield from ((stamp, name, value) for stamp, _, _, name, value in sorted(held, key=_place))
-
-
-def _place(entry: tuple[int, int, int, str, Any]) -> tuple[int, int]:
-    return entry[0], entry[1]
+    yield from drain()
 
 
 def _take(synchroniser: Synchroniser, now_ns: int, report: WalkReport, *, ended: bool) -> Iterator[Snapshot]:
@@ -196,17 +171,17 @@ def _take(synchroniser: Synchroniser, now_ns: int, report: WalkReport, *, ended:
     report.resets = synchroniser.epoch
 
 
-def _feeders(recording: Recording, topics: WalkTopics, synchroniser: Synchroniser) -> dict[str, Feeder]:
+def _feeders(recording: BagReader, topics: WalkTopics, synchroniser: Synchroniser) -> dict[str, Feeder]:
     feeders: dict[str, Feeder] = {}
     for view, topic in topics.views.items():
         recording.require(topic, *_IMAGE_TYPES)
-        feeders[topic] = _image_feeder(synchroniser, view)
+        feeders[topic] = partial(_feed, synchroniser.add_image, view)
     if topics.joints is not None:
         recording.require(topics.joints, "sensor_msgs/msg/JointState")
         feeders[topics.joints] = lambda message, now: synchroniser.add_joint_state(message, received_ns=now)
     for link, topic in topics.tool_poses.items():
         recording.require(topic, "geometry_msgs/msg/PoseStamped")
-        feeders[topic] = _pose_feeder(synchroniser, link)
+        feeders[topic] = partial(_feed, synchroniser.add_tool_pose, link)
     if topics.scene is not None:
         recording.require(topics.scene, "visualization_msgs/msg/MarkerArray")
         feeders[topics.scene] = lambda message, now: synchroniser.add_scene(message, received_ns=now)
@@ -216,30 +191,23 @@ def _feeders(recording: Recording, topics: WalkTopics, synchroniser: Synchronise
     return feeders
 
 
-def _image_feeder(synchroniser: Synchroniser, view: str) -> Feeder:
-    return lambda message, now: synchroniser.add_image(view, message, received_ns=now)
-
-
-def _pose_feeder(synchroniser: Synchroniser, link: str) -> Feeder:
-    return lambda message, now: synchroniser.add_tool_pose(link, message, received_ns=now)
+def _feed(add: Callable[..., object], name: str, message: Any, now_ns: int) -> None:
+    add(name, message, received_ns=now_ns)
 
 
 def _decoded(
-    recording: Recording, topics: set[str], report: WalkReport, start_ns: int | None, end_ns: int | None
+    recording: BagReader, topics: set[str], report: WalkReport, start_ns: int | None
 ) -> Iterator[tuple[str, int, Any]]:
-    stream = recording.messages(topics, start_ns=start_ns, end_ns=end_ns)
-    while True:
-        try:
-            raw = next(stream, None)
-        except InputError as error:
-            report.damaged = str(error)
-            return
-        if raw is None:
-            return
-        try:
-            yield raw.topic, raw.log_ns, recording.decode(raw)
-        except InputError as error:
-            report.refuse(raw.topic, str(error))
+    try:
+        for message in recording.messages(topics, start_ns=start_ns):
+            try:
+                decoded = recording.decode(message)
+            except InputError as error:
+                report.refuse(message.topic, str(error))
+                continue
+            yield message.topic, message.log_ns, decoded
+    except InputError as error:
+        report.damaged = str(error)
 
 
 def _stamp(message: Any) -> int | None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal
 
 from rosbags.interfaces import Connection, Qos
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys.store import Typestore
 
-from cosmos_ros.errors import CosmosRosError, InputError
+from cosmos_ros.errors import InputError, OutputError
+from cosmos_ros.files import output_errors
 from cosmos_ros.recordings.message_types import MessageFactory, default_typestore, typestore_of
 
 _FORMAT_VERSION: Literal[9] = 9  # Jazzy's and Kilted's
@@ -33,7 +33,7 @@ class BagWriter:
 
     Raises:
         InputError: On entering: the folder exists.
-        CosmosRosError: It cannot be written.
+        OutputError: It cannot be written.
     """
 
     def __init__(self, path: str | Path, *, compress: bool = False) -> None:
@@ -52,16 +52,12 @@ class BagWriter:
         writer = Writer(self.path, version=_FORMAT_VERSION, storage_plugin=StoragePlugin.MCAP)
         if self._compress:
             writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
-        try:
+        with output_errors(self.path):
             writer.open()
-        except OSError as error:
-            raise CosmosRosError(f"cannot be written: {error.strerror}", where=str(self.path)) from error
         self._writer = writer
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Finish the file and write ``metadata.yaml``."""
         self.close()
 
@@ -69,7 +65,7 @@ class BagWriter:
         """Finish the recording; may be called twice.
 
         Raises:
-            CosmosRosError: The disk is full, or the file is gone.
+            OutputError: The disk is full, or the file is gone.
         """
         writer, self._writer = self._writer, None
         if writer is None:
@@ -79,7 +75,7 @@ class BagWriter:
         except OSError as error:
             with suppress(Exception):
                 writer.abort()
-            raise CosmosRosError(f"cannot be finished: {error.strerror}", where=str(self.path)) from error
+            raise OutputError(f"cannot be finished: {error.strerror}", where=str(self.path)) from error
 
     def add_topic(self, topic: str, type_name: str, *, qos: Sequence[Qos] = (), definition: str | None = None) -> None:
         """Announce a topic; may be called again with the same type.
@@ -113,25 +109,23 @@ class BagWriter:
 
         Raises:
             InputError: The topic was not announced.
-            CosmosRosError: The disk is full.
+            OutputError: The disk is full.
         """
-        connection = self._connections.get(topic)
-        if connection is None:
-            raise InputError("the topic was not announced", where=topic)
-        try:
+        connection = self._connection(topic)
+        with output_errors(self.path):
             self._open_writer().write(connection, log_ns, data)
-        except OSError as error:
-            raise CosmosRosError(f"cannot be written: {error.strerror}", where=str(self.path)) from error
         self.counts[topic] += 1
 
     def write_message(self, topic: str, log_ns: int, message: Any) -> None:
         """Serialise and write a message of ``types``."""
-        connection = self._connections.get(topic)
-        if connection is None:
+        self.write(topic, log_ns, self.types.serialize_cdr(message, self._connection(topic).msgtype))
+
+    def _connection(self, topic: str) -> Connection:
+        if topic not in self._connections:
             raise InputError("the topic was not announced", where=topic)
-        self.write(topic, log_ns, self.types.serialize_cdr(message, connection.msgtype))
+        return self._connections[topic]
 
     def _open_writer(self) -> Writer:
         if self._writer is None:
-            raise CosmosRosError("is not open for writing", where=str(self.path))
+            raise OutputError("is not open for writing", where=str(self.path))
         return self._writer

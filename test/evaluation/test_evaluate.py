@@ -23,7 +23,7 @@ from cosmos_ros.evaluation.components import prepare
 from cosmos_ros.evaluation.evaluate import complete_chunk, evaluate
 from cosmos_ros.evaluation.evaluation_options import EvaluationOptions
 from cosmos_ros.evaluation.ray_engine import scored_by_ray
-from cosmos_ros.evaluation.results_folder import read_records
+from cosmos_ros.evaluation.results_folder import iterate_records
 from cosmos_ros.evaluation.scoring import Scorer
 from cosmos_ros.prediction.pipeline import Pipeline
 from cosmos_ros.recordings.reader import BagReader
@@ -98,7 +98,7 @@ def test_frames_are_compared_with_what_was_recorded_then(evaluated) -> None:
     assert found["n"] == [4] * 5 + [3] * 11
     np.testing.assert_allclose(found["mean"], [by_hand(k) for k in range(1, 17)], rtol=1e-8)
     assert outcome.metrics["blank_views"] == ["exterior_1", "wrist"]
-    assert "frames" not in read_records(evaluated[0])[0]["predictors"]["constant_velocity"]["policy"]
+    assert "frames" not in next(iter(iterate_records(evaluated[0])))["predictors"]["constant_velocity"]["policy"]
 
 
 def test_inverse_and_forward_dynamics_of_a_model_that_ignores_everything(evaluated) -> None:
@@ -150,7 +150,7 @@ def test_a_model_that_heeds_its_actions_shows_the_gap(bag: Path, tmp_path: Path)
     model.number = 0
     model.right = setup.embodiment.encode([state for state in job.joints if state is not None]).actions
     other = replace(job, other_actions=np.zeros_like(model.right))
-    entry = scorer.score(other).record["predictors"]["model"]
+    entry = scorer.compare_frames(other, scorer.predict(other)).record["predictors"]["model"]
     right, wrong = (entry[key]["frames"] for key in ("forward_dynamics", "forward_dynamics_shuffled"))
     assert right["psnr"] == [100.0] * 16 and right["ssim"] == [1.0] * 16
     assert max(wrong["psnr"]) < 45.0
@@ -173,11 +173,11 @@ def test_two_runs_and_an_interrupted_one_give_the_same_bytes(bag: Path, evaluate
         evaluate(options(bag, out))
     with pytest.raises(ConfigError, match="begun with other seed"):
         evaluate(options(bag, out, seed=3, resume=True))
-    before = read_records(out)
+    before = list(iterate_records(out))
     with (out / "chunks.jsonl").open("a") as file:
         file.write('{"bag": "turning", "epo')  # killed in the middle of a line
     resumed = evaluate(options(bag, out, resume=True))
-    assert resumed.complete and read_records(out)[: len(before)] == before
+    assert resumed.complete and list(iterate_records(out))[: len(before)] == before
     assert (out / "metrics.json").read_bytes() == whole
     assert evaluate(options(bag, out, resume=True)).metrics["chunks"] == 4
     assert (out / "metrics.json").read_bytes() == whole
@@ -222,7 +222,7 @@ def test_the_annotated_recording_holds_everything(bag: Path, evaluated) -> None:
 def test_another_driver_is_compared_with(tmp_path: Path) -> None:
     bag = eb.write(tmp_path / "driven", steps=20, command=0.05)
     evaluate(options(bag, tmp_path / "out"))
-    record = read_records(tmp_path / "out")[0]
+    record = next(iter(iterate_records(tmp_path / "out")))
     shadow = record["predictors"]["model"]["shadow"]
     # The model holds where the robot is; joint 1 was commanded 0.05 rad beside it, joint 7 stood.
     assert shadow["source"] == "commanded"
@@ -235,7 +235,7 @@ def test_gaps_are_counted_and_not_averaged_over(tmp_path: Path) -> None:
         tmp_path / "gaps", steps=36, skip_frames=range(5, 9), skip_joints=lambda seconds: 1.5 < seconds < 1.9
     )
     outcome = evaluate(options(bag, tmp_path / "out"))
-    first, second = read_records(tmp_path / "out")[:2]
+    first, second = list(iterate_records(tmp_path / "out"))[:2]
     psnr = first["predictors"]["model"]["policy"]["frames"]["psnr"]
     assert [k + 1 for k, value in enumerate(psnr) if value is None] == [5, 6, 7, 8]
     assert first["frames_recorded"] == 12 and first["steps_recorded"] == 16
@@ -247,7 +247,7 @@ def test_gaps_are_counted_and_not_averaged_over(tmp_path: Path) -> None:
 def test_two_runs_in_one_recording(tmp_path: Path) -> None:
     bag = eb.write(tmp_path / "twice", steps=20, repeat_offset_ns=-60 * 10**9)
     outcome = evaluate(options(bag, tmp_path / "out"))
-    records = read_records(tmp_path / "out")
+    records = list(iterate_records(tmp_path / "out"))
     assert [(r["epoch"], r["index"]) for r in records] == [(0, 0), (0, 1), (1, 2), (1, 3)]
     assert outcome.metrics["bags"][0]["clock_resets"] == 1
     # The first run's last chunk is not compared with the second run.
@@ -306,7 +306,7 @@ def test_a_damaged_recording_does_not_cost_the_others(tmp_path: Path, bag: Path)
 
 def test_compare(evaluated, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     side = read_side(evaluated[0])
-    found = {c.figure.name: c for c in compare(side, side, predictor_b="constant_velocity")}
+    found = {c.metric.name: c for c in compare(side, side, predictor_b="constant_velocity")}
     turned = found["policy.tool.deg@0.5s"]
     assert turned.paired and turned.n_a == turned.n_b == 3
     assert turned.difference == pytest.approx(turned.b - turned.a) and turned.difference < 0
@@ -357,12 +357,16 @@ def test_ray_gives_the_same_to_the_last_digit(ray, bag: Path, evaluated, tmp_pat
 def test_a_killed_worker_loses_nothing(ray, bag: Path, evaluated, tmp_path: Path) -> None:
     setup = prepare(options(bag, tmp_path / "out"), load=False)
     jobs = chunk_jobs(bag, "turning", setup.embodiment, setup.source, SourceReport("turning"))
-    workers: list = []
-    records = []
     asked = replace(setup.options, ray_workers=1)
-    for _, completed in scored_by_ray(jobs, asked, complete_chunk, on_start=workers.extend):
-        if not records:
-            os.kill(ray.get(workers[0].process.remote()), signal.SIGKILL)
-        records.append(completed.record)
-    expected = read_records(evaluated[0])
+    killed = tmp_path / "killed"
+
+    def complete(components, job):
+        if job.index == 1 and not killed.exists():
+            killed.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return complete_chunk(components, job)
+
+    records = [completed.record for _, completed in scored_by_ray(jobs, asked, complete)]
+    assert killed.exists()
+    expected = list(iterate_records(evaluated[0]))
     assert [{**r, "timing": {}} for r in records] == [{**r, "timing": {}} for r in expected]

@@ -21,7 +21,7 @@ from cosmos_ros.evaluation.compare import caveats, compare, read_side
 from cosmos_ros.evaluation.evaluate import evaluate
 from cosmos_ros.evaluation.evaluation_options import EvaluationOptions
 from cosmos_ros.messages.stamps import ns_from_stamp
-from cosmos_ros.recordings.gaps import Gaps
+from cosmos_ros.recordings.gaps import StreamGaps
 from cosmos_ros.recordings.reader import BagReader
 from cosmos_ros.world_models import NoOptions
 from cosmos_ros.world_models.backends.persistence import Persistence
@@ -50,7 +50,7 @@ def test_where_streams_hold_nothing_is_counted(tmp_path: Path) -> None:
 
 
 def test_runs_of_a_clock_that_went_back_are_looked_at_one_by_one() -> None:
-    gaps = Gaps(SECOND)
+    gaps = StreamGaps(SECOND)
     for stamp in (0, 1, 2):
         gaps.note("camera", stamp * SECOND, 0)
     gaps.note("joints", 2 * SECOND, 0)
@@ -150,7 +150,7 @@ class Failing(Persistence):
 def test_chunks_that_the_model_does_not_answer(tmp_path: Path, monkeypatch, capsys, every: int) -> None:
     monkeypatch.setattr(Failing, "every", every)
     monkeypatch.setattr("cosmos_ros.evaluation.components.create_world_model", lambda name, **_: Failing(NoOptions()))
-    monkeypatch.setattr("cosmos_ros.evaluation.summary.FAILURES_TOLD", 1)
+    monkeypatch.setattr("cosmos_ros.evaluation.summary.MAX_FAILURES_LISTED", 1)
     bag = eb.write(tmp_path / "turning")
     command = ["evaluate", str(bag), "--out", str(tmp_path / "out"), "--world-model", "failing", "--modes", "policy"]
     command += ["--cameras", f"{eb.VIEW}={eb.TOPIC}", "--baselines", "", "--no-annotate", "--no-pictures"]
@@ -174,7 +174,7 @@ def test_a_full_disk_is_told_and_what_was_done_is_kept(tmp_path: Path, monkeypat
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", full)
-        with pytest.raises(CosmosRosError, match="pictures: cannot be written: No space left"):
+        with pytest.raises(CosmosRosError, match=r"pictures/turning_0_.*cannot be written: No space left"):
             evaluate(options(bag, tmp_path / "out", pictures=True))
     assert evaluate(options(bag, tmp_path / "out", pictures=True, resume=True)).metrics["chunks"] == 2
     evaluate(options(bag, tmp_path / "at_once", pictures=True))
@@ -219,7 +219,7 @@ def test_what_makes_a_comparison_unfair_is_told(side: Path, tmp_path: Path, caps
     for text in ("B is not complete", "embodiment differs: 'franka' and 'franka_fr3'", "stride differs", "seen views"):
         assert text in told
     # Frames of other views are other pictures.
-    assert not [c for c in compare(a, b) if ".frames." in c.figure.name]
+    assert not [c for c in compare(a, b) if ".frames." in c.metric.name]
     (tmp_path / "metrics.json").write_text(json.dumps({**a.metrics, "complete": False}))
     (tmp_path / "chunks.jsonl").write_bytes((side / "chunks.jsonl").read_bytes())
     assert main(["compare", str(side), str(tmp_path), "--json", str(tmp_path / "c.json")]) == 0

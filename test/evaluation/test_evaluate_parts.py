@@ -12,12 +12,12 @@ from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.errors import ConfigError, InputError
 from cosmos_ros.evaluation.chunk_jobs import recorded_motion
 from cosmos_ros.evaluation.evaluation_options import EvaluationOptions
-from cosmos_ros.evaluation.figure_definitions import with_boundaries
 from cosmos_ros.evaluation.frame_scores import CanvasRegions, Region, score_frames
-from cosmos_ros.evaluation.ground_truth import TruthWindow
+from cosmos_ros.evaluation.ground_truth import GroundTruthWindow
+from cosmos_ros.evaluation.metric_definitions import with_boundaries
 from cosmos_ros.evaluation.report import render
 from cosmos_ros.evaluation.report_plots import line_plot, nice_ticks
-from cosmos_ros.evaluation.results_folder import ResultStore, read_records
+from cosmos_ros.evaluation.results_folder import ResultStore, iterate_records
 from cosmos_ros.evaluation.summary import summarise_timing
 from cosmos_ros.observation import Snapshot
 from cosmos_ros.observation.rings import Item
@@ -26,12 +26,16 @@ from cosmos_ros.types import JointState
 MS = 1_000_000
 
 
-def window(gap_ms: int = 250) -> TruthWindow:
-    return TruthWindow(load_embodiment("franka"), frozenset({"exterior_1", "exterior_2"}), gap_ms * MS)
+def window(gap_ms: int = 250) -> GroundTruthWindow:
+    return GroundTruthWindow(load_embodiment("franka"), frozenset({"exterior_1", "exterior_2"}), gap_ms * MS)
 
 
 def state(ms: float, value: float) -> JointState:
     return JointState(round(ms * MS), ("a", "b"), np.array([value, -value]))
+
+
+def canvas(truth: GroundTruthWindow, stamp_ns: int) -> np.ndarray | None:
+    return truth.canvases_at([stamp_ns], 20 * MS)[0]
 
 
 def snapshot(ms: int, shade: int | None) -> Snapshot:
@@ -42,24 +46,24 @@ def snapshot(ms: int, shade: int | None) -> Snapshot:
 def test_joints_are_interpolated_but_not_across_a_gap() -> None:
     truth = window()
     for ms, value in ((100, 1.0), (200, 2.0), (600, 9.0)):
-        truth.add_joints(state(ms, value))
-    assert truth.joints_at(100 * MS).positions.tolist() == [1.0, -1.0]
-    assert truth.joints_at(125 * MS).positions == pytest.approx([1.25, -1.25])
-    assert truth.joints_at(400 * MS) is None, "half a second without a state"
-    assert truth.joints_at(99 * MS) is None and truth.joints_at(601 * MS) is None
-    assert truth.joints_at(600 * MS).positions.tolist() == [9.0, -9.0]
+        truth.add_state(state(ms, value))
+    assert truth.state_at(100 * MS).positions.tolist() == [1.0, -1.0]
+    assert truth.state_at(125 * MS).positions == pytest.approx([1.25, -1.25])
+    assert truth.state_at(400 * MS) is None, "half a second without a state"
+    assert truth.state_at(99 * MS) is None and truth.state_at(601 * MS) is None
+    assert truth.state_at(600 * MS).positions.tolist() == [9.0, -9.0]
 
 
 def test_the_nearest_canvas_within_the_tolerance() -> None:
     truth = window()
     for ms, shade in ((100, 10), (133, 20), (166, None)):
         truth.add_snapshot(snapshot(ms, shade))
-    assert truth.canvas_at(110 * MS, 20 * MS)[0, 0].tolist() == [10, 10, 10]
-    assert truth.canvas_at(120 * MS, 20 * MS)[0, 0].tolist() == [20, 20, 20]
-    assert truth.canvas_at(60 * MS, 20 * MS) is None
-    assert truth.canvas_at(166 * MS, 20 * MS) is None and truth.undecodable == 1
+    assert canvas(truth, 110 * MS)[0, 0].tolist() == [10, 10, 10]
+    assert canvas(truth, 120 * MS)[0, 0].tolist() == [20, 20, 20]
+    assert canvas(truth, 60 * MS) is None
+    assert canvas(truth, 166 * MS) is None and truth.undecodable == 1
     truth.forget_before(133 * MS)
-    assert truth.canvas_at(100 * MS, 20 * MS) is None
+    assert canvas(truth, 100 * MS) is None
     truth.clear()
     assert truth.newest_ns == 0
 
@@ -109,14 +113,14 @@ def test_images_cut_from_a_canvas_compose_to_it_again(name: str, missing: int) -
     whole = {view: item.payload for view, item in items.items()}
     black = {view: np.zeros((720, 1280, 3), np.uint8) for view in blank}
     expected = embodiment.compose({**whole, **black})
-    truth = TruthWindow(embodiment, blank, 250 * MS)
+    truth = GroundTruthWindow(embodiment, blank, 250 * MS)
     for _ in range(2):
         images = truth.images_of(taken)
         assert set(images) == set(embodiment.views)
         assert np.array_equal(embodiment.compose(images), expected)
         # Held now, so its images are not looked at again.
         truth.add_snapshot(taken)
-        assert np.array_equal(truth.canvas_at(MS, MS), expected)
+        assert np.array_equal(canvas(truth, MS), expected)
         taken = Snapshot(MS, {view: Item(MS, MS, object()) for view in items}, None)
     assert sum(image.nbytes for image in images.values()) <= expected.nbytes
     broken = Snapshot(2 * MS, {view: Item(2 * MS, 2 * MS, object()) for view in items}, None)
@@ -165,11 +169,11 @@ def test_the_store_names_damage(tmp_path: Path) -> None:
     line = {"bag": "a", "epoch": 0, "stamp_ns": 5}
     with ResultStore(tmp_path / "out", {"seed": 0}, resume=True) as store:
         store.add(line)
-    assert read_records(tmp_path / "out") == [line]
+    assert list(iterate_records(tmp_path / "out")) == [line]
     with (tmp_path / "out" / "chunks.jsonl").open("a") as file:
         file.write("rubbish\n")
     with pytest.raises(InputError, match="line 2 is damaged"):
-        read_records(tmp_path / "out")
+        list(iterate_records(tmp_path / "out"))
     (tmp_path / "out" / "run.json").write_text("{")
     with pytest.raises(ConfigError, match=r"run\.json"), ResultStore(tmp_path / "out", {"seed": 0}, resume=True):
         pass

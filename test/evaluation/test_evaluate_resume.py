@@ -14,10 +14,10 @@ from pathlib import Path
 import evaluation_bags as eb
 import pytest
 
-from cosmos_ros.evaluation.annotation_log import AnnotationLog, cut, log_of, read
 from cosmos_ros.evaluation.evaluate import evaluate
 from cosmos_ros.evaluation.evaluation_options import EvaluationOptions
-from cosmos_ros.evaluation.results_folder import CHUNKS, key_of, read_records
+from cosmos_ros.evaluation.results_folder import CHUNKS, iterate_records, key_of
+from cosmos_ros.recordings.annotation_log import AnnotationLog, log_path, read_entries, truncate_log
 from cosmos_ros.recordings.reader import BagReader
 
 CHUNKS_IN_ALL = 10
@@ -70,16 +70,16 @@ def test_kills_lose_nothing(bag: Path, whole: Path, tmp_path: Path) -> None:
         process.communicate()
         counts.append(lines(out))
     assert 0 < counts[1] < counts[2] <= CHUNKS_IN_ALL
-    before = read_records(out)[: counts[2]]
+    before = list(iterate_records(out))[: counts[2]]
     assert evaluate(options(bag, out, resume=True)).complete
-    assert read_records(out)[: len(before)] == before
+    assert list(iterate_records(out))[: len(before)] == before
     assert (out / "metrics.json").read_bytes() == (whole / "metrics.json").read_bytes()
     assert contents(out / "annotated") == contents(whole / "annotated")
     assert {path.name for path in (out / "pictures").iterdir()} == {
         path.name for path in (whole / "pictures").iterdir()
     }
     assert (out / "report.html").stat().st_size > 10_000
-    assert not log_of(out, "turning").exists()
+    assert not log_path(out, "turning").exists()
 
 
 def test_what_a_kill_leaves_half_written(bag: Path, whole: Path, tmp_path: Path) -> None:
@@ -90,8 +90,8 @@ def test_what_a_kill_leaves_half_written(bag: Path, whole: Path, tmp_path: Path)
             raise KeyboardInterrupt
 
     evaluate(options(bag, out), stop)
-    log = log_of(out, "turning")
-    assert [key for key, _ in read(log)] == [key_of(record) for record in read_records(out)]
+    log = log_path(out, "turning")
+    assert [key for key, _ in read_entries(log)] == [key_of(record) for record in iterate_records(out)]
     # The annotation of a chunk whose line was not written any more, a torn entry, a torn line, a torn picture.
     following = AnnotationLog(log)
     following.add(("turning", 0, 1), [(1, "/x", b"1234")])
@@ -101,7 +101,7 @@ def test_what_a_kill_leaves_half_written(bag: Path, whole: Path, tmp_path: Path)
     with (out / CHUNKS).open("a") as file:
         file.write('{"bag": "tur')
     (out / "pictures" / "turning_0_7.json").write_text("")
-    assert [key for key, _ in read(log)][-1] == ("turning", 0, 1)
+    assert [key for key, _ in read_entries(log)][-1] == ("turning", 0, 1)
     evaluate(options(bag, out, resume=True))
     assert contents(out / "annotated") == contents(whole / "annotated")
     assert (out / "metrics.json").read_bytes() == (whole / "metrics.json").read_bytes()
@@ -112,6 +112,6 @@ def test_what_a_kill_leaves_half_written(bag: Path, whole: Path, tmp_path: Path)
         entries = AnnotationLog(again)
         entries.add(("turning", 0, number), [(number, "/x", b"\n{}\n" * number)])
         entries.close()
-    assert [(key[2], events[0][2]) for key, events in read(again)] == [(n, b"\n{}\n" * n) for n in range(3)]
-    cut(again, {("turning", 0, 0), ("turning", 0, 2)})
-    assert [key[2] for key, _ in read(again)] == [0]
+    assert [(key[2], events[0][2]) for key, events in read_entries(again)] == [(n, b"\n{}\n" * n) for n in range(3)]
+    truncate_log(again, {("turning", 0, 0), ("turning", 0, 2)})
+    assert [key[2] for key, _ in read_entries(again)] == [0]

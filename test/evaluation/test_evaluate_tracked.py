@@ -13,10 +13,10 @@ from scipy.spatial.transform import Rotation
 from cosmos_ros.errors import ConfigError, InputError
 from cosmos_ros.evaluation.evaluate import evaluate
 from cosmos_ros.evaluation.evaluation_options import EvaluationOptions
-from cosmos_ros.evaluation.results_folder import read_records
+from cosmos_ros.evaluation.results_folder import iterate_records
 from cosmos_ros.messages import compress
+from cosmos_ros.recordings.interpolation import interpolate
 from cosmos_ros.recordings.reader import BagReader
-from cosmos_ros.recordings.tracked_tool import between
 from cosmos_ros.recordings.writer import BagWriter
 from cosmos_ros.types import Observation
 
@@ -94,7 +94,7 @@ def test_a_tracked_tool_is_evaluated(tmp_path: Path) -> None:
 def test_a_gap_in_the_poses_is_counted(tmp_path: Path) -> None:
     bag = write(tmp_path / "gap", gap=(1.0, 1.5), pose_topic="/tracker")
     outcome = evaluate(options(bag, tmp_path / "out", tool_poses={"camera": "/tracker"}, baselines=()))
-    assert read_records(tmp_path / "out")[0]["steps_recorded"] == 10
+    assert next(iter(iterate_records(tmp_path / "out")))["steps_recorded"] == 10
     assert outcome.metrics["incomplete"]["chunks_without_all_joint_states"] >= 1
 
 
@@ -115,10 +115,10 @@ def test_between_two_states() -> None:
         return Observation(ms * 10**6, {}, {}, None, tool_poses=poses, gripper_widths={"gripper": width})
 
     states = [state(100, 0.0, 0.02), state(200, 1.0, 0.06)]
-    middle = between(states, 150 * 10**6, 10**9)
+    middle = interpolate(states, 150 * 10**6, 10**9)
     assert middle.gripper_widths["gripper"] == pytest.approx(0.04)
     turn = Rotation.from_matrix(middle.tool_poses["camera"][:3, :3]).as_rotvec()
     assert turn == pytest.approx([0, 0, SPIN / 2])
-    assert between(states, 200 * 10**6, 10**9) is states[1]
-    assert between(states, 150 * 10**6, 10**7) is None
-    assert between(states, 99 * 10**6, 10**9) is None
+    assert interpolate(states, 200 * 10**6, 10**9) is states[1]
+    assert interpolate(states, 150 * 10**6, 10**7) is None
+    assert interpolate(states, 99 * 10**6, 10**9) is None

@@ -16,11 +16,12 @@ from cosmos_ros.cli.main import main
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.errors import ConfigError, CosmosRosError, InputError, KinematicsError
 from cosmos_ros.lerobot import importing as lerobot_import
-from cosmos_ros.lerobot.columns import ColumnMap, DatasetMap, find_map, gripper_column, load_map
-from cosmos_ros.lerobot.dataset import Episode, LeRobotDataset
+from cosmos_ros.lerobot.columns import ColumnMap, DatasetMap, PoseColumnMap, find_map, gripper_column, load_map
+from cosmos_ros.lerobot.dataset import LeRobotDataset, LeRobotEpisode
 from cosmos_ros.lerobot.dataset_files import DatasetFiles
+from cosmos_ros.lerobot.episode_motion import differentiate
 from cosmos_ros.lerobot.exporting import ExportTopics, export_bags
-from cosmos_ros.lerobot.importing import DEFAULT_START_NS, differentiate, import_episode
+from cosmos_ros.lerobot.importing import DEFAULT_START_NS, import_episode
 from cosmos_ros.lerobot.video import VideoWriter, frames_at
 from cosmos_ros.messages import compress, decode_compressed, joint_state_from_message, matrix_from_message
 from cosmos_ros.recordings.reader import BagReader
@@ -218,7 +219,7 @@ def test_export_and_import_again_give_the_same_motion(tmp_path: Path, franka) ->
     dataset = LeRobotDataset(tmp_path / "dataset")
     assert dataset.episode_count == 2
     episode = dataset.episode(1)
-    assert (len(episode), episode.task, episode.missing_videos) == (40, f"task {10**12}", ())
+    assert (len(episode), episode.task, episode.findings) == (40, f"task {10**12}", ())
     np.testing.assert_array_equal(episode.columns["action"][:-1], episode.columns["observation.state"][1:])
     assert episode.columns["ros_stamp_ns"][3] == pytest.approx(DEFAULT_START_NS + 10**12 + 3 * PERIOD + 2_000_000)
 
@@ -274,7 +275,7 @@ def test_standard_layout_refusals(tmp_path: Path, franka) -> None:
     info = tmp_path / "set" / "meta" / "info.json"
     content = json.loads(info.read_text())
     (tmp_path / "set" / "videos" / "observation.images.wrist" / "chunk-000" / "file-000.mp4").unlink()
-    assert LeRobotDataset(tmp_path / "set").episode(0).missing_videos == ("observation.images.wrist",)
+    assert "the video of observation.images.wrist is missing" in LeRobotDataset(tmp_path / "set").episode(0).findings
     for changes, match in (
         ({"codebase_version": "v2.1"}, "reads v3.x"),
         ({"fps": "fast"}, "fps is 'fast'"),
@@ -294,9 +295,9 @@ def test_standard_layout_refusals(tmp_path: Path, franka) -> None:
         LeRobotDataset(tmp_path / "set").episode(0)
 
 
-def episode(columns, names=None) -> Episode:
+def episode(columns, names=None) -> LeRobotEpisode:
     count = len(next(iter(columns.values())))
-    return Episode(0, 10.0, np.arange(count) * 10**8, columns, names or {}, ())
+    return LeRobotEpisode(0, 10.0, np.arange(count) * 10**8, columns, names or {}, ())
 
 
 def test_gripper_columns_are_judged() -> None:
@@ -322,18 +323,18 @@ def test_maps(tmp_path: Path, franka) -> None:
     own = tmp_path / "own.yaml"
     own.write_text("joints: {column: s, indices: [2, 0]}\npose: {column: p, rotation: quaternion_xyzw, link: tip}\n")
     loaded = load_map(str(own))
-    assert loaded.joints.indices == (2, 0) and (loaded.rotation, loaded.link) == ("quaternion_xyzw", "tip")
+    assert loaded.joints.indices == (2, 0) and (loaded.pose.rotation, loaded.pose.link) == ("quaternion_xyzw", "tip")
     assert loaded.joints.take(episode({"s": np.arange(6.0).reshape(2, 3)})).tolist() == [[2.0, 0.0], [5.0, 3.0]]
     assert loaded.joints.take(episode({"s": np.zeros((2, 2))})) is None
     for text, match in (
         ("- a", "not a mapping"),
         ("speed: x", "unknown field 'speed'"),
-        ("joints: {indices: [1]}", "needs a column"),
-        ("joints: {column: a, indices: [-1]}", "numbers from 0"),
-        ("joints: {column: a, what: 1}", "unknown field 'what'"),
-        ("pose: {column: a, rotation: euler}", "pose.rotation is 'euler'"),
-        ("gripper: a", "must be a list"),
-        ("views: [a]", "views must map"),
+        ("joints: {indices: [1]}", "joints.column: "),
+        ("joints: {column: a, indices: [-1]}", "joints.indices.0: .*greater than or equal to 0, not -1"),
+        ("joints: {column: a, what: 1}", "unknown field 'joints.what'"),
+        ("pose: {column: a, rotation: euler}", "pose.rotation: .*quaternion_xyzw.*not 'euler'"),
+        ("gripper: a", "gripper: .*tuple.*not 'a'"),
+        ("views: [a]", "views: .*dictionary"),
         ("a: [", "cannot be read"),
     ):
         own.write_text(text)
@@ -353,7 +354,7 @@ def test_other_rotations_and_conventions(tmp_path: Path, franka) -> None:
     sixes = np.swapaxes(poses[:, :3, :2], 1, 2).reshape(-1, 6)
     for rotation, values in (("quaternion_xyzw", quaternions), ("rotation_6d", sixes)):
         recorded = episode({"p": np.hstack([poses[:, :3, 3], values]), "g": np.full(30, 0.01)})
-        mapping = DatasetMap(rotation, pose=ColumnMap("p"), rotation=rotation, gripper=(ColumnMap("g"),))
+        mapping = DatasetMap(rotation, pose=PoseColumnMap("p", rotation=rotation), gripper=(ColumnMap("g"),))
         report = import_episode(recorded, tmp_path / rotation, franka, mapping=mapping)
         assert report["joints"]["position_residual_max_mm"] < 1e-3
     wild = episode({"p": np.hstack([poses[:, :3, 3], sixes]), "g": np.linspace(0, 255, 30)})

@@ -81,8 +81,8 @@ def test_two_walks_are_the_same(recording: Path) -> None:
 def test_a_part_of_a_recording(recording: Path) -> None:
     with BagReader(recording) as reader:
         begin = recordings.START + 300 * MS
-        snapshots = list(walk(reader, TOPICS, synchroniser(), start_ns=begin, end_ns=begin + 300 * MS))
-    assert 6 <= len(snapshots) <= 9
+        snapshots = list(walk(reader, TOPICS, synchroniser(), start_ns=begin))
+    assert 18 <= len(snapshots) <= 22
     assert snapshots[0].instruction == "", "what came before the part is not known"
 
 

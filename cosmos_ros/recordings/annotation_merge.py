@@ -1,4 +1,4 @@
-"""Puts a recording and what was kept of its annotations together into one that any viewer opens."""
+"""Merges a recording and the log of its annotations into one recording that any viewer opens."""
 
 from __future__ import annotations
 
@@ -12,21 +12,20 @@ from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
 
-from cosmos_ros.errors import CosmosRosError, InputError
-from cosmos_ros.evaluation.annotation_log import Event, log_of, read
-from cosmos_ros.evaluation.annotations import TYPES
-from cosmos_ros.evaluation.results_folder import Key
-from cosmos_ros.recordings.reader import BagMessage, BagReader
+from cosmos_ros.errors import InputError
+from cosmos_ros.recordings.annotation_log import ChunkKey, Event, log_path, read_entries
+from cosmos_ros.recordings.annotations import TYPES
+from cosmos_ros.recordings.reader import BagMessage, BagReader, until_damage
 from cosmos_ros.recordings.replay import find_view_topic
 from cosmos_ros.recordings.writer import BagWriter
 from cosmos_ros.types import NANOSECONDS
 
-# Chunks come in the order of their stamps, images in that of their arrival; so far apart they may be in that.
-_AHEAD = 8
+# Chunks come in the order of their stamps, images in that of their arrival; so many chunks apart they may be in that.
+_MAX_REORDERED = 8
 
 
 @dataclass(frozen=True)
-class Merged:
+class AnnotatedRecording:
     """An annotated recording.
 
     Attributes:
@@ -38,10 +37,10 @@ class Merged:
     left_out: tuple[str, ...] = ()
 
 
-def merge(folder: Path, bags: Sequence[Path], reference: str) -> list[Merged]:
+def merge_annotations(folder: Path, bags: Sequence[Path], reference: str) -> list[AnnotatedRecording]:
     """Write, for each recording, one with everything in it and its annotations.
 
-    One recording gives ``annotated/annotated.mcap``, several give ``annotated_<name>/``. One without annotations kept
+    One recording gives ``annotated/annotated.mcap``, several give ``annotated_<name>/``. One without annotations logged
     since the last time is left as it is. What was predicted from an image is recorded as of that image's own recording
     time, so that it lies where it belongs also when header stamps come from another clock (simulation time).
 
@@ -52,12 +51,12 @@ def merge(folder: Path, bags: Sequence[Path], reference: str) -> list[Merged]:
 
     Raises:
         InputError: A recording cannot be read any more.
-        CosmosRosError: They cannot be written.
+        OutputError: They cannot be written.
     """
     written = []
     for path in bags:
         name = path.resolve().name
-        log = log_of(folder, name)
+        log = log_path(folder, name)
         if log.exists():
             out = folder / ("annotated" if len(bags) == 1 else f"annotated_{name}")
             if out.exists():
@@ -66,12 +65,12 @@ def merge(folder: Path, bags: Sequence[Path], reference: str) -> list[Merged]:
     return written
 
 
-def forget(folder: Path) -> None:
-    """Remove what was kept for merging: the evaluation is complete."""
-    shutil.rmtree(log_of(folder, "").parent, ignore_errors=True)
+def remove_logs(folder: Path) -> None:
+    """Remove what was logged for merging: the evaluation is complete."""
+    shutil.rmtree(log_path(folder, "").parent, ignore_errors=True)
 
 
-def _merge_one(path: Path, log: Path, out: Path, reference: str) -> Merged:
+def _merge_one(path: Path, log: Path, out: Path, reference: str) -> AnnotatedRecording:
     left_out = []
     with ExitStack() as stack:
         source = stack.enter_context(BagReader(path))
@@ -87,26 +86,15 @@ def _merge_one(path: Path, log: Path, out: Path, reference: str) -> Merged:
         for topic, type_name in TYPES.items():
             writer.add_topic(f"{prefix}{topic}", type_name)
         view = find_view_topic(source, reference)
-        for topic, log_ns, data in _in_order(_tolerant(source, left_out), read(log), view, prefix):
+        # The evaluation itself has reported where the recording is damaged.
+        messages = until_damage(source.messages([topic for topic in source.topics if topic not in left_out]))
+        for topic, log_ns, data in _in_order(messages, read_entries(log), view, prefix):
             writer.write(topic, log_ns, data)
-    return Merged(out, tuple(left_out))
-
-
-def _tolerant(reader: BagReader, left_out: Sequence[str]) -> Iterator[BagMessage]:
-    """Yield messages up to the first damage, which the evaluation itself has reported."""
-    stream = reader.messages([topic for topic in reader.topics if topic not in left_out])
-    while True:
-        try:
-            message = next(stream, None)
-        except CosmosRosError:
-            return
-        if message is None:
-            return
-        yield message
+    return AnnotatedRecording(out, tuple(left_out))
 
 
 def _in_order(
-    source: Iterator[BagMessage], entries: Iterator[tuple[Key, list[Event]]], view: str, prefix: str
+    source: Iterator[BagMessage], entries: Iterator[tuple[ChunkKey, list[Event]]], view: str, prefix: str
 ) -> Iterator[tuple[str, int, bytes]]:
     """Yield (topic, recording time, data) of a recording's messages and of the annotations, in order.
 
@@ -118,37 +106,38 @@ def _in_order(
     """
     number = count()
     pending: list[tuple[int, int, str, bytes]] = []
-    ahead: deque[tuple[int, list[Event]]] = deque()
+    upcoming: deque[tuple[int, list[Event]]] = deque()
     offset_ns = 0
 
-    def look_ahead() -> None:
-        while len(ahead) < _AHEAD and (entry := next(entries, None)) is not None:
-            ahead.append((entry[0][2], entry[1]))
+    def read_upcoming() -> None:
+        while len(upcoming) < _MAX_REORDERED and (entry := next(entries, None)) is not None:
+            upcoming.append((entry[0][2], entry[1]))
 
     def place(events: list[Event]) -> None:
         for time, topic, data in events:
             heapq.heappush(pending, (time + offset_ns, next(number), f"{prefix}{topic}", data))
 
-    look_ahead()
+    def due(before_ns: float) -> Iterator[tuple[str, int, bytes]]:
+        while pending and pending[0][0] < before_ns:
+            time, _, topic, data = heapq.heappop(pending)
+            yield topic, time, data
+
+    read_upcoming()
     for message in source:
         stamp_ns = _stamp(message.data) if message.topic == view else None
-        if any(stamp == stamp_ns for stamp, _ in ahead):
+        if any(stamp == stamp_ns for stamp, _ in upcoming):
             offset_ns = message.log_ns - (stamp_ns or 0)
             placed: int | None = None
             while placed != stamp_ns:
-                placed, events = ahead.popleft()
+                placed, events = upcoming.popleft()
                 place(events)
-            look_ahead()
-        while pending and pending[0][0] < message.log_ns:
-            time, _, topic, data = heapq.heappop(pending)
-            yield topic, time, data
+            read_upcoming()
+        yield from due(message.log_ns)
         yield message.topic, message.log_ns, message.data
-    while ahead:
-        place(ahead.popleft()[1])
-        look_ahead()
-    while pending:
-        time, _, topic, data = heapq.heappop(pending)
-        yield topic, time, data
+    while upcoming:
+        place(upcoming.popleft()[1])
+        read_upcoming()
+    yield from due(float("inf"))
 
 
 def _stamp(data: bytes) -> int | None:
