@@ -49,7 +49,7 @@ coverage:  ## Line and branch coverage of the tests that start no processes, wit
 
 docs:  ## The documentation as a site in site/; fails on a broken link
 	@VENV=$(VENV_DOCS) scripts/venv.sh docs
-	@NO_MKDOCS_2_WARNING=1 $(VENV_DOCS)/bin/mkdocs --quiet build $(ARGS)
+	@NO_MKDOCS_2_WARNING=1 $(VENV_DOCS)/bin/mkdocs build $(ARGS)
 	@echo "open site/index.html"
 
 lint:  ## Style, types, shell, file lengths, paths that must not be named
