@@ -16,7 +16,7 @@ ARGS ?=
 NOT_IN_CI := not nightly
 JOBS ?= 2
 
-.PHONY: help venv demo test test-nightly test-cosmos3 coverage docs lint format bench constraints docker-steps docker clean distclean
+.PHONY: help venv demo test test-nightly test-cosmos3 coverage lint format bench constraints docker-steps docker clean distclean
 
 help:  ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -47,6 +47,7 @@ coverage:  ## Line and branch coverage of the tests that start no processes, wit
 	@$(BIN)/python -m pytest -m '$(NOT_IN_CI) and not integration and not cosmos3' -n $(JOBS) --dist worksteal \
 		--cov --cov-report=term --cov-report=html $(ARGS)
 
+.PHONY: docs
 docs:  ## The documentation as a site in site/; fails on a broken link
 	@VENV=$(VENV_DOCS) scripts/venv.sh docs
 	@NO_MKDOCS_2_WARNING=1 $(VENV_DOCS)/bin/mkdocs build $(ARGS)
