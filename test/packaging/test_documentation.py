@@ -6,6 +6,7 @@ import ast
 import json
 import re
 import runpy
+import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,6 @@ def test_changelog_becomes_markdown(site: dict[str, Any]) -> None:
 
 
 def test_version_is_the_same_everywhere() -> None:
-    version = re.search(r'__version__ = "([^"]+)"', (ROOT / "cosmos_ros" / "__init__.py").read_text())[1]  # type: ignore[index]
+    version = str(ET.parse(ROOT / "package.xml").getroot().findtext("version"))
     assert re.search(rf"^version: {re.escape(version)}$", (ROOT / "CITATION.cff").read_text(), re.M)
     assert re.search(rf"^{re.escape(version)} \(\d{{4}}-\d\d-\d\d\)\n-+$", (ROOT / "CHANGELOG.rst").read_text(), re.M)
