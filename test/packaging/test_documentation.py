@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import re
 import runpy
@@ -68,6 +69,18 @@ def test_what_a_package_exports_is_followed_to_its_definition(site: dict[str, An
     module, _, name = exported["load_embodiment"].rpartition(".")
     defining = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
     assert name in {node.name for node in defining.body if isinstance(node, ast.FunctionDef)}
+
+
+def test_names_in_the_examples_exist() -> None:
+    """Whatever Python code in the documentation imports from this package is there."""
+    used = []
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
+        for block in re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL):
+            used += [("cosmos_ros", name) for name in re.findall(r"\bcr\.(\w+)", block)]
+            for module, names in re.findall(r"^from (cosmos_ros[\w.]*) import ([\w, ]+)$", block, re.MULTILINE):
+                used += [(module, name.strip()) for name in names.split(",")]
+    assert used
+    assert [f"{module}.{name}" for module, name in used if not hasattr(importlib.import_module(module), name)] == []
 
 
 def test_changelog_becomes_markdown(site: dict[str, Any]) -> None:
