@@ -75,7 +75,7 @@ def api_text(package: str) -> str:
     exported = exports(folder / "__init__.py")
     if exported:
         lines += [f"`from {package} import ...`", ""]
-        lines += [f"- [`{name}`][{target}]" for name, target in sorted(exported.items())]
+        lines += [f"- [`{name}`][{target}]: {summary(target)}" for name, target in sorted(exported.items())]
     for path in sorted(folder.glob("*.py")):
         if not path.stem.startswith("_"):
             lines += ["", f"::: {package}.{path.stem}"]
@@ -96,6 +96,16 @@ def definition(module: str, name: str) -> str:
     """Follow re-exports of packages to the module that defines a name."""
     init = ROOT / module.replace(".", "/") / "__init__.py"
     return exports(init).get(name, f"{module}.{name}") if init.is_file() else f"{module}.{name}"
+
+
+def summary(target: str) -> str:
+    """Return the first line of the docstring of a module's class or function."""
+    module, _, name = target.rpartition(".")
+    source = (ROOT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
+    for node in ast.parse(source).body:
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name == name:
+            return (ast.get_docstring(node) or "").split("\n")[0].replace("``", "`")
+    return ""
 
 
 def schema_text(schema: dict[str, Any]) -> str:
