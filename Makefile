@@ -7,6 +7,7 @@ SHELL := /bin/bash
 ROS_SOURCED := $(if $(and $(ROS_DISTRO),$(AMENT_PREFIX_PATH)),yes)
 VENV ?= $(if $(ROS_SOURCED),.venv-$(ROS_DISTRO),.venv)
 VENV_COSMOS3 ?= .venv-cosmos3
+VENV_DOCS ?= .venv-docs
 export VENV
 
 BIN := $(VENV)/bin
@@ -40,10 +41,17 @@ test-cosmos3:  ## The tests that need torch and diffusers, in an environment of 
 	@VENV=$(VENV_COSMOS3) scripts/venv.sh cosmos3
 	@BIN=$(VENV_COSMOS3)/bin scripts/run_tests.sh cosmos3 1 $$(grep -rl --include='test_*.py' mark.cosmos3 test) $(ARGS)
 
-coverage:  ## Line and branch coverage of the tests of CI; report in htmlcov/
+coverage:  ## Line and branch coverage of the tests that start no processes, with a floor; report in htmlcov/
 	@scripts/venv.sh test
 	@$(BIN)/python -m coverage erase
-	@$(BIN)/python -m pytest -m '$(NOT_IN_CI)' --cov --cov-report=term --cov-report=html $(ARGS)
+	@$(BIN)/python -m pytest -m '$(NOT_IN_CI) and not integration and not cosmos3' -n $(JOBS) --dist worksteal \
+		--cov --cov-report=term --cov-report=html $(ARGS)
+
+.PHONY: docs
+docs:  ## The documentation as a site in site/; fails on a broken link
+	@VENV=$(VENV_DOCS) scripts/venv.sh docs
+	@NO_MKDOCS_2_WARNING=1 $(VENV_DOCS)/bin/mkdocs build $(ARGS)
+	@echo "open site/index.html"
 
 lint:  ## Style, types, shell, file lengths, paths that must not be named
 	@scripts/venv.sh test
@@ -77,9 +85,9 @@ docker:  ## Build the image (needs a Docker engine); ARGS="--build-arg GPU=1"
 docker-steps:  ## Run every step of the Dockerfile without Docker, into a temporary prefix
 	@scripts/image.sh rehearse
 
-clean:  ## Remove what the targets made, but not the environments
-	rm -rf build install log out htmlcov .coverage* .cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+clean:  ## Remove what the targets made, but neither out/, which may hold recordings, nor the environments
+	rm -rf build install log site htmlcov .coverage* .cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
-distclean: clean  ## Remove the environments as well
+distclean: clean  ## Remove the environments as well; out/ stays
 	rm -rf .venv .venv-*

@@ -14,10 +14,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# A file does one thing; longer ones are asked to be split. Lines; tests may list more cases.
-LONGEST = {"cosmos_ros": 440, "launch": 440, "scripts": 440, "benchmarks": 440, "test": 800}
-# path -> why it may be longer
-LONGER_ALLOWED: dict[str, str] = {}
+# A file does one thing; longer ones are asked to be split. Lines.
+LONGEST = 400
+# Tests from before the bound, which list many cases; split them when they are touched, and add none.
+LONGER_ALLOWED = {
+    "test/evaluation/test_lerobot.py",
+    "test/evaluation/test_live_recordings.py",
+    "test/guard/test_guard_checks.py",
+    "test/guard/test_guard_node.py",
+    "test/guard/test_guard_responses.py",
+    "test/guard/test_guard_supervisor.py",
+    "test/observation/test_synchroniser.py",
+    "test/world_models/stand_in_servers.py",
+}
 
 # Folders of a person's or a build machine, which mean nothing anywhere else; /home/cosmos is the image's own.
 LOCAL_PATH = re.compile(r"""(?<![\w.~$}/:-])/(?!home/cosmos\b)(?:home|root|work|Users|mnt|media)/[\w.-]""")
@@ -47,15 +56,17 @@ def tracked_files() -> list[Path]:
 
 
 def long_files(files: list[Path]) -> Iterator[str]:
-    """Yield Python files that are too long."""
-    for path in files:
-        relative = path.relative_to(ROOT)
-        longest = LONGEST.get(relative.parts[0])
-        if path.suffix != ".py" or longest is None or relative.as_posix() in LONGER_ALLOWED:
-            continue
-        count = len(path.read_text(encoding="utf-8").splitlines())
-        if count > longest:
-            yield f"{relative}: {count} lines, at most {longest}; split it"
+    """Yield Python files that are too long, and exceptions that no file needs."""
+    lengths = {
+        path.relative_to(ROOT).as_posix(): len(path.read_text(encoding="utf-8").splitlines())
+        for path in files
+        if path.suffix == ".py"
+    }
+    longer = {name for name, count in lengths.items() if count > LONGEST}
+    for name in sorted(longer - LONGER_ALLOWED):
+        yield f"{name}: {lengths[name]} lines, at most {LONGEST}; split it"
+    for name in sorted(LONGER_ALLOWED - longer):
+        yield f"{name}: no longer above {LONGEST} lines; take it off LONGER_ALLOWED"
 
 
 def local_paths(files: list[Path]) -> Iterator[str]:

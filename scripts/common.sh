@@ -17,8 +17,8 @@ ros_is_sourced() { [ -n "${ROS_DISTRO:-}" ] && [ -n "${AMENT_PREFIX_PATH:-}" ]; 
 venv_path() {  # set name -> folder; a sourced ROS gets its own, so that the two kinds never share one
     if [ -n "${VENV:-}" ]; then
         echo "$VENV"
-    elif [ "${1:-}" = cosmos3 ]; then
-        echo .venv-cosmos3
+    elif [[ ${1:-} = @(cosmos3|docs) ]]; then
+        echo ".venv-$1"
     elif ros_is_sourced; then
         echo ".venv-$ROS_DISTRO"
     else
@@ -71,7 +71,7 @@ ensure_system_packages() {  # interpreter, set name: asks for everything that is
         can_make_venv=no
         packages+=("$("$1" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')")
     fi
-    if [ "$2" != cosmos3 ] && ! "$1" -c 'import ctypes; ctypes.CDLL("libEGL.so.1")' 2>/dev/null; then
+    if [[ $2 != @(cosmos3|docs) ]] && ! "$1" -c 'import ctypes; ctypes.CDLL("libEGL.so.1")' 2>/dev/null; then
         packages+=("${RENDERING_PACKAGES[@]}")
     fi
     [ ${#packages[@]} -gt 0 ] || return 0

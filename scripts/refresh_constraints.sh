@@ -9,13 +9,16 @@ trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install -q --disable-pip-version-check uv
 
-resolve() {  # set name, extras, further requirements...
+resolve() {  # set name, lowest Python, extras, further requirements...
     local name=$1 python=$2 extras=$3
     shift 3
-    {
-        echo "cosmos_ros[$extras] @ file://$PWD"
-        printf '%s\n' "setuptools>=65.5,<80" wheel "$@"
-    } >"$work/$name.in"
+    resolve_packages "$name" "$python" "cosmos_ros[$extras] @ file://$PWD" "setuptools>=65.5,<80" wheel "$@"
+}
+
+resolve_packages() {  # set name, lowest Python, requirements...
+    local name=$1 python=$2
+    shift 2
+    printf '%s\n' "$@" >"$work/$name.in"
     "$work/venv/bin/uv" pip compile --quiet --universal --python-version "$python" --upgrade --no-header --no-annotate \
         --no-emit-package cosmos-ros "$work/$name.in" -o "$work/$name.txt"
     {
@@ -27,7 +30,7 @@ resolve() {  # set name, extras, further requirements...
 }
 
 sets=("$@")
-[ ${#sets[@]} -gt 0 ] || sets=(demo test cosmos3)
+[ ${#sets[@]} -gt 0 ] || sets=(demo test cosmos3 docs)
 for set_name in "${sets[@]}"; do
     case $set_name in
         demo) resolve demo 3.10 ros,kinematics,sim,bags ;;
@@ -35,6 +38,7 @@ for set_name in "${sets[@]}"; do
         test) resolve test 3.10 ros,kinematics,sim,bags,lerobot,network,ray,viewer,test,dev -r "$PWD/constraints/demo.txt" ;;
         # diffusers 0.42 needs Python 3.11.
         cosmos3) resolve cosmos3 3.11 ros,cosmos3,kinematics,network,bags,test "torch==2.13.0" ;;
+        docs) resolve_packages docs 3.10 "mkdocs-material>=9.7,<10" "mkdocstrings[python]>=1.0,<2" ;;
         *) echo "no such set: $set_name" >&2; exit 1 ;;
     esac
 done

@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
 # Makes or updates a virtual environment for one set of pinned packages; does nothing when it is up to date.
 #
-#   scripts/venv.sh demo|test|cosmos3
+#   scripts/venv.sh demo|test|cosmos3|docs
 #
 # Environment: VENV (default from scripts/common.sh), PYTHON (interpreter to use), COSMOS_ROS_NO_APT=1 (never call apt).
 # Without a sourced ROS 2 the sets in constraints/ bring ROS 2 as wheels. With one, the environment sees the system's
-# packages and gets only what is missing; the two never mix.
+# packages and gets only what is missing; the two never mix. The set docs holds tools only: no ROS 2, nor this package.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/common.sh
 . scripts/common.sh
 
-set_name=${1:?usage: scripts/venv.sh demo|test|cosmos3}
+set_name=${1:?usage: scripts/venv.sh demo|test|cosmos3|docs}
 pins="constraints/$set_name.txt"
-[ -f "$pins" ] || die "no such set: $set_name" "Use one of: demo, test, cosmos3."
+[ -f "$pins" ] || die "no such set: $set_name" "Use one of: demo, test, cosmos3, docs."
 venv=$(venv_path "$set_name")
 stamp="$venv/.cosmos_ros-$set_name"
 
@@ -39,7 +39,7 @@ link_data_files() {
 
 key=$({ cat constraints/*.txt setup.py scripts/venv.sh scripts/common.sh; echo "$PWD ${ROS_DISTRO:-}"; } | sha256sum)
 if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$key" ]; then
-    link_data_files
+    [ "$set_name" = docs ] || link_data_files
     exit 0
 fi
 
@@ -57,7 +57,7 @@ fi
 if [ ! -x "$venv/bin/python" ]; then
     say "making $venv with $("$python" --version) ($python)"
     ensure_system_packages "$python" "$set_name"
-    if ros_is_sourced; then
+    if ros_is_sourced && [ "$set_name" != docs ]; then
         say "ROS 2 ${ROS_DISTRO:-} is sourced: using it and the system's packages, not the wheels"
         "$python" -m venv --system-site-packages "$venv"
         touch "$venv/COLCON_IGNORE"
@@ -83,6 +83,13 @@ pip_install() {  # installs quietly, with a line of progress now and then, and t
 }
 
 : >"$log"
+if [ "$set_name" = docs ]; then
+    say "installing $(grep -cE '^[A-Za-z]' "$pins") pins of $pins"
+    pip_install --no-deps -r "$pins"
+    printf '%s' "$key" >"$stamp"
+    say "$venv is ready for 'docs' ($((SECONDS - started)) s)"
+    exit 0
+fi
 if ros_is_sourced && [ "$set_name" != cosmos3 ]; then
     say "installing what the system lacks"
     "$venv/bin/python" scripts/missing_requirements.py "$set_name" >"$venv/requirements.txt"

@@ -123,7 +123,7 @@ def test_executables_are_the_nodes(setup_arguments: dict[str, Any]) -> None:
         assert (ROOT / f"{node_module(name).replace('.', '/')}.py").is_file()
 
 
-@pytest.mark.parametrize("name", ["demo", "test"])
+@pytest.mark.parametrize("name", ["demo", "test", "docs"])
 def test_pins_are_exact(name: str) -> None:
     lines = (ROOT / "constraints" / f"{name}.txt").read_text().splitlines()
     pins = [line for line in lines if line and not line.startswith("#")]

@@ -1,4 +1,4 @@
-"""The table in docs/world_models.md is what the backends declare."""
+"""The table in docs/reference/world_models.md is what the backends declare."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cosmos_ros.types import ActionSpace, Mode
 from cosmos_ros.world_models.compatibility_table import backends_markdown, markdown, options_markdown, survey
 from cosmos_ros.world_models.sampler_settings import default_sampler
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "world_models.md"
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "reference" / "world_models.md"
 
 
 def test_table_of_embodiments_is_current():

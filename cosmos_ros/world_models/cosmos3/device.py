@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 GIB = 1 << 30
 # Room beside the weights for one prediction of 17 frames: activations of transformer and decoder. Measured on an H200
-# (benchmarks/results/cosmos3_h200.md): 3.8 GiB at tier 480; the rest is for what other GPUs' kernels want.
+# (docs/results/cosmos3_h200.md): 3.8 GiB at tier 480; the rest is for what other GPUs' kernels want.
 WORKING_GIB = 6.0
 _LARGEST_ON_CPU = 4_000_000_000  # parameters; above, one step takes minutes
 
