@@ -81,6 +81,10 @@ class Deadline:
         self._begin = time.monotonic()
         self._slowness = slowness()
 
+    def restart(self) -> None:
+        """Begin again now."""
+        self._begin = time.monotonic()
+
     def passed(self) -> bool:
         """Return whether what was waited for should have happened by now."""
         elapsed = time.monotonic() - self._begin

@@ -6,7 +6,6 @@ import json
 
 import cv2
 import pytest
-
 from machine import slowness
 
 from cosmos_ros.cli.main import main
