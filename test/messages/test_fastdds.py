@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
-import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
+from machine import Deadline, slowness
 
 from cosmos_ros.messages.dds import PROFILE_VARIABLES, profile_variables, use_shared_memory_profile
 from cosmos_ros.observation.lost_images import LostImageDetector
@@ -30,12 +31,11 @@ best_effort = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 publisher = node.create_publisher(Image, "image_raw", best_effort)
 data = array("B", bytes({HEIGHT * WIDTH * 3}))
 message = Image(height={HEIGHT}, width={WIDTH}, encoding="rgb8", step={WIDTH * 3}, data=data)
-deadline = time.monotonic() + 30
-while publisher.get_subscription_count() == 0 and time.monotonic() < deadline:
+while publisher.get_subscription_count() == 0:
     time.sleep(0.01)
 begin = time.monotonic()
 for k in range({FRAMES}):
-    while time.monotonic() < begin + k / 30:
+    while time.monotonic() < begin + k / float(sys.argv[1]):
         time.sleep(0.001)
     message.header.stamp.sec, message.header.stamp.nanosec = divmod(10**12 + k * 33_333_333, 10**9)
     publisher.publish(message)
@@ -121,23 +121,22 @@ def receive(profile: bool) -> LostImageDetector:
         qos = QoSProfile(depth=FRAMES, reliability=ReliabilityPolicy.BEST_EFFORT)
         node.create_subscription(Image, "image_raw", on_image, qos)
         camera = subprocess.Popen(
-            [sys.executable, "-c", PUBLISHER], env=environment, cwd=ROOT, text=True,
+            [sys.executable, "-c", PUBLISHER, str(30.0 / slowness())], env=environment, cwd=ROOT, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
         try:
             os.set_blocking(camera.stdout.fileno(), False)
-            deadline = time.monotonic() + 40
-            sent_at = None
-            while time.monotonic() < deadline and detector.received < FRAMES:
+            deadline, on_its_way = Deadline(40.0), None
+            while detector.received < FRAMES and not (on_its_way and on_its_way.passed()):
+                assert not deadline.passed(), "the camera did not finish"
                 executor.spin_once(timeout_sec=0.05)
-                if sent_at is None and camera.stdout.readline().startswith("sent"):
-                    sent_at = time.monotonic()
-                if sent_at is not None and time.monotonic() > sent_at + 1.0:
-                    break
-            assert sent_at is not None or detector.received == FRAMES, "the camera did not finish"
+                if on_its_way is None and camera.stdout.readline().startswith("sent"):
+                    on_its_way = Deadline(1.0)
         finally:
             camera.stdin.close()
-            camera.wait(timeout=20)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                camera.wait(timeout=20.0 * slowness())
+            camera.kill()
             executor.shutdown()
             node.destroy_node()
             context.try_shutdown()
