@@ -5,34 +5,26 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 from live import SIZE, processes
 from machine import slowness
 from std_msgs.msg import String
-from trajectory_msgs.msg import JointTrajectory
 
 from cosmos_ros.bringup.graph import predict_arguments, predict_nodes, resolve
 from cosmos_ros.bringup.processes import node_command
 from cosmos_ros.embodiment import load_embodiment
-from cosmos_ros.evaluation.offline_predictions import predictions
 from cosmos_ros.messages import compress
 from cosmos_ros.observation.for_embodiment import Timing
-from cosmos_ros.prediction.pipeline import Pipeline, PipelineSettings
 from cosmos_ros.recordings.message_types import qos
-from cosmos_ros.recordings.reader import BagReader
 from cosmos_ros.recordings.writer import BagWriter
-from cosmos_ros.world_models import create_world_model
 
 START = 1_700_000_000 * 10**9
 SECONDS = 4.0
 TIMING = Timing(prediction_rate=3.0, sync_wait=0.5)
 SWAY = np.array([0.1, 0.05, 0, 0, 0.1, 0, 0.2, 0])
-CANDIDATES = "predictor/action_trajectory"
 
 
 def write_bag(path: Path, *, seconds: float = SECONDS, fast_from: float = 1e9, share: float = 1.0) -> None:
@@ -97,40 +89,3 @@ def live_nodes(bag: Path, *, dry_run: bool = True) -> Iterator[tuple]:
             yield watcher, group, environment, [*play, "/joint_states", "/instruction", *topics, *slowly]
         finally:
             print("\n".join(lines[-30:]))
-
-
-@dataclass(frozen=True)
-class Played:
-    """A bag, its predictions offline, and what the live nodes published when it was played to them."""
-
-    bag: Path
-    offline: list[Any]
-    provenance: list[dict[str, Any]]
-    verdicts: list[dict[str, Any]]
-    candidates: list[JointTrajectory]
-
-
-def play(bag: Path) -> Played:
-    """Write a bag, walk it offline, play it to the live nodes and wait for a verdict on every candidate."""
-    write_bag(bag, fast_from=2.0)
-    embodiment = load_embodiment("franka")
-    model = create_world_model("flow")
-    model.load()
-    cameras = {view: f"/{view}/image_raw" for view in embodiment.views}
-    with BagReader(bag) as reader:
-        offline = list(predictions(reader, Pipeline(embodiment, model, PipelineSettings()), cameras, timing=TIMING))
-    with live_nodes(bag) as (watcher, group, environment, command):
-        watcher.listen(JointTrajectory, CANDIDATES)
-        group.start("player", command, environment)
-        watcher.wait(lambda: "player" in group.ended(), "the player to end", 60.0)
-        assert group.ended() == {"player": 0}
-
-        def all_judged() -> bool:
-            records = watcher.json("predictor/provenance")
-            joined = sum("held" not in record["join"] for record in records)
-            counts = {len(watcher.messages[topic]) for topic in ("guard/verdict_json", CANDIDATES)}
-            return len(records) >= len(offline) and counts == {joined}
-
-        watcher.wait(all_judged, "a verdict for every candidate")
-        provenance, verdicts = watcher.json("predictor/provenance"), watcher.json("guard/verdict_json")
-        return Played(bag, offline, provenance, verdicts, list(watcher.messages[CANDIDATES]))

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from parity_bag import SECONDS, TIMING, Played
+from parity_bag import SECONDS, TIMING, live_nodes, write_bag
 
-from cosmos_ros.prediction.pipeline import Prediction
+from cosmos_ros.embodiment import load_embodiment
+from cosmos_ros.evaluation.offline_predictions import predictions
+from cosmos_ros.prediction.pipeline import Pipeline, PipelineSettings, Prediction
+from cosmos_ros.recordings.reader import BagReader
+from cosmos_ros.world_models import create_world_model
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -16,12 +20,27 @@ def essence(record: dict) -> dict:
     return {key: record[key] for key in keys}
 
 
-def test_a_played_bag_gives_what_an_offline_walk_gives(played: Played):
-    assert all(isinstance(p, Prediction) for p in played.offline)
-    offline = {p.stamp_ns: essence(p.provenance) for p in played.offline}
+def test_a_played_bag_gives_what_an_offline_walk_gives(tmp_path):
+    bag = tmp_path / "bag"
+    write_bag(bag)
+    embodiment = load_embodiment("franka")
+    model = create_world_model("flow")
+    model.load()
+    cameras = {view: f"/{view}/image_raw" for view in embodiment.views}
+    with BagReader(bag) as reader:
+        found = list(predictions(reader, Pipeline(embodiment, model, PipelineSettings()), cameras, timing=TIMING))
+    assert all(isinstance(p, Prediction) for p in found)
+    offline = {p.stamp_ns: essence(p.provenance) for p in found}
     assert len(offline) >= round(SECONDS * TIMING.prediction_rate) - 2
-    live = {record["stamp_ns"]: essence(record) for record in played.provenance}
+
+    with live_nodes(bag) as (watcher, group, environment, play):
+        group.start("player", play, environment)
+        watcher.wait(lambda: "player" in group.ended(), "the player to end", 60.0)
+        assert group.ended() == {"player": 0}
+        watcher.wait(lambda: len(watcher.messages["predictor/provenance"]) >= len(offline), "all predictions")
+        live = {record["stamp_ns"]: essence(record) for record in watcher.json("predictor/provenance")}
+        verdicts = watcher.json("guard/verdict_json")
     assert list(live) == list(offline)
     assert live == offline
-    assert len(played.verdicts) >= len(offline) - 1
-    assert all(not verdict["armed"] for verdict in played.verdicts)
+    assert len(verdicts) >= len(offline) - 1
+    assert all(not verdict["armed"] for verdict in verdicts)

@@ -7,11 +7,13 @@ import sys
 
 import numpy as np
 import pytest
-from parity_bag import CANDIDATES, SECONDS, TIMING, Played, live_nodes, write_bag
+from parity_bag import SECONDS, TIMING, live_nodes, write_bag
 from std_srvs.srv import SetBool
+from trajectory_msgs.msg import JointTrajectory
 
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.errors import InputError
+from cosmos_ros.evaluation.offline_predictions import predictions
 from cosmos_ros.evaluation.replayed_decisions import (
     differences,
     join_again,
@@ -23,12 +25,15 @@ from cosmos_ros.guard import Guard
 from cosmos_ros.guard.robot_checks import surroundings_of
 from cosmos_ros.messages import joint_trajectory_from_message
 from cosmos_ros.nodes import guard_parameters, predictor_parameters
+from cosmos_ros.prediction.pipeline import Pipeline, PipelineSettings
 from cosmos_ros.recordings.reader import BagReader
 from cosmos_ros.recordings.writer import BagWriter
 from cosmos_ros.trajectory.joiner import Joiner
+from cosmos_ros.world_models import create_world_model
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 FRANKA = load_embodiment("franka")
+CANDIDATES = "predictor/action_trajectory"
 
 
 def defaults(module) -> dict:
@@ -47,11 +52,29 @@ def assert_same(a, b) -> None:
         assert np.array_equal(getattr(a, name), getattr(b, name)), name
 
 
-def test_candidates_and_verdicts_of_a_played_bag_are_made_again_offline(played: Played):
-    bag, offline = played.bag, played.offline
-    told = {record["stamp_ns"]: record["join"] for record in played.provenance}
-    verdicts = {verdict["stamp_ns"]: verdict for verdict in played.verdicts}
-    candidates = {c.stamp_ns: c for c in map(joint_trajectory_from_message, played.candidates)}
+def test_candidates_and_verdicts_of_a_played_bag_are_made_again_offline(tmp_path):
+    bag = tmp_path / "bag"
+    write_bag(bag, fast_from=2.0)
+    model = create_world_model("flow")
+    model.load()
+    cameras = {view: f"/{view}/image_raw" for view in FRANKA.views}
+    with BagReader(bag) as reader:
+        offline = list(predictions(reader, Pipeline(FRANKA, model, PipelineSettings()), cameras, timing=TIMING))
+    with live_nodes(bag) as (watcher, group, environment, play):
+        watcher.listen(JointTrajectory, CANDIDATES)
+        group.start("player", play, environment)
+        watcher.wait(lambda: "player" in group.ended(), "the player to end", 60.0)
+
+        def all_told() -> bool:
+            told = watcher.json("predictor/provenance")
+            joined = sum("held" not in record["join"] for record in told)
+            counts = {len(watcher.messages[topic]) for topic in ("guard/verdict_json", CANDIDATES)}
+            return len(told) >= len(offline) and counts == {joined}
+
+        watcher.wait(all_told, "a verdict for every candidate")
+        told = {record["stamp_ns"]: record["join"] for record in watcher.json("predictor/provenance")}
+        verdicts = {verdict["stamp_ns"]: verdict for verdict in watcher.json("guard/verdict_json")}
+        candidates = {c.stamp_ns: c for c in map(joint_trajectory_from_message, watcher.messages[CANDIDATES])}
     assert list(told) == [p.stamp_ns for p in offline]
     assert len(verdicts) == len(candidates) >= round(SECONDS * TIMING.prediction_rate) - 3
     assert len({verdict["response"] for verdict in verdicts.values()}) > 1, "a test of one answer only"
