@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs the tests in two passes and adds them up: several processes for the tests that share nothing, then one process
-# for those marked integration, whose nodes need the cores for themselves. Other load on the machine can still make a live
-# node miss its deadline, so one of those that fails is run once more; its failure is printed, and a second one counts.
+# for those marked integration, whose nodes need the cores for themselves. Their deadlines follow what the machine can do
+# beside its other load (test/machine.py). Should one fail nevertheless, it is run once more; its failure is printed, and
+# a second one counts.
 #
 #   scripts/run_tests.sh MARKER_EXPRESSION JOBS [pytest arguments]
 set -euo pipefail

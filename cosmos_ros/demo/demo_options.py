@@ -14,7 +14,7 @@ class DemoOptions:
         out: Folder of the results; emptied first.
         world_model: Registered world model.
         seed: Seed of the scene.
-        duration: Longest time the arm may take, s.
+        duration: Longest time the arm may take, s; so long, and at least a minute, may starting take as well.
         deadline: Gate on the time from an observation to its guarded trajectory, s; None: a chunk's length, for what
             comes later finds nothing left to do.
         launch: Further launch arguments of the demo bring-up.

@@ -7,12 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import recordings
+from machine import Deadline, slowness
 
 rclpy = pytest.importorskip("rclpy", reason="ROS is not installed")
 
@@ -68,9 +68,9 @@ class Live:
         return child, output
 
     def until(self, condition: Callable[[], bool], what: str, timeout: float = 30.0) -> None:
-        deadline = time.monotonic() + timeout
+        deadline = Deadline(timeout)
         while not condition():
-            assert time.monotonic() < deadline, f"{what} did not happen"
+            assert not deadline.passed(), f"{what} did not happen within {deadline}"
             self.executor.spin_once(timeout_sec=0.02)
 
     def close(self) -> None:
@@ -94,6 +94,11 @@ def live(tmp_path: Path) -> Iterator[Live]:
             session.close()
 
 
+def patiently() -> tuple[str, float]:
+    """Options of the player: a subscriber on a slow machine may know of it late, and would miss the first messages."""
+    return "--delay", 0.5 * slowness()
+
+
 def by_topic(path: Path) -> dict[str, list[bytes]]:
     """Payloads without the zeros that DDS fills up the last four bytes with."""
     with BagReader(path) as reader:
@@ -106,7 +111,9 @@ def by_topic(path: Path) -> dict[str, list[bytes]]:
 @pytest.mark.integration
 def test_what_is_played_is_recorded(live: Live, recording: Path, tmp_path: Path) -> None:
     recorder, recorded = live.verb("record", tmp_path / "copy", "--topics", *TOPICS, "/never")
-    player, played = live.verb("play", recording, "--rate", 2, "--clock", "--wait-for", *TOPICS)
+    # Slowly: the recorder must keep up with the pictures, which are sent as best effort.
+    slowly = ("--rate", 2 / slowness(), *patiently())
+    player, played = live.verb("play", recording, *slowly, "--clock", "--wait-for", *TOPICS)
     live.until(lambda: player.poll() is not None, "the end of the recording")
     assert player.returncode == 0, played.read_text()
     assert "161 messages" in played.read_text()
@@ -194,7 +201,8 @@ def test_live_observations_are_those_of_the_offline_walk(live: Live, recording: 
         String, "instruction", lambda text: sync.add_instruction(text.data, received_ns=now()),
         profile(reliable=True, latched=True, depth=1),
     )  # fmt: skip
-    player, played = live.verb("play", recording, "--clock", "--wait-for", *TOPICS)
+    slowly = ("--rate", 1 / slowness(), *patiently())
+    player, played = live.verb("play", recording, *slowly, "--clock", "--wait-for", *TOPICS)
     live.until(lambda: player.poll() is not None, "the end of the recording")
     assert player.returncode == 0, played.read_text()
     live.until(lambda: len(latched) == 2, "the latched instruction")
@@ -254,16 +262,18 @@ def test_pausing(live: Live, recording: Path) -> None:
     kind = message_class("sensor_msgs/msg/JointState")
     node.create_subscription(kind, "joint_states", arrived.append, profile(reliable=True, latched=False, depth=500))
     client = node.create_client(SetBool, "/cosmos_ros_player/pause")
-    player, played = live.verb("play", recording, "--start-paused", "--wait-for", "joint_states", "--rate", 4)
+    paused = ("--start-paused", *patiently())
+    player, played = live.verb("play", recording, *paused, "--wait-for", "joint_states", "--rate", 4)
     live.until(client.service_is_ready, "the service")
-    asked = [client.call_async(SetBool.Request(data=True))]
+    asked = []
 
-    def answered() -> bool:  # asked again every second: a server answers before it knows who is to read it
-        if time.monotonic() > began + len(asked):
+    def answered() -> bool:  # asked again after a second: a server answers before it knows who is to read it
+        if not asked or again.passed():
             asked.append(client.call_async(SetBool.Request(data=True)))
+            again.restart()
         return any(future.done() for future in asked)
 
-    began = time.monotonic()
+    again = Deadline(1.0)
     live.until(answered, "the answer")
     assert next(future for future in asked if future.done()).result().message == "paused" and arrived == []
     client.call_async(SetBool.Request(data=False))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,7 @@ from guard_support import HOME, PANDA
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
 
-from live import Watcher
-from rosgraph_msgs.msg import Clock
+from live import SlowClock, Watcher
 from sensor_msgs.msg import CameraInfo
 from sensor_msgs.msg import JointState as JointStateMessage
 from std_msgs.msg import Bool, Header, String
@@ -39,9 +39,12 @@ START = np.append(HOME, 0.04)
 
 
 class Arm:
-    """Seven joints and a finger, joint states at 100 Hz, two controllers; a wrist camera while it is filming."""
+    """Seven joints and a finger, joint states every 10 ms, two controllers; a wrist camera while it is filming.
 
-    def __init__(self, watcher: Watcher) -> None:
+    It lives in the time of a ``SlowClock``, or in that of the system.
+    """
+
+    def __init__(self, watcher: Watcher, *, system_time: bool = False) -> None:
         self.watcher = watcher
         node = watcher.node
         self._lock = threading.RLock()
@@ -54,24 +57,31 @@ class Arm:
         self.frozen = False
         self.delay_ns = 0  # how late joint states are published
         self.spoil: Callable[[JointState], JointState] | None = None
-        self.clock_offset: int | None = None  # set: publish /clock, this far from the system's time
         self._states = node.create_publisher(JointStateMessage, "joint_states", qos.reliable(5))
         self._candidates = node.create_publisher(TrajectoryMessage, "action_trajectory", qos.reliable(50))
         self._e_stop = node.create_publisher(Bool, "e_stop", qos.latched())
-        self._clock = node.create_publisher(Clock, "/clock", qos.reliable(5))
         for topic in self.controllers:
             node.create_subscription(
                 TrajectoryMessage, topic, lambda m, topic=topic: self._command(topic, m), qos.reliable(1000)
             )
         watcher.listen(String, "guard/verdict_json")
         watcher.listen(TrajectoryMessage, "guard/would_send")
-        self.home()
-        node.create_timer(0.01, self._tick)
         self.filming = False
         self._camera = node.create_publisher(CameraInfo, "wrist/camera_info", qos.reliable(5))
+        self.clock: SlowClock | None = None
+        if system_time:
+            self.home()
+            node.create_timer(0.01, lambda: self._tick(self.now()))
+        else:
+            self.clock = SlowClock(watcher, self._tick)
+            self.home()
 
     def now(self) -> int:
-        return int(self.watcher.node.get_clock().now().nanoseconds) + (self.clock_offset or 0)
+        return time.time_ns() if self.clock is None else self.clock.now()
+
+    def time_stops(self) -> AbstractContextManager[None]:
+        """Let no time pass, where it is ours: what is judged meanwhile comes in time however slow the machine is."""
+        return nullcontext() if self.clock is None else self.clock.stopped()
 
     def home(self) -> None:
         """Put the arm back to where it starts, at rest."""
@@ -91,10 +101,7 @@ class Arm:
         positions, velocities = (np.concatenate(values) for values in zip(*parts, strict=True))
         return JointState(now, NAMES, positions, velocities)
 
-    def _tick(self) -> None:
-        now = self.now()
-        if self.clock_offset is not None:
-            self._clock.publish(Clock(clock=stamp_message(now)))
+    def _tick(self, now: int) -> None:
         if not self.frozen:
             self.publish_state(now - self.delay_ns)
         if self.filming:
@@ -124,11 +131,8 @@ class Arm:
         with self._lock:
             return all(controller.ended(now) for controller in self.controllers.values()) and not self.moving()
 
-    def chunk(self, delta: np.ndarray | float, *, duration: float = 1.0, lead: float = 0.3) -> JointTrajectory:
-        """A candidate from where the arm is commanded to be, at rest.
-
-        It begins far enough ahead that it still arrives in time on a busy machine.
-        """
+    def chunk(self, delta: np.ndarray | float, *, duration: float = 1.0, lead: float = 0.1) -> JointTrajectory:
+        """A candidate from where the arm is commanded to be, at rest."""
         begin = self.now() + round(lead * 1e9)
         start = self.state(begin).positions
         t = np.linspace(0.0, duration, 16)
@@ -148,14 +152,14 @@ class Arm:
 
 
 @contextmanager
-def cell(**parameters: Any) -> Iterator[tuple[Arm, ProcessGroup, dict[str, str]]]:
+def cell(*, system_time: bool = False, **parameters: Any) -> Iterator[tuple[Arm, ProcessGroup, dict[str, str]]]:
     """An arm and a guard process on a domain of their own."""
     with private_domain() as domain, ProcessGroup() as group:
         environment = private_environment(domain)
         watcher = Watcher(domain)
         try:
-            arm = Arm(watcher)
-            start_guard(group, environment, **parameters)
+            arm = Arm(watcher, system_time=system_time)
+            start_guard(group, environment, use_sim_time=not system_time, **parameters)
             yield arm, group, environment
         finally:
             watcher.close()

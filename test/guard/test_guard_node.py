@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -19,11 +20,12 @@ pytest.importorskip("rclpy", reason="ROS 2 is neither sourced nor installed as w
 
 from guard_support import PANDA, broken_limits, panda_limits
 from live_arm import FINGER, NAMES, START, Arm, cell, start_guard
+from machine import Deadline
 from trajectory_msgs.msg import JointTrajectory as JointTrajectoryMessage
 from trajectory_msgs.msg import JointTrajectoryPoint
 
 from cosmos_ros.bringup.domain import private_domain, private_environment
-from cosmos_ros.bringup.processes import ProcessGroup, child_environment
+from cosmos_ros.bringup.processes import child_environment
 from cosmos_ros.limits import JointLimit
 from cosmos_ros.messages import joint_trajectory_message, stamp_message
 from cosmos_ros.trajectory.splice import motion_at
@@ -31,6 +33,8 @@ from cosmos_ros.types import JointState, JointTrajectory
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 ONE = np.eye(7)
+# Wrong parameter → what is said of it.
+WRONG = {"max_state_age:=-1.0": "0.01", "embodiment:=toaster": "toaster", "embodiment:=umi": "no controllers"}
 
 LIMITS = panda_limits()
 LIMITS = replace(LIMITS, joints={**LIMITS.joints, FINGER: JointLimit(0.0, 0.04, 0.2)})
@@ -45,15 +49,13 @@ def shared() -> Iterator[Arm]:
 @pytest.fixture
 def arm(shared: Arm) -> Iterator[Arm]:
     """The shared arm at home, its guard disarmed and idle."""
+    assert shared.clock is not None
+    shared.clock.follow_machine()
     shared.e_stop(False)
     shared.watcher.call("guard/disarm")
     shared.watcher.call("guard/reset")
     shared.home()
-    seen = False
-    while not seen:  # until the guard has heard of it
-        shared.watcher.messages.clear()
-        shared.propose(shared.chunk(0.0))
-        seen = verdict(shared)["response"] == "accept"
+    until_accepted(shared, 0.0)  # until the guard has heard of it
     shared.received.clear()
     shared.watcher.messages.clear()
     yield shared
@@ -81,15 +83,7 @@ def check_what_was_sent(arm: Arm) -> None:
 
 def armed(arm: Arm) -> None:
     """Arm the guard; asks until what it waits for (states, listeners) is there."""
-    answers = []
-
-    def tried() -> bool:
-        answers.append(arm.watcher.call("guard/arm"))
-        return bool(answers[-1].success)
-
-    deadline = time.monotonic() + 30.0
-    while not tried():
-        assert time.monotonic() < deadline, answers[-1].message
+    arm.watcher.call_until_success("guard/arm")
 
 
 def verdicts(arm: Arm) -> list[dict[str, Any]]:
@@ -102,34 +96,29 @@ def verdict(arm: Arm, count: int = 1) -> dict[str, Any]:
 
 
 def judged(arm: Arm, candidate: JointTrajectory | JointTrajectoryMessage) -> dict[str, Any]:
-    """Propose a candidate; return the verdict on it, once the arm has what was sent."""
+    """Propose a candidate; return the verdict on it, once the arm has what was sent. Meanwhile no time passes."""
     count, sent = len(verdicts(arm)), len(arm.received)
-    (arm.propose if isinstance(candidate, JointTrajectory) else arm.propose_message)(candidate)
-    said = verdict(arm, count + 1)
-    if said["published_ns"] is not None:
-        arm.watcher.wait(lambda: len(arm.received) > sent, "what was sent")
+    with arm.time_stops():
+        (arm.propose if isinstance(candidate, JointTrajectory) else arm.propose_message)(candidate)
+        said = verdict(arm, count + 1)
+        if said["published_ns"] is not None:
+            arm.watcher.wait(lambda: len(arm.received) > sent, "what was sent")
     return said
 
 
-def accepted(arm: Arm, delta: float) -> None:
-    """Propose a motion until one arrives in time to begin; on a busy machine the first may come late."""
-    for _ in range(10):
-        said = judged(arm, arm.chunk(delta))
-        if said["response"] == "accept":
-            return
+def until_accepted(arm: Arm, delta: float, **kind: float) -> None:
+    """Propose a motion again until one is accepted: once the guard has heard that the arm has come to rest."""
+    deadline = Deadline(30.0)
+    while (said := judged(arm, arm.chunk(delta, **kind)))["response"] != "accept":
+        assert not deadline.passed(), said["summary"]
         at_rest(arm)
-    raise AssertionError(said["summary"])
 
 
-def set_in_motion(arm: Arm, delta: float = 0.2, duration: float = 3.0) -> None:
-    """Propose a motion until the arm runs it; on a busy machine one may come late or be braked before it begins."""
-    for _ in range(10):
-        arm.received.clear()
-        arm.propose(arm.chunk(delta, duration=duration))
-        with contextlib.suppress(AssertionError):
-            arm.watcher.wait(lambda: arm.received and arm.moving(), "motion", 3.0)
-            return
-    raise AssertionError(f"the arm did not move: {verdicts(arm)[-1]['summary']}")
+def set_in_motion(arm: Arm, delta: float = 0.2, duration: float = 3.0, lead: float = 0.1) -> None:
+    """Propose a motion until the arm runs it."""
+    arm.received.clear()
+    until_accepted(arm, delta, duration=duration, lead=lead)
+    arm.watcher.wait(arm.moving, "motion")
 
 
 def at_rest(arm: Arm) -> None:
@@ -212,7 +201,7 @@ def test_malformed_candidates_are_named_and_the_node_lives(arm: Arm, spoil: str)
     else:
         message.header.stamp.sec += 100
     assert judged(arm, message)["violations"][0]["limit"] == expected
-    accepted(arm, 0.05)
+    assert judged(arm, arm.chunk(0.05))["response"] == "accept"
     at_rest(arm)
 
 
@@ -248,8 +237,7 @@ def test_joint_states_that_are_not_numbers_are_dropped(arm: Arm) -> None:
     assert refused.success or "dropped" in refused.message
     arm.spoil = None
     arm.watcher.wait_diagnostic("guard: joint states", "fresh")
-    arm.propose(arm.chunk(0.05))
-    arm.watcher.wait(lambda: verdicts(arm)[-1]["response"] == "accept", "an accepted candidate")
+    until_accepted(arm, 0.05)
     at_rest(arm)
 
 
@@ -296,9 +284,7 @@ def test_a_frozen_camera_brakes_once_it_was_heard() -> None:
         at_rest(arm)
         assert arm.received[-1][1].times_ns[-1] < 2_000_000_000
         arm.watcher.wait_diagnostic("guard: cameras", "camera wrist too old")
-        arm.propose(arm.chunk(0.05))
-        arm.watcher.wait(lambda: verdicts(arm)[-1]["violations"], "a verdict on it")
-        assert verdicts(arm)[-1]["violations"][0]["limit"] == "stale_camera"
+        assert judged(arm, arm.chunk(0.05))["violations"][0]["limit"] == "stale_camera"
         check_what_was_sent(arm)
 
 
@@ -327,10 +313,10 @@ def test_a_flood_of_candidates_and_states(arm: Arm) -> None:
         joint_trajectory_message(arm.chunk(rng.normal(0.0, size, 7), duration=0.8))
         for size in (0.02, 0.1, 2.0, 30.0) * 5
     ]
-    began = time.monotonic()
+    began = arm.now()
     sent = 0
     while sent < 1500:
-        if sent <= 1000.0 * (time.monotonic() - began):
+        if sent <= 1e-6 * (arm.now() - began):
             arm.publish_state(arm.now())
             message = proposals[sent % len(proposals)]
             message.header.stamp = stamp_message(arm.now() + 40_000_000)
@@ -351,7 +337,7 @@ def test_two_candidates_join_without_a_jump(arm: Arm) -> None:
 
     armed(arm)
     set_in_motion(arm, duration=2.0)
-    join = arm.now() + 60_000_000
+    join = arm.now() + 200_000_000
     going = arm.state(join)
     fresh = replace(arm.chunk(-0.1, duration=2.0), stamp_ns=join)
     at = motion_at(arm.received[0][1], join)
@@ -369,9 +355,11 @@ def test_two_candidates_join_without_a_jump(arm: Arm) -> None:
 
 
 def test_killed_guard_leaves_an_arm_that_comes_to_rest_inside_its_limits() -> None:
-    with cell() as (arm, group, _):
+    # On the system's time, so with gates that no other work beside it reaches.
+    gates = {"max_state_age": 10.0, "silence_timeout": 60.0, "tracking_tolerance": 3.0, "max_judging_delay": 1.0}
+    with cell(system_time=True, **gates) as (arm, group, _):
         armed(arm)
-        set_in_motion(arm, 0.3, 1.0)
+        set_in_motion(arm, 0.3, 1.0, lead=0.3)
         group.kill("guard")
         at_rest(arm)
         check_what_was_sent(arm)
@@ -381,7 +369,7 @@ def test_killed_guard_leaves_an_arm_that_comes_to_rest_inside_its_limits() -> No
 def test_a_silent_predictor_and_two_guards() -> None:
     with cell(silence_timeout=0.4) as (arm, group, environment):
         armed(arm)
-        arm.propose(arm.chunk(0.3, duration=3.0))
+        assert judged(arm, arm.chunk(0.3, duration=3.0))["response"] == "accept"
         arm.watcher.wait_diagnostic("guard: event", "predictor silent")
         at_rest(arm)
         assert len(arm.received) == 2
@@ -395,12 +383,12 @@ def test_a_silent_predictor_and_two_guards() -> None:
 
 
 def test_a_clock_that_jumps_back() -> None:
-    with cell(use_sim_time=True) as (arm, _, _):
-        arm.clock_offset = 0
+    with cell() as (arm, _, _):
+        assert arm.clock is not None
         armed(arm)
         set_in_motion(arm, 0.3)
         before = len(arm.received)
-        arm.clock_offset = -1000 * 10**9
+        arm.clock.jump(-1000 * 10**9)
         arm.watcher.wait_diagnostic("guard: state", "disarmed")
         arm.watcher.wait_diagnostic("guard: event", "jumped back")
         arm.watcher.wait(lambda: len(arm.received) > before, "a braking trajectory in the new time")
@@ -409,38 +397,33 @@ def test_a_clock_that_jumps_back() -> None:
         at_rest(arm)
 
 
-def test_dry_run_cannot_be_armed() -> None:
-    with cell(dry_run=True) as (arm, _, _):
+def test_dry_run_cannot_be_armed_and_ends_cleanly() -> None:
+    with cell(dry_run=True) as (arm, group, _):
+        arm.watcher.wait_diagnostic("guard: state", "disarmed")
         assert "dry run" in arm.watcher.call("guard/arm").message
-
-
-@pytest.mark.parametrize(
-    ("parameter", "said"),
-    [("max_state_age:=-1.0", "0.01"), ("embodiment:=toaster", "toaster"), ("embodiment:=umi", "no controllers")],
-)
-def test_wrong_parameters_are_refused_in_one_line(parameter: str, said: str) -> None:
-    with private_domain() as domain:
-        done = subprocess.run(
-            [sys.executable, "-m", "cosmos_ros.nodes.guard_node", "--ros-args", "-p", parameter],
-            env=child_environment(private_environment(domain)), capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-    assert done.returncode == 2
-    assert said in done.stderr and "Traceback" not in done.stderr
-
-
-def test_it_ends_cleanly() -> None:
-    with private_domain() as domain, ProcessGroup() as group:
-        start_guard(group, private_environment(domain))
-        import os
-
-        from live import Watcher
-
-        watcher = Watcher(domain)
-        watcher.wait_diagnostic("guard: state", "disarmed")
         os.kill(group.pid("guard"), signal.SIGINT)
-        deadline = time.monotonic() + 20.0
-        while not group.ended():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        assert group.ended()["guard"] == 0
-        watcher.close()
+        arm.watcher.wait(group.ended, "the end of the guard")
+        assert group.ended() == {"guard": 0}
+
+
+@pytest.fixture(scope="module")
+def with_wrong_parameters() -> Iterator[dict[str, subprocess.Popen[str]]]:
+    """A guard with each wrong parameter, started side by side."""
+    with private_domain() as domain, contextlib.ExitStack() as stack:
+        yield {
+            parameter: stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-m", "cosmos_ros.nodes.guard_node", "--ros-args", "-p", parameter],
+                    env=child_environment(private_environment(domain)), stderr=subprocess.PIPE, text=True,
+                )
+            )
+            for parameter in WRONG
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize("parameter", WRONG)
+def test_wrong_parameters_are_refused_in_one_line(with_wrong_parameters, parameter: str) -> None:
+    guard = with_wrong_parameters[parameter]
+    _, error = guard.communicate()
+    assert guard.returncode == 2
+    assert WRONG[parameter] in error and "Traceback" not in error

@@ -15,28 +15,36 @@ from typing import Any
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from machine import Deadline, slowness
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from cosmos_ros.bringup.domain import private_domain, private_environment
 from cosmos_ros.bringup.processes import ProcessGroup, child_environment
-from cosmos_ros.messages import image_message
+from cosmos_ros.messages import image_message, stamp_message
 from cosmos_ros.nodes import qos
+from cosmos_ros.nodes.clocks import steady_clock
 
 SIZE = (90, 160)  # small pictures: what is tested here is not their number of pixels
 
 
 class Watcher:
-    """A node of the test's own process, spun in a thread; every wait has a deadline and a condition."""
+    """A node of the test's own process, spun in a thread; every wait has a deadline and a condition.
 
-    def __init__(self, domain: int) -> None:
+    Deadlines are in seconds of an idle machine.
+    """
+
+    def __init__(self, domain: int, *, sim_time: bool = False) -> None:
         self.context = Context()
         rclpy.init(context=self.context, domain_id=domain)
-        self.node = Node("watcher", context=self.context)
+        time_source = Parameter("use_sim_time", value=sim_time)
+        self.node = Node("watcher", context=self.context, parameter_overrides=[time_source])
         self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self.node)
         self._changed = threading.Condition()
@@ -80,24 +88,26 @@ class Watcher:
 
     def wait(self, condition: Callable[[], Any], what: str, timeout: float = 30.0) -> Any:
         """Return the condition's first true value; fail with what was waited for and the diagnostics."""
-        deadline = time.monotonic() + timeout
-        with self._changed:
-            while not (value := condition()):
-                left = deadline - time.monotonic()
-                if left <= 0.0:
-                    lines = "\n".join(f"  {k}: {v}" for k, v in sorted(self.diagnostics.items()))
-                    raise AssertionError(f"not within {timeout:g} s: {what}\ndiagnostics:\n{lines}")
-                self._changed.wait(min(left, 0.1))
-        return value
+        deadline = Deadline(timeout)
+        while True:
+            with self._changed:
+                if value := condition():
+                    return value
+                self._changed.wait(0.1)
+            if deadline.passed():  # without the lock, for it may measure the machine
+                lines = "\n".join(f"  {k}: {v}" for k, v in sorted(self.diagnostics.items()))
+                raise AssertionError(f"not within {deadline}: {what}\ndiagnostics:\n{lines}")
 
     def wait_diagnostic(self, name: str, text: str, timeout: float = 30.0) -> str:
-        """Wait until the status of this name holds this text; return its message."""
-        self.wait(
-            lambda: any(name in k and text in m for k, (_, m) in self.diagnostics.items()),
-            f"diagnostic {name!r} with {text!r}",
-            timeout,
-        )
-        return next(m for k, (_, m) in self.diagnostics.items() if name in k and text in m)
+        """Wait until the status of this name holds this text, if only for a moment; return its message."""
+        begin = len(self.diagnostic_log)
+
+        def messages() -> list[str]:
+            now = [(k, m) for k, (_, m) in self.diagnostics.items()]
+            since = [(k, m) for k, _, m in self.diagnostic_log[begin:]]
+            return [m for k, m in (*now, *since) if name in k and text in m]
+
+        return str(self.wait(messages, f"diagnostic {name!r} with {text!r}", timeout)[0])
 
     def ask(self, kind: Any, service: str, request: Any, timeout: float = 30.0) -> Any:
         """Call a service; asks again, for a server that was killed may seem to be there, and an answer may be lost.
@@ -105,22 +115,30 @@ class Watcher:
         A server answers before it has discovered who is to read the answer.
         """
         client = self.node.create_client(kind, service)
-        deadline = time.monotonic() + timeout
+        deadline = Deadline(timeout)
         try:
-            while time.monotonic() < deadline:
+            while not deadline.passed():
                 if not client.wait_for_service(timeout_sec=1.0):
                     continue
                 future = client.call_async(request)
                 with contextlib.suppress(AssertionError):
                     self.wait(future.done, f"answer of {service}", 2.0)
                     return future.result()
-            raise AssertionError(f"no answer of {service} within {timeout:g} s")
+            raise AssertionError(f"no answer of {service} within {deadline}")
         finally:
             self.node.destroy_client(client)
 
     def call(self, service: str, timeout: float = 30.0) -> Trigger.Response:
         """Ask a Trigger service."""
         return self.ask(Trigger, service, Trigger.Request(), timeout)
+
+    def call_until_success(self, service: str, timeout: float = 30.0) -> Trigger.Response:
+        """Ask a Trigger service until it says that it did what it was asked for."""
+        deadline = Deadline(timeout)
+        while not (answer := self.call(service, timeout)).success:
+            if deadline.passed():
+                raise AssertionError(f"{service} did not succeed within {deadline}: {answer.message}")
+        return answer
 
     def wait_new(self, topic: str, count: int = 1, timeout: float = 30.0) -> list[Any]:
         """Wait for ``count`` more messages of a topic; return them."""
@@ -130,6 +148,63 @@ class Watcher:
 
     def json(self, topic: str) -> list[dict[str, Any]]:
         return [json.loads(m.data) for m in list(self.messages[topic])]
+
+
+class SlowClock:
+    """The time of nodes on ``use_sim_time``, published on ``/clock``: as much slower than the wall's as the machine is.
+
+    So whatever the nodes gate by time is as wide as on an idle machine. Time stands still while this process gets no
+    processor, and while ``stopped``.
+    """
+
+    _PERIOD_S = 0.01
+
+    def __init__(self, watcher: Watcher, on_tick: Callable[[int], None] | None = None) -> None:
+        self.rate = 1.0 / slowness()
+        self._on_tick = on_tick
+        self._lock = threading.RLock()
+        self._ticked_ns = time.time_ns()
+        self._ticked = time.monotonic_ns()
+        self._publisher = watcher.node.create_publisher(Clock, "/clock", qos.reliable(5))
+        watcher.node.create_timer(self._PERIOD_S, self._tick, clock=steady_clock())
+
+    def now(self) -> int:
+        """Return the time in nanoseconds."""
+        with self._lock:
+            elapsed = min(time.monotonic_ns() - self._ticked, round(2e9 * self._PERIOD_S))
+            return self._ticked_ns + round(elapsed * self.rate)
+
+    def follow_machine(self) -> None:
+        """Go as fast as the machine allows now."""
+        self._go_on(1.0 / slowness())
+
+    def jump(self, by_ns: int) -> None:
+        """Set the time forwards or back."""
+        with self._lock:
+            self._go_on(self.rate)
+            self._ticked_ns += by_ns
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Let no time pass."""
+        rate = self.rate
+        self._go_on(0.0)
+        try:
+            yield
+        finally:
+            self._go_on(rate)
+
+    def _go_on(self, rate: float) -> int:
+        with self._lock:
+            self._ticked_ns, self._ticked, self.rate = self.now(), time.monotonic_ns(), rate
+            return self._ticked_ns
+
+    def _tick(self) -> None:
+        with self._lock:
+            now = self._go_on(self.rate)
+        self._publisher.publish(Clock(clock=stamp_message(now)))
+        if self._on_tick is not None:
+            self._on_tick(now)
 
 
 class Cameras:
@@ -178,12 +253,12 @@ class JointRelay:
 
 
 @contextmanager
-def processes(extra: dict[str, str] | None = None) -> Iterator[tuple[Watcher, ProcessGroup, dict[str, str], list[str]]]:
+def processes(*, sim_time: bool = False) -> Iterator[tuple[Watcher, ProcessGroup, dict[str, str], list[str]]]:
     """A watcher and an empty process group on one private domain; the output's lines are kept."""
     lines: list[str] = []
     with private_domain() as domain:
-        environment = {**child_environment(private_environment(domain)), **(extra or {})}
-        watcher = Watcher(domain)
+        environment = child_environment(private_environment(domain))
+        watcher = Watcher(domain, sim_time=sim_time)
         try:
             with ProcessGroup(lambda name, line: lines.append(f"[{name}] {line}")) as group:
                 yield watcher, group, environment, lines
@@ -191,4 +266,4 @@ def processes(extra: dict[str, str] | None = None) -> Iterator[tuple[Watcher, Pr
             watcher.close()
 
 
-__all__ = ["SIZE", "Cameras", "JointRelay", "String", "Watcher", "processes"]
+__all__ = ["SIZE", "Cameras", "JointRelay", "SlowClock", "String", "Watcher", "processes"]

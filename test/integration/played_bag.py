@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from live import SIZE, processes
+from machine import slowness
 from std_msgs.msg import String
 
 from cosmos_ros.bringup.graph import predict_arguments, predict_nodes, resolve
@@ -83,7 +84,8 @@ def live_nodes(bag: Path, *, dry_run: bool = True) -> Iterator[tuple]:
             watcher.wait_diagnostic("predictor: state", "active")
             play = [sys.executable, "-m", "cosmos_ros.cli.main", "play", str(bag), "--clock", "--wait-for"]
             topics = [f"/{view}/image_raw/compressed" for view in load_embodiment("franka").views]
-            # At half speed: the newest input wins, so busy nodes would skip what is to be compared.
-            yield watcher, group, environment, [*play, "/joint_states", "/instruction", *topics, "--rate", "0.5"]
+            # Slowly: the newest input wins, so busy nodes would skip what is to be compared.
+            slowly = ["--rate", str(0.5 / slowness()), "--delay", str(0.5 * slowness())]
+            yield watcher, group, environment, [*play, "/joint_states", "/instruction", *topics, *slowly]
         finally:
             print("\n".join(lines[-30:]))

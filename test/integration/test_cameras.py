@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from live import Watcher, processes
+from machine import slowness
 from std_msgs.msg import String
 
 from cosmos_ros.bringup.processes import ProcessGroup, write_parameters
@@ -25,12 +26,15 @@ class Rig:
     def __init__(self, watcher: Watcher, group: ProcessGroup, environment: dict[str, str]) -> None:
         self.watcher, self.group, self.environment = watcher, group, environment
         watcher.listen(String, "predictor/provenance")
-        command = [sys.executable, "-m", "cosmos_ros.nodes.predictor", "--ros-args", "-p", "world_model:=persistence"]
+        # What a busy machine delivers late is not what is tested here.
+        ages = {"max_image_age": 5.0 * slowness(), "max_joint_age": 5.0 * slowness(), "joint_tolerance": 5.0}
+        path = write_parameters({"world_model": "persistence", **ages}, group.folder, "predictor")
+        command = [sys.executable, "-m", "cosmos_ros.nodes.predictor", "--ros-args", "--params-file", str(path)]
         group.start("predictor", command, environment)
         watcher.wait_diagnostic("predictor: state", "active")
 
     def load(self, name: str, environment: dict[str, str] | None = None, **parameters) -> None:
-        path = write_parameters({"image_rate": 15.0, **parameters}, self.group.folder, name)
+        path = write_parameters({"image_rate": 15.0 / slowness(), **parameters}, self.group.folder, name)
         command = [sys.executable, "-m", "cosmos_ros.bench.load", "--ros-args", "-r", f"__node:={name}"]
         self.group.start(name, [*command, "--params-file", str(path)], environment or self.environment)
 

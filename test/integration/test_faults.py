@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 from live import Cameras, JointRelay, Watcher, processes
+from machine import slowness
 from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 
@@ -27,6 +29,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 FAULTY = '''
 """A sway with faults on demand."""
 import time
+from pathlib import Path
 import numpy as np
 from cosmos_ros.types import Mode, Rollout
 from cosmos_ros.world_models import ModelBackend, Capabilities, NoOptions
@@ -50,8 +53,8 @@ class Faulty:
         told = request.instruction
         if told == "raise":
             raise RuntimeError("the weights caught fire")
-        if told == "hang":
-            time.sleep(3.0)
+        while told == "hang" and Path(__file__).with_name("hangs").exists():
+            time.sleep(0.01)
         # A slow sway: half the training range of the first translation, back and forth.
         actions = np.zeros((request.chunk_size, request.action_dim), dtype=np.float32)
         deltas = np.zeros((request.chunk_size, 10))
@@ -83,9 +86,15 @@ class Rig:
     """Everything a fault test touches."""
 
     def __init__(
-        self, watcher: Watcher, group: ProcessGroup, environment: dict[str, str], specs: dict[str, NodeSpec]
+        self,
+        watcher: Watcher,
+        group: ProcessGroup,
+        environment: dict[str, str],
+        specs: dict[str, NodeSpec],
+        hangs: Path,
     ) -> None:
         self.watcher, self.group, self.environment, self.specs = watcher, group, environment, specs
+        self.hangs = hangs  # while this file is there, a model that was told to hang does
         self.cameras = Cameras(watcher, load_embodiment("franka").views)
         self.joints = JointRelay(watcher)
         self.instruction = watcher.node.create_publisher(String, "instruction", qos.reliable())
@@ -100,13 +109,7 @@ class Rig:
         self.group.start_nodes([self.specs[name]], {}, self.environment)
 
     def arm(self) -> None:
-        answers = []
-        for _ in range(40):
-            answers.append(self.watcher.call("guard/arm", 40.0))
-            if answers[-1].success:
-                return
-            self.watcher.wait_new("/diagnostics")  # at least one is published every second
-        raise AssertionError(f"the guard did not arm: {[a.message for a in answers]}")
+        self.watcher.call_until_success("guard/arm", 40.0)
 
     def moving(self) -> None:
         """Wait until the arm really moves."""
@@ -142,9 +145,9 @@ def rig(tmp_path_factory) -> Iterator[Rig]:
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: faulty-model\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[cosmos_ros.world_models]\nfaulty = faulty_model:BACKEND\n")
-    with processes() as (watcher, group, environment, lines):
+    with processes(sim_time=True) as (watcher, group, environment, lines):
         environment["PYTHONPATH"] = f"{plugin}:{environment['PYTHONPATH']}"
-        values = resolve(arguments(), {})
+        values = resolve(arguments(), {"use_sim_time": "true"})
         specs = {spec.name: spec for spec in predict_nodes(values)}
         predictor = specs["predictor"]
         specs["predictor"] = NodeSpec(
@@ -159,10 +162,11 @@ def rig(tmp_path_factory) -> Iterator[Rig]:
             "cosmos_ros.nodes.sim_robot",
             "sim_robot",
             "sim_robot.yaml",
-            {"cameras": ""},
+            # It makes the time, as slow as the machine: what the nodes gate by time is as wide as on an idle one.
+            {"cameras": "", "publish_clock": True, "real_time_factor": 1.0 / slowness()},
             (("joint_states", "sim/joint_states"),),
         )
-        rig = Rig(watcher, group, environment, specs)
+        rig = Rig(watcher, group, environment, specs, plugin / "hangs")
         for name in ("sim_robot", "predictor", "guard"):
             rig.start(name)
         try:
@@ -179,6 +183,7 @@ def chain(rig: Rig) -> Iterator[Rig]:
     """The running chain; whatever a test spoilt is mended afterwards and the arm moves again."""
     yield rig
     rig.tell("")
+    rig.hangs.unlink(missing_ok=True)
     rig.cameras.stopped.clear()
     rig.cameras.spoil = None
     rig.joints.stopped, rig.joints.spoil = False, None
@@ -278,6 +283,7 @@ def test_a_wrong_encoding(chain: Rig):
     ],
 )
 def test_a_failing_model(chain: Rig, instruction: str, reason: str):
+    chain.hangs.touch()
     chain.tell(instruction)
     chain.watcher.wait_diagnostic("predictor: prediction", reason)
     chain.holds()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from live import processes
+from machine import slowness
 from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 
@@ -30,6 +31,7 @@ def test_a_real_episode_is_predicted_and_judged(tmp_path):
 
     bringup = BRINGUPS["replay"]
     given = {"bag": str(bag), "cameras": "exterior_2=exterior_2/image_raw", "world_model": "flow"}
+    given["rate"] = str(1.0 / slowness())
     values = resolve(bringup.arguments(), given)
     with processes() as (watcher, group, environment, lines):
         for topic in ("predictor/provenance", "guard/verdict_json"):
@@ -40,6 +42,8 @@ def test_a_real_episode_is_predicted_and_judged(tmp_path):
         for spec in bringup.nodes(values):
             group.start(spec.name, node_command(spec, group.folder), environment)
         watcher.wait_diagnostic("predictor: state", "active")
+        count = watcher.node.count_subscribers
+        watcher.wait(lambda: count("/guard/verdict_json") == 2, "the recorder beside us")
         group.start("player", player_command(values), environment)
         try:
             watcher.wait(lambda: len(watcher.messages["guard/verdict_json"]) >= 12, "twelve verdicts", 90.0)

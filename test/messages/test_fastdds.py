@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
+from machine import slowness
 
 from cosmos_ros.messages.dds import PROFILE_VARIABLES, profile_variables, use_shared_memory_profile
 from cosmos_ros.observation.lost_images import LostImageDetector
@@ -35,7 +36,7 @@ while publisher.get_subscription_count() == 0 and time.monotonic() < deadline:
     time.sleep(0.01)
 begin = time.monotonic()
 for k in range({FRAMES}):
-    while time.monotonic() < begin + k / 30:
+    while time.monotonic() < begin + k / float(sys.argv[1]):
         time.sleep(0.001)
     message.header.stamp.sec, message.header.stamp.nanosec = divmod(10**12 + k * 33_333_333, 10**9)
     publisher.publish(message)
@@ -121,7 +122,7 @@ def receive(profile: bool) -> tuple[LostImageDetector, int]:
         qos = QoSProfile(depth=FRAMES, reliability=ReliabilityPolicy.BEST_EFFORT)
         node.create_subscription(Image, "image_raw", on_image, qos)
         camera = subprocess.Popen(
-            [sys.executable, "-c", PUBLISHER], env=environment, cwd=ROOT, text=True,
+            [sys.executable, "-c", PUBLISHER, str(30.0 / slowness())], env=environment, cwd=ROOT, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
         try:

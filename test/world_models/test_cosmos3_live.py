@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from live_predictor import live_predictor, write_small_robot
+from machine import slowness
 from world_model_scenes import textured
 
 from cosmos_ros.cli.main import main
@@ -79,7 +80,7 @@ def test_live_predictor(checkpoint, small_robot, tmp_path, capsys):
         "model": str(checkpoint),
         "num_inference_steps": 1,
         "prediction_rate": 0.5,
-        "model_timeout": 60.0,
+        "model_timeout": 60.0 * slowness(),
         "prediction_log": str(tmp_path / "predictions.jsonl"),
     }
     with live_predictor(small_robot, parameters) as (watcher, _, _):

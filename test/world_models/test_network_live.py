@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from live_predictor import live_predictor, write_small_robot
+from machine import slowness
 from stand_in_servers import VllmOmni
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
@@ -15,7 +16,7 @@ def test_server_fails_and_comes_back(tmp_path):
         parameters = {
             "world_model": "vllm_omni",
             "model": server.url,
-            "model_options": "timeout=5,read_timeout=2",
+            "model_options": f"timeout={5 * slowness()},read_timeout={2 * slowness()}",
             "prediction_rate": 4.0,
         }
         with live_predictor(write_small_robot(tmp_path), parameters) as (watcher, _, _):
