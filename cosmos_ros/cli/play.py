@@ -14,7 +14,8 @@ def add_parser(subparsers: Any) -> None:
         help="play a recording into live topics",
         description=(
             "Play a rosbag2 (mcap or sqlite3) into live topics with the QoS it was recorded with. With --clock, nodes "
-            "that use simulation time live in the recording's time; without it their age gates refuse old stamps."
+            "that use simulation time live in the recording's time; without it their age gates refuse old stamps. "
+            "What commands a robot, and what the live nodes publish themselves, is left out."
         ),
     )
     parser.add_argument("bag", type=Path, help="rosbag2 folder, or an .mcap or .db3 file")
@@ -30,6 +31,11 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--loop", action="store_true", help="begin again at the end")
     parser.add_argument("--topics", nargs="+", metavar="TOPIC", help="play only these")
+    parser.add_argument(
+        "--include-commands",
+        action="store_true",
+        help="play also commands and outputs of live nodes; refused while a guard is there and a controller listens",
+    )
     parser.add_argument("--wait-for", nargs="+", default=[], metavar="TOPIC", help="wait for a subscriber to each")
     parser.add_argument("--wait-timeout", type=float, default=60.0, metavar="S", help="how long (default: %(default)s)")
     parser.add_argument("--delay", type=float, default=0.5, metavar="S", help="pause before (default: %(default)s)")
@@ -40,34 +46,22 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Play until the end, or until told to stop."""
-    from cosmos_ros.recordings.command_line_node import RosSession
-    from cosmos_ros.recordings.player import BagPlayer, PlayOptions
-    from cosmos_ros.recordings.reader import BagReader
+    from cosmos_ros.recordings.play_bag import play_bag
+    from cosmos_ros.recordings.play_options import PlayOptions
 
     options = PlayOptions(
         rate=arguments.rate,
-        clock_hz=arguments.clock,
+        clock=arguments.clock,
         loop=arguments.loop,
         topics=None if arguments.topics is None else [_absolute(topic) for topic in arguments.topics],
+        include_commands=arguments.include_commands,
         wait_for=[_absolute(topic) for topic in arguments.wait_for],
-        wait_timeout_s=arguments.wait_timeout,
-        delay_s=arguments.delay,
+        wait_timeout=arguments.wait_timeout,
+        delay=arguments.delay,
         start_paused=arguments.start_paused,
-        start_s=arguments.start_offset,
+        start_offset=arguments.start_offset,
     )
-    with BagReader(arguments.bag) as reader, RosSession("cosmos_ros_player") as session:
-        player = BagPlayer(session.node, session.executor, reader, options, session.ended)
-        print(
-            f"playing {arguments.bag}: {reader.duration_ns / 1e9:.1f} s, {len(player.report.counts)} topics", flush=True
-        )
-        for topic, reason in player.report.skipped.items():
-            print(f"  {topic} is not played: {reason}", flush=True)
-        report = player.run()
-        interrupted = session.ended()
-    for topic, count in sorted(report.counts.items()):
-        print(f"  {topic}: {count}")
-    print(f"{sum(report.counts.values())} messages, at most {report.worst_delay_s * 1e3:.1f} ms behind", flush=True)
-    return 130 if interrupted else 0
+    return play_bag(arguments.bag, options)
 
 
 def _absolute(topic: str) -> str:
