@@ -78,12 +78,13 @@ class _Listener:
         from diagnostic_msgs.msg import DiagnosticArray
         from rclpy.executors import SingleThreadedExecutor
         from rclpy.node import Node
+        from rclpy.signals import SignalHandlerOptions
         from std_msgs.msg import String
         from std_srvs.srv import Trigger
 
         from cosmos_ros.nodes import qos
 
-        rclpy.init(args=[], domain_id=domain)
+        rclpy.init(args=[], domain_id=domain, signal_handler_options=SignalHandlerOptions.NO)
         self._shutdown = rclpy.try_shutdown
         self.samples = samples
         self.finished = False

@@ -12,6 +12,7 @@ from typing import Any
 
 import cosmos_ros
 from cosmos_ros import cli
+from cosmos_ros.cli._signals import Ended, as_interrupts
 from cosmos_ros.errors import CosmosRosError
 
 
@@ -38,10 +39,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; return its exit status. Known errors end in one line on stderr and status 2."""
     arguments = build_parser().parse_args(argv)
     try:
-        return int(arguments.run(arguments))
+        with as_interrupts():
+            return int(arguments.run(arguments))
     except CosmosRosError as error:
         print(f"cosmos-ros {arguments.verb}: {error}", file=sys.stderr)
         return 2
+    except Ended as end:
+        return 128 + end.number
     except KeyboardInterrupt:
         return 130
 

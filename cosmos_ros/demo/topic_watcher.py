@@ -11,6 +11,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
@@ -21,7 +22,8 @@ class DemoObserver:
     """A node of its own that counts what happens. Used by one thread, which spins it."""
 
     def __init__(self, domain: int) -> None:
-        rclpy.init(args=[], domain_id=domain)  # our own command line is not for rcl to read
+        # Our own command line is not for rcl to read, and signals are for the command line to handle.
+        rclpy.init(args=[], domain_id=domain, signal_handler_options=SignalHandlerOptions.NO)
         self._node = Node("demo_observer")
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
