@@ -30,11 +30,11 @@ sets=("$@")
 [ ${#sets[@]} -gt 0 ] || sets=(demo test cosmos3)
 for set_name in "${sets[@]}"; do
     case $set_name in
-        demo) resolve demo 3.10 ros,kinematics,sim,bags ;;
+        demo) resolve demo 3.10 ros,cli,kinematics,sim,bags ;;
         # The test set holds the demo set at the same versions, since both live in one environment.
-        test) resolve test 3.10 ros,kinematics,sim,bags,lerobot,network,ray,viewer,test,dev -r "$PWD/constraints/demo.txt" ;;
+        test) resolve test 3.10 ros,cli,kinematics,sim,bags,lerobot,network,ray,viewer,test,dev -r "$PWD/constraints/demo.txt" ;;
         # diffusers 0.42 needs Python 3.11.
-        cosmos3) resolve cosmos3 3.11 ros,cosmos3,kinematics,network,bags,test "torch==2.13.0" ;;
+        cosmos3) resolve cosmos3 3.11 ros,cli,cosmos3,kinematics,network,bags,test "torch==2.13.0" ;;
         *) echo "no such set: $set_name" >&2; exit 1 ;;
     esac
 done

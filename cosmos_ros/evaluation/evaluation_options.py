@@ -45,8 +45,8 @@ class EvaluationOptions:
         commands: Topics of joint trajectories by another driver; None looks for the controllers' own.
         deadline: Seconds from observation to guarded trajectory; 0 takes the time of one stride.
         resume: Go on where an evaluation in ``out`` ended.
-        pictures: Keep pictures for the report.
-        annotate: Write the annotated recording.
+        pictures: Whether the report has pictures.
+        annotate: Whether annotated recordings are written.
         workers: Threads that decode images and score frames.
         engine: ``local`` or ``ray``.
         address: Of a Ray cluster; empty starts a local one.

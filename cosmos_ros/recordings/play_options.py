@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cosmos_ros.errors import ConfigError
@@ -28,20 +28,23 @@ class PlayOptions:
     rate: float = 1.0
     clock: float = 0.0
     loop: bool = False
-    topics: Collection[str] | None = None
+    topics: Sequence[str] | None = None
     include_commands: bool = False
-    wait_for: Collection[str] = ()
+    wait_for: Sequence[str] = ()
     wait_timeout: float = 60.0
     delay: float = 0.5
     start_paused: bool = False
     start_offset: float = 0.0
 
     def __post_init__(self) -> None:
-        """Check the numbers.
+        """Make topic names absolute; check the numbers.
 
         Raises:
             ConfigError: One is out of its range.
         """
+        for name in ("topics", "wait_for"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, tuple(f"/{topic.lstrip('/')}" for topic in getattr(self, name)))
         for name, low, high in (
             ("rate", 0.001, 1000.0),
             ("clock", 0.0, 10_000.0),

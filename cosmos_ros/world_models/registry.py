@@ -9,6 +9,7 @@ from importlib import metadata
 from typing import Any
 
 from cosmos_ros.errors import ConfigError
+from cosmos_ros.named_values import named_values
 from cosmos_ros.world_models.protocol import WorldModel
 
 ENTRY_POINT_GROUP = "cosmos_ros.world_models"
@@ -81,12 +82,7 @@ def parse_options(name: str, texts: Sequence[str]) -> dict[str, Any]:
     where = f"world_model {name}"
     parameters = inspect.signature(world_model_class(name)).parameters
     options: dict[str, Any] = {}
-    for text in texts:
-        key, equals, value = (part.strip() for part in text.partition("="))
-        if not equals or not key:
-            raise ConfigError(f"'{text}' is not option=value", where=where)
-        if key in options:
-            raise ConfigError(f"option {key} is given twice", where=where)
+    for key, value in named_values(texts, where=where, form="option=value", may_be_empty=True).items():
         if key not in parameters:
             raise ConfigError(f"option {key} is not known; allowed: {sorted(parameters) or 'none'}", where=where)
         options[key] = _converted(where, key, value, parameters[key].default)

@@ -27,7 +27,7 @@ NODES = {"up predict": {"predictor", "guard"}, "up demo": {"predictor", "guard",
 NODES |= {"up replay": {"predictor", "guard", "player"}, "demo": {"predictor", "guard", "sim_robot"}}
 
 
-def until(condition: Callable[[], bool], what: Callable[[], object], timeout: float = 60.0) -> None:
+def until(condition: Callable[[], bool], what: Callable[[], object], timeout: float = 120.0) -> None:
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, what()

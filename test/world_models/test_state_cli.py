@@ -181,7 +181,7 @@ def test_infer_action_resamples_a_video(tmp_path, capsys, franka):
         (["--embodiment", "ur99"], "no embodiment 'ur99'"),
         (["--world-model", "flow", "--option", "damping=2"], r"damping is 2.0, must be in [0, 1]"),
         (["--world-model", "flow", "--option", "color=red"], "option color is not known"),
-        (["--world-model", "flow", "--setting", "steps"], "'steps' is not one KEY=VALUE"),
+        (["--world-model", "flow", "--setting", "steps"], "'steps' is not NAME=VALUE"),
         (["--world-model", "flow", "--setting", "steps=4"], "['steps'] are not known"),
         (["--world-model", "openpi", "--model", "ws://localhost:1"], "speaks joint positions"),
         (
@@ -216,7 +216,7 @@ def test_unreadable_inputs(tmp_path, capsys):
         assert run("predict", *source, "--out", tmp_path / "out") == 2
         assert len(capsys.readouterr().err.splitlines()) == 1
     assert run("predict", "--image", "left=x.png", "--out", tmp_path / "out") == 2
-    assert "'left' must be one of wrist, exterior_1, exterior_2" in capsys.readouterr().err
+    assert "'left' is not one of wrist, exterior_1, exterior_2" in capsys.readouterr().err
 
 
 def test_what_cannot_be_kept_is_said_before_it_is_computed(wrist, tmp_path, capsys, monkeypatch):
