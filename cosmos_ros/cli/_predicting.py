@@ -43,7 +43,7 @@ class PredictingOptions:
         negative_prompt: Text to steer away from.
         instruction: What is to be done.
         out: Where to write.
-        bag: Recording to take pictures, joints and instruction from.
+        bag: Recording to take images, joints and instruction from.
         at: Seconds into the recording.
         topic: VIEW=TOPIC, the image topic of a view of the recording, in place of /VIEW/image_raw; once for each.
         joints: Arm joints at the start, rad, comma-separated, in the embodiment's order; without it home.
@@ -67,11 +67,11 @@ class PredictingOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class SceneOptions(PredictingOptions):
-    """Where the first picture comes from, besides a recording.
+    """Where the first image comes from, besides a recording.
 
     Attributes:
-        image: [VIEW=]FILE, picture of a view; once a view. Without a name: the first view. Views left out are black.
-        canvas: Picture with all views composed already.
+        image: [VIEW=]FILE, image of a view; once a view. Without a name: the first view. Views left out are black.
+        canvas: Image with all views composed already.
     """
 
     image: Annotated[UseAppendAction[tuple[str, ...]], SOURCE] = ()
@@ -161,13 +161,13 @@ def scene_of(arguments: SceneOptions, embodiment: Embodiment) -> tuple[Observati
         )
     else:
         if arguments.canvas is not None:
-            views = scenes.split_canvas(embodiment, read_picture(arguments.canvas))
+            views = scenes.split_canvas(embodiment, read_image(arguments.canvas))
         else:
             files = named_values(arguments.image, where="--image", names=embodiment.views, unnamed=embodiment.views[0])
-            views = {view: read_picture(Path(file)) for view, file in files.items()}
+            views = {view: read_image(Path(file)) for view, file in files.items()}
             blank = [view for view in embodiment.views if view not in views]
             if blank:
-                assumed.append(f"black pictures for {', '.join(blank)}")
+                assumed.append(f"black images for {', '.join(blank)}")
         posture = numbers(arguments.joints) if arguments.joints else None
         observation = scenes.from_pictures(embodiment, views, posture)
         if posture is None:
@@ -201,17 +201,17 @@ def numbers(text: str) -> np.ndarray[Any, Any]:
         raise InputError(f"'{text}' is not a list of numbers", where="--joints") from None
 
 
-def read_picture(path: Path) -> UInt8Array:
-    """Read a picture file as ``uint8 [H, W, 3]`` RGB."""
+def read_image(path: Path) -> UInt8Array:
+    """Read an image file as ``uint8 [H, W, 3]`` RGB."""
     import cv2
     import numpy as np
 
     from cosmos_ros.errors import InputError
 
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
-    if picture is None:
-        raise InputError("is no picture that can be read", where=str(path))
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
+    if image is None:
+        raise InputError("is no image that can be read", where=str(path))
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
 def write_result(prepared: PreparedModel, result: StateRollout, start: Observation, assumed: Sequence[str]) -> int:

@@ -75,7 +75,7 @@ def _frames(arguments: InferAction, embodiment: Embodiment) -> tuple[UInt8Array,
             assumed.append(f"the videos end together after {shortest} frames; there are {lengths}")
         blank = [view for view in embodiment.views if view not in views]
         if blank:
-            assumed.append(f"black pictures for {', '.join(blank)}")
+            assumed.append(f"black images for {', '.join(blank)}")
         views = {view: frames[:shortest] for view, frames in views.items()}
         black = np.zeros_like(next(iter(views.values())))
         canvases = embodiment.compose_video({view: views.get(view, black) for view in embodiment.views})

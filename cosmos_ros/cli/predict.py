@@ -1,4 +1,4 @@
-"""``cosmos-ros predict``: predict frames and actions from pictures or a recording."""
+"""``cosmos-ros predict``: predict frames and actions from images or a recording."""
 
 from __future__ import annotations
 

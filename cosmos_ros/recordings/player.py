@@ -188,7 +188,7 @@ class BagPlayer:
         self._spin(0.01)
 
     def _latched_before(self, begin_ns: int) -> list[BagMessage]:
-        """The last word of each latched topic before the part that is played: late joiners would have heard it."""
+        """The last message of each latched topic before the part that is played, as late joiners got it then."""
         latched = {name for name, publisher in self._publishers.items() if _is_latched(publisher)}
         if not latched or begin_ns <= self._reader.start_ns:
             return []

@@ -65,7 +65,7 @@ def test_what_is_played_is_recorded(live: Live, recording: Path, tmp_path: Path)
 
 
 @pytest.mark.integration
-def test_a_late_start_still_has_the_last_latched_word(live: Live, recording: Path) -> None:
+def test_a_late_start_still_has_the_last_latched_message(live: Live, recording: Path) -> None:
     heard = []
     kind = message_class("std_msgs/msg/String")
     profile_ = rclpy.qos.QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
