@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,10 +43,12 @@ class Evaluate(EvaluationOptions):
         from cosmos_ros.evaluation.text_summary import print_figures
 
         settings = named_values((text for part in self.sampler for text in comma_separated(part)), where="--set")
-        options = replace(
-            self,
-            model_options={"model": self.model} if self.model else {},
-            settings={name: plain_value(text) for name, text in settings.items()},
+        options = EvaluationOptions(
+            **{option.name: getattr(self, option.name) for option in fields(EvaluationOptions)}
+            | {
+                "model_options": {"model": self.model} if self.model else {},
+                "settings": {name: plain_value(text) for name, text in settings.items()},
+            }
         )
         outcome = evaluate(options, _progress if sys.stderr.isatty() else lambda _: None)
         if sys.stderr.isatty():
