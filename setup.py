@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parent
 EXTRAS: dict[str, list[str]] = {
     # ROS 2 as wheels, for machines without a ROS installation. Linux x86_64 only. rclpy alone lacks its middleware.
     "ros": ["ros-rclpy[fastrtps]", "ros-common-interfaces"],
+    # The cosmos-ros command; nodes and launch files do without.
+    "cli": ["tyro>=1.0"],
     "kinematics": ["pin>=3.0"],
     "sim": ["mujoco>=3.2", "PyOpenGL", "matplotlib>=3.5", "psutil>=5.9", "rich>=13"],
     "bags": ["rosbags>=0.11"],

@@ -118,6 +118,12 @@ def replay_arguments() -> list[Argument]:
         Argument("bag", "", "rosbag2 directory or file to play into the live nodes."),
         Argument("rate", "1.0", "Playback rate."),
         Argument("loop", "false", "Start again at the end.", BOOLEANS),
+        Argument(
+            "include_commands",
+            "false",
+            "Play also recorded commands and outputs of the live nodes; refused while a controller listens.",
+            BOOLEANS,
+        ),
         *[a for a in predict_arguments(dry_run="true") if a.name != "use_sim_time"],
         Argument("use_sim_time", "true", "Take the time from the bag's /clock.", BOOLEANS),
     ]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
+from pathlib import Path
 
+from cosmos_ros.errors import ConfigError
+from cosmos_ros.recordings.play_bag import play_command
+from cosmos_ros.recordings.play_options import PlayOptions
 from cosmos_ros.recordings.reader import BagReader
 
 
@@ -13,14 +16,21 @@ def player_command(values: Mapping[str, str]) -> list[str]:
 
     Raises:
         InputError: The bag cannot be opened.
+        ConfigError: The rate is not a number or out of its range.
     """
-    command = [sys.executable, "-m", "cosmos_ros.cli.main", "play", values["bag"], "--rate", values["rate"]]
     # The predictor subscribes to everything at once when it is activated; cameras follow as they are published.
     with BagReader(values["bag"]) as reader:
         awaited = [topic for topic in ("/joint_states", "/instruction") if topic in reader.topics]
-    command += ["--wait-for", *awaited] if awaited else ["--delay", "5"]
-    if values["use_sim_time"] == "true":
-        command.append("--clock")
-    if values["loop"] == "true":
-        command.append("--loop")
-    return command
+    try:
+        rate = float(values["rate"])
+    except ValueError:
+        raise ConfigError(f"argument rate:={values['rate']} is not a number", where="launch") from None
+    options = PlayOptions(
+        rate=rate,
+        clock=100.0 if values["use_sim_time"] == "true" else 0.0,
+        loop=values["loop"] == "true",
+        include_commands=values["include_commands"] == "true",
+        wait_for=awaited,
+        delay=0.5 if awaited else 5.0,
+    )
+    return play_command(Path(values["bag"]), options)

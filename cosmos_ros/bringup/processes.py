@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from typing import Any
 import yaml
 
 from cosmos_ros.bringup.graph import NodeSpec
+from cosmos_ros.bringup.reaper import Reaper
 from cosmos_ros.messages.shared_memory import remove_left, segments_of
 from cosmos_ros.resources import resource
 
@@ -66,7 +68,8 @@ def node_command(
 class ProcessGroup:
     """Child processes whose output is forwarded line by line and that end together.
 
-    Use as a context manager: leaving it sends SIGINT, then SIGTERM, then SIGKILL to what is left.
+    Use as a context manager: leaving it sends SIGINT, then SIGTERM, then SIGKILL to what is left. When this process
+    is killed, a process of the group's own does the same.
     """
 
     def __init__(self, sink: Callable[[str, str], None] | None = None) -> None:
@@ -75,6 +78,7 @@ class ProcessGroup:
         self._processes: dict[str, subprocess.Popen[str]] = {}
         self._readers: list[threading.Thread] = []
         self._folder = tempfile.TemporaryDirectory(prefix="cosmos_ros_")
+        self._reaper = Reaper()
 
     @property
     def folder(self) -> Path:
@@ -91,7 +95,7 @@ class ProcessGroup:
         """Start one process in a session of its own, so that Ctrl-C reaches it through us and once."""
         process = subprocess.Popen(  # noqa: S603 - our own command lines, no shell
             list(command),
-            env=dict(environment if environment is not None else child_environment()),
+            env={**(environment if environment is not None else child_environment()), **self._reaper.mark},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -141,6 +145,17 @@ class ProcessGroup:
 
     def stop(self, grace: float = 5.0) -> dict[str, int]:
         """End all processes; return their exit statuses."""
+        try:
+            self._signal_until_ended(grace)
+        finally:
+            # Also what was started and not noted, and children of children; and all, when this is interrupted.
+            self._reaper.close()
+        for reader in self._readers:
+            reader.join(1.0)
+        self._folder.cleanup()
+        return {name: int(p.returncode or 0) for name, p in self._processes.items()}
+
+    def _signal_until_ended(self, grace: float) -> None:
         left: list[str] = []
         for number, patience in ((signal.SIGINT, grace), (signal.SIGTERM, 2.0), (signal.SIGKILL, 5.0)):
             for process in self._processes.values():
@@ -157,12 +172,10 @@ class ProcessGroup:
             if all(p.poll() is not None for p in self._processes.values()):
                 break
         remove_left(left)
-        for reader in self._readers:
-            reader.join(1.0)
-        self._folder.cleanup()
-        return {name: int(p.returncode or 0) for name, p in self._processes.items()}
 
     def _forward(self, name: str, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
+        # Read on when nobody reads us any more (a closed terminal): a child must not wait in a print.
         for line in process.stdout:
-            self._sink(name, line.rstrip("\n"))
+            with contextlib.suppress(OSError):
+                self._sink(name, line.rstrip("\n"))

@@ -1,17 +1,21 @@
-"""What ``predict``, ``rollout`` and ``infer-action`` share: arguments, the scene they read, the files they write."""
+"""What ``predict``, ``rollout`` and ``infer-action`` share: options, the scene they read, the files they write."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tyro.conf import UseAppendAction, create_mutex_group
+
+from cosmos_ros.named_values import named_values, plain_value
 
 LARGEST_SEED = 2**31 - 1  # as the predictor's parameter
+SOURCE = create_mutex_group(required=True, title="where the start comes from")
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,65 +26,65 @@ if TYPE_CHECKING:
     from cosmos_ros.world_models import WorldModel
 
 
-def add_model_arguments(parser: argparse.ArgumentParser, default: str = "flow") -> None:
-    """Add what chooses a world model and an embodiment, and where results go."""
-    parser.add_argument("--world-model", default=default, metavar="NAME", help="world model (default: %(default)s)")
-    parser.add_argument("--model", metavar="PLACE", help="its checkpoint directory, hub id or server address")
-    parser.add_argument(
-        "--option", action="append", default=[], metavar="KEY=VALUE", help="one of its own options, e.g. revision=…"
-    )
-    parser.add_argument("--embodiment", default="franka", metavar="NAME_OR_FILE", help="default: %(default)s")
-    parser.add_argument(
-        "--fps", type=float, metavar="HZ", help="rate of frames and actions (default: the embodiment's)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the sampler (default: %(default)s)")
-    parser.add_argument(
-        "--setting",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="sampler setting: num_inference_steps, guidance_scale, flow_shift, use_system_prompt",
-    )
-    parser.add_argument("--negative-prompt", default="", metavar="TEXT", help="text to steer away from")
-    parser.add_argument("--instruction", default="", metavar="TEXT", help="what is to be done")
-    parser.add_argument(
-        "--out", type=Path, default=Path("out/predictions"), metavar="DIR", help="where to write (default: %(default)s)"
-    )
+@dataclass(frozen=True, kw_only=True)
+class PredictingOptions:
+    """What chooses a world model and an embodiment, and where results go.
+
+    Attributes:
+        world_model: World model.
+        model: Its checkpoint directory, hub id or server address.
+        option: KEY=VALUE, one of its own options, e.g. revision=...; once for each.
+        embodiment: Name or YAML file.
+        fps: Rate of frames and actions, Hz; without it the embodiment's.
+        seed: Seed of the sampler.
+        setting: KEY=VALUE, a sampler setting: num_inference_steps, guidance_scale, flow_shift, use_system_prompt; once
+            for each.
+        negative_prompt: Text to steer away from.
+        instruction: What is to be done.
+        out: Where to write.
+        bag: Recording to take images, joints and instruction from.
+        at: Seconds into the recording.
+        topic: VIEW=TOPIC, the image topic of a view of the recording, in place of /VIEW/image_raw; once for each.
+        joints: Arm joints at the start, rad, comma-separated, in the embodiment's order; without it home.
+    """
+
+    world_model: str = "flow"
+    model: str | None = None
+    option: UseAppendAction[tuple[str, ...]] = ()
+    embodiment: str = "franka"
+    fps: float | None = None
+    seed: int = 0
+    setting: UseAppendAction[tuple[str, ...]] = ()
+    negative_prompt: str = ""
+    instruction: str = ""
+    out: Path = Path("out/predictions")
+    bag: Annotated[Path | None, SOURCE] = None
+    at: float = 0.0
+    topic: UseAppendAction[tuple[str, ...]] = ()
+    joints: str | None = None
 
 
-def add_scene_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what tells where the first picture and the posture come from."""
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument(
-        "--image",
-        action="append",
-        metavar="[VIEW=]FILE",
-        help="picture of a view; once a view. Without a name: the first view. Views left out are black",
-    )
-    source.add_argument("--canvas", type=Path, metavar="FILE", help="picture with all views composed already")
-    source.add_argument("--bag", type=Path, help="recording to take pictures, joints and instruction from")
-    add_bag_arguments(parser)
-    parser.add_argument(
-        "--joints", metavar="Q", help="arm joints, rad, comma-separated, in the embodiment's order (default: home)"
-    )
+@dataclass(frozen=True, kw_only=True)
+class SceneOptions(PredictingOptions):
+    """Where the first image comes from, besides a recording.
 
+    Attributes:
+        image: [VIEW=]FILE, image of a view; once a view. Without a name: the first view. Views left out are black.
+        canvas: Image with all views composed already.
+    """
 
-def add_bag_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what a recording needs besides."""
-    parser.add_argument("--at", type=float, default=0.0, metavar="S", help="seconds into the recording")
-    parser.add_argument(
-        "--topic", action="append", default=[], metavar="VIEW=TOPIC", help="image topic of a view (/VIEW/image_raw)"
-    )
+    image: Annotated[UseAppendAction[tuple[str, ...]], SOURCE] = ()
+    canvas: Annotated[Path | None, SOURCE] = None
 
 
 @dataclass(frozen=True)
-class Asking:
+class PreparedModel:
     """A world model that can serve an embodiment, not yet loaded."""
 
-    arguments: argparse.Namespace
+    options: PredictingOptions
     embodiment: Embodiment
     model: WorldModel
-    options: Mapping[str, Any]
+    model_options: Mapping[str, Any]
 
     @contextmanager
     def loaded(self) -> Iterator[StateModel]:
@@ -88,18 +92,19 @@ class Asking:
         from cosmos_ros.prediction.state_api import StateModel
         from cosmos_ros.world_models import loaded
 
+        settings = named_values(self.options.setting, where="--setting")
         states = StateModel(
             self.model,
             self.embodiment,
-            seed=self.arguments.seed,
-            settings=settings_of(self.arguments.setting),
-            negative_prompt=self.arguments.negative_prompt,
+            seed=self.options.seed,
+            settings={name: plain_value(text) for name, text in settings.items()},
+            negative_prompt=self.options.negative_prompt,
         )
         with loaded(self.model):
             yield states
 
 
-def prepare(arguments: argparse.Namespace, mode: Mode) -> Asking:
+def prepare(arguments: PredictingOptions, mode: Mode) -> PreparedModel:
     """Load the embodiment, create the world model, and refuse the pair when it cannot do the mode."""
     from cosmos_ros.embodiment import load_embodiment
     from cosmos_ros.errors import ConfigError, InputError
@@ -118,7 +123,7 @@ def prepare(arguments: argparse.Namespace, mode: Mode) -> Asking:
     options = parse_options(arguments.world_model, texts, embodiment=arguments.embodiment)
     model = create_world_model(arguments.world_model, **options)
     check_embodiment(model, embodiment, (mode,))
-    return Asking(arguments, embodiment, model, options)
+    return PreparedModel(arguments, embodiment, model, options)
 
 
 def _make_folder(folder: Path) -> None:
@@ -135,26 +140,7 @@ def _make_folder(folder: Path) -> None:
         raise InputError(f"nothing can be written there: {error}", where=f"--out {folder}") from error
 
 
-def settings_of(texts: Sequence[str]) -> dict[str, float | int | str | bool]:
-    """Return sampler settings of KEY=VALUE texts; the backend checks names and ranges."""
-    from cosmos_ros.errors import ConfigError
-
-    found: dict[str, float | int | str | bool] = {}
-    for text in texts:
-        key, equals, value = (part.strip() for part in text.partition("="))
-        if not equals or not key or key in found:
-            raise ConfigError(f"'{text}' is not one KEY=VALUE", where="--setting")
-        try:
-            found[key] = int(value)
-        except ValueError:
-            try:
-                found[key] = float(value)
-            except ValueError:
-                found[key] = {"true": True, "false": False}.get(value.lower(), value)
-    return found
-
-
-def scene_of(arguments: argparse.Namespace, embodiment: Embodiment) -> tuple[Observation, list[str]]:
+def scene_of(arguments: SceneOptions, embodiment: Embodiment) -> tuple[Observation, list[str]]:
     """Return the observation that the arguments describe, and what was assumed.
 
     Raises:
@@ -165,50 +151,36 @@ def scene_of(arguments: argparse.Namespace, embodiment: Embodiment) -> tuple[Obs
     assumed: list[str] = []
     if arguments.bag is not None:
         observation = scenes.from_bag(
-            arguments.bag, embodiment, at_s=arguments.at, topics=named(arguments.topic, embodiment.views, "--topic")
+            arguments.bag, embodiment, at_s=arguments.at, topics=topics_of(arguments, embodiment)
         )
     else:
         if arguments.canvas is not None:
-            views = scenes.split_canvas(embodiment, read_picture(arguments.canvas))
+            views = scenes.split_canvas(embodiment, read_image(arguments.canvas))
         else:
-            files = named(arguments.image, embodiment.views, "--image", first=True)
-            views = {view: read_picture(Path(file)) for view, file in files.items()}
+            files = named_values(arguments.image, where="--image", names=embodiment.views, unnamed=embodiment.views[0])
+            views = {view: read_image(Path(file)) for view, file in files.items()}
             blank = [view for view in embodiment.views if view not in views]
             if blank:
-                assumed.append(f"black pictures for {', '.join(blank)}")
+                assumed.append(f"black images for {', '.join(blank)}")
         posture = numbers(arguments.joints) if arguments.joints else None
         observation = scenes.from_images(embodiment, views, posture)
         if posture is None:
             assumed.append("home posture" if embodiment.has_joints else "tool at the origin")
     if arguments.instruction:
-        from dataclasses import replace
-
         observation = replace(observation, instruction=arguments.instruction)
-    tell_assumed(assumed)
+    print_assumed(assumed)
     return observation, assumed
 
 
-def tell_assumed(assumed: Sequence[str]) -> None:
+def print_assumed(assumed: Sequence[str]) -> None:
     """Print what was assumed where nothing was said."""
     for text in assumed:
         print(f"assumed: {text}", file=sys.stderr)
 
 
-def named(texts: Sequence[str], names: Sequence[str], where: str, *, first: bool = False) -> dict[str, str]:
-    """Split NAME=VALUE texts; with ``first`` a text without a name is of the first one."""
-    from cosmos_ros.errors import InputError
-
-    found: dict[str, str] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals and first:
-            name, value = names[0], text
-        elif not equals:
-            raise InputError(f"'{text}' is not NAME=VALUE", where=where)
-        if name not in names or name in found:
-            raise InputError(f"'{name}' must be one of {', '.join(names)}, each once", where=where)
-        found[name] = value
-    return found
+def topics_of(arguments: PredictingOptions, embodiment: Embodiment) -> dict[str, str]:
+    """Return view → image topic of the recording, as far as it is said."""
+    return named_values(arguments.topic, where="--topic", form="VIEW=TOPIC", names=embodiment.views)
 
 
 def numbers(text: str) -> np.ndarray[Any, Any]:
@@ -223,20 +195,20 @@ def numbers(text: str) -> np.ndarray[Any, Any]:
         raise InputError(f"'{text}' is not a list of numbers", where="--joints") from None
 
 
-def read_picture(path: Path) -> UInt8Array:
-    """Read a picture file as ``uint8 [H, W, 3]`` RGB."""
+def read_image(path: Path) -> UInt8Array:
+    """Read an image file as ``uint8 [H, W, 3]`` RGB."""
     import cv2
     import numpy as np
 
     from cosmos_ros.errors import InputError
 
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
-    if picture is None:
-        raise InputError("is no picture that can be read", where=str(path))
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
+    if image is None:
+        raise InputError("is no image that can be read", where=str(path))
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
-def write_result(asking: Asking, result: StateRollout, start: Observation, assumed: Sequence[str]) -> int:
+def write_result(prepared: PreparedModel, result: StateRollout, start: Observation, assumed: Sequence[str]) -> int:
     """Write frames.mp4, prediction.json and the prediction log; print what was written. Return the exit status."""
     from cosmos_ros.files import write_bytes
     from cosmos_ros.prediction.prediction_log import PredictionLog
@@ -244,10 +216,12 @@ def write_result(asking: Asking, result: StateRollout, start: Observation, assum
     from cosmos_ros.prediction.result_json import result_to_dict
     from cosmos_ros.world_models.mp4 import encode_video
 
-    embodiment = asking.embodiment
-    folder: Path = asking.arguments.out
-    world_model = {"name": asking.arguments.world_model, "options": dict(asking.options)}
-    records = [{**record, "world_model": world_model} for record in state_provenance(asking.model, embodiment, result)]
+    embodiment = prepared.embodiment
+    folder: Path = prepared.options.out
+    world_model = {"name": prepared.options.world_model, "options": dict(prepared.model_options)}
+    records = [
+        {**record, "world_model": world_model} for record in state_provenance(prepared.model, embodiment, result)
+    ]
     log = PredictionLog(folder / "predictions.jsonl")
     try:
         for record, request, rollout in zip(records, result.requests, result.rollouts, strict=True):

@@ -2,119 +2,128 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from tyro.conf import UseAppendAction, create_mutex_group
 
 if TYPE_CHECKING:
     from cosmos_ros.embodiment import Embodiment
     from cosmos_ros.types import Finding, FloatArray
 
-_FILES = "JSON (a nested list, or as servers answer), npz (array actions) or parquet (column actions)"
+_SCALE = create_mutex_group(required=False, title="scale of the numbers")
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add the verb."""
-    parser = subparsers.add_parser("actions", help="decode and encode action chunks")
-    verbs = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    decode = verbs.add_parser("decode", help="model actions to tool poses, grippers and times")
-    _common(decode)
-    decode.add_argument("--actions", required=True, type=Path, metavar="FILE", help=_FILES)
-    decode.add_argument("--column", help="array or column of the actions in npz and parquet")
-    _scale(decode, "numbers in the file", "what the file says, else normalised")
-    decode.add_argument(
-        "--start",
-        action="append",
-        default=[],
-        metavar="POSE",
-        help="tool pose before the first row, [LINK=]x,y,z[,qx,qy,qz,qw] in metres; once for each tool "
-        "(default: the home posture's)",
-    )
-    decode.add_argument(
-        "--start-joints", metavar="Q", help="joint positions before the first row, rad, comma-separated, in their order"
-    )
-    decode.add_argument("--joint-space", action="store_true", help="rows are joint positions and gripper openings")
-    decode.set_defaults(run=run_decode)
-    encode = verbs.add_parser("encode", help="recorded states to model actions")
-    _common(encode)
-    encode.add_argument(
-        "--states", required=True, type=Path, metavar="FILE", help="JSON as decode writes, npz, parquet"
-    )
-    encode.add_argument("--poses-column", help="npz, parquet: column with one tool pose a row")
-    encode.add_argument(
-        "--poses-format",
-        default="xyz_quaternion_xyzw",
-        choices=("xyz_quaternion_xyzw", "xyz_quaternion_wxyz", "xyz_euler"),
-        help="numbers of that column; Euler angles are rad about the fixed axes x, y, z",
-    )
-    encode.add_argument("--joints-column", help="npz, parquet: column with the joint positions of each row")
-    encode.add_argument(
-        "--gripper-column",
-        action="append",
-        default=[],
-        metavar="[GRIPPER=]COLUMN",
-        help="npz, parquet: column of a gripper, in the data set's own scale",
-    )
-    _scale(encode, "numbers to write", "normalised")
-    encode.set_defaults(run=run_encode)
+@dataclass(frozen=True, kw_only=True)
+class _Converting:
+    """What both directions need.
+
+    Attributes:
+        embodiment: Name or YAML file.
+        urdf: Another URDF for the same robot.
+        ur_calibration: Kinematics file of one UR arm.
+        json: Write the result there; without it, it is printed.
+    """
+
+    embodiment: str
+    urdf: Path | None = None
+    ur_calibration: Path | None = None
+    json: Path | None = None
+
+    def robot(self) -> Embodiment:
+        """Load the embodiment."""
+        from cosmos_ros.embodiment import load_embodiment
+
+        return load_embodiment(self.embodiment, self.urdf, self.ur_calibration)
 
 
-def _common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--embodiment", required=True, metavar="NAME_OR_FILE")
-    parser.add_argument("--urdf", type=Path, help="another URDF for the same robot")
-    parser.add_argument("--ur-calibration", type=Path, metavar="FILE", help="kinematics file of one UR arm")
-    parser.add_argument("--json", type=Path, metavar="OUT", help="write the result there (default: print it)")
+@dataclass(frozen=True, kw_only=True)
+class Decode(_Converting):
+    """Decode model actions to tool poses, grippers and times.
+
+    For example: cosmos-ros actions decode --embodiment franka --actions chunk.json --start 0.4,0,0.5
+
+    Attributes:
+        actions: JSON (a nested list, or as servers answer), npz (array actions) or parquet (column actions).
+        column: Array or column of the actions in npz and parquet.
+        normalised: Numbers in the file are the model's, normalised. Without either, what the file says, else this.
+        physical: Numbers in the file are physical, before the normaliser.
+        start: Tool pose before the first row, [LINK=]x,y,z[,qx,qy,qz,qw] in metres; once for each tool. Without it the
+            home posture's.
+        start_joints: Joint positions before the first row, rad, comma-separated, in their order.
+        joint_space: Rows are joint positions and gripper openings.
+    """
+
+    actions: Path
+    column: str | None = None
+    normalised: Annotated[bool, _SCALE] = False
+    physical: Annotated[bool, _SCALE] = False
+    start: UseAppendAction[tuple[str, ...]] = ()
+    start_joints: str | None = None
+    joint_space: bool = False
+
+    def run(self) -> int:
+        """Decode a file of actions."""
+        from cosmos_ros.embodiment import chunk_to_dict, read_action_file
+        from cosmos_ros.types import ActionSpace
+
+        embodiment = self.robot()
+        file = read_action_file(self.actions, self.column)
+        asked = "physical" if self.physical else "normalised" if self.normalised else None
+        file.check(embodiment.domain_name, asked)
+        chunk = embodiment.decode_actions(
+            file.rows,
+            _start(embodiment, self.start, self.start_joints),
+            space=ActionSpace.JOINT if self.joint_space else ActionSpace.MODEL,
+            physical=(asked or file.scale) == "physical",
+        )
+        _write(chunk_to_dict(embodiment, chunk), self.json, chunk.findings)
+        return 0
 
 
-def _scale(parser: argparse.ArgumentParser, what: str, default: str) -> None:
-    group = parser.add_mutually_exclusive_group()
-    group.add_argument(
-        "--normalised", action="store_true", help=f"{what} are the model's, normalised (default: {default})"
-    )
-    group.add_argument("--physical", action="store_true", help=f"{what} are physical, before the normaliser")
+@dataclass(frozen=True, kw_only=True)
+class Encode(_Converting):
+    """Encode recorded states as model actions.
 
+    For example: cosmos-ros actions encode --embodiment franka --states episode.parquet --poses-column pose
 
-def run_decode(arguments: argparse.Namespace) -> int:
-    """Decode a file of actions."""
-    from cosmos_ros.embodiment import chunk_to_dict, load_embodiment, read_action_file
-    from cosmos_ros.types import ActionSpace
+    Attributes:
+        states: JSON as decode writes, npz or parquet.
+        poses_column: npz, parquet: column with one tool pose a row.
+        poses_format: Numbers of that column; Euler angles are rad about the fixed axes x, y, z.
+        joints_column: npz, parquet: column with the joint positions of each row.
+        gripper_column: npz, parquet: [GRIPPER=]COLUMN of a gripper, in the data set's own scale; once for each.
+        normalised: Write the model's numbers, normalised: what is written without either.
+        physical: Write physical numbers, before the normaliser.
+    """
 
-    embodiment = load_embodiment(arguments.embodiment, arguments.urdf, arguments.ur_calibration)
-    file = read_action_file(arguments.actions, arguments.column)
-    asked = "physical" if arguments.physical else "normalised" if arguments.normalised else None
-    file.check(embodiment.domain_name, asked)
-    chunk = embodiment.decode_actions(
-        file.rows,
-        _start(embodiment, arguments.start, arguments.start_joints),
-        space=ActionSpace.JOINT if arguments.joint_space else ActionSpace.MODEL,
-        physical=(asked or file.scale) == "physical",
-    )
-    _write(chunk_to_dict(embodiment, chunk), arguments.json, chunk.findings)
-    return 0
+    states: Path
+    poses_column: str | None = None
+    poses_format: Literal["xyz_quaternion_xyzw", "xyz_quaternion_wxyz", "xyz_euler"] = "xyz_quaternion_xyzw"
+    joints_column: str | None = None
+    gripper_column: UseAppendAction[tuple[str, ...]] = ()
+    normalised: Annotated[bool, _SCALE] = False
+    physical: Annotated[bool, _SCALE] = False
 
+    def run(self) -> int:
+        """Encode a file of recorded states."""
+        from cosmos_ros.embodiment import StateColumns, encoded_to_dict, read_states
 
-def run_encode(arguments: argparse.Namespace) -> int:
-    """Encode a file of recorded states."""
-    from cosmos_ros.embodiment import StateColumns, encoded_to_dict, load_embodiment, read_states
-
-    embodiment = load_embodiment(arguments.embodiment, arguments.urdf, arguments.ur_calibration)
-    columns = StateColumns(
-        poses=arguments.poses_column,
-        pose_format=arguments.poses_format,
-        joints=arguments.joints_column,
-        grippers=_named(arguments.gripper_column, tuple(embodiment.spec.grippers), "--gripper-column"),
-    )
-    encoded = embodiment.encode(read_states(embodiment, arguments.states, columns))
-    _write(
-        encoded_to_dict(embodiment, encoded, physical=arguments.physical),
-        arguments.json,
-        () if arguments.physical else encoded.findings,
-    )
-    return 0
+        embodiment = self.robot()
+        columns = StateColumns(
+            poses=self.poses_column,
+            pose_format=self.poses_format,
+            joints=self.joints_column,
+            grippers=_named(self.gripper_column, tuple(embodiment.spec.grippers), "--gripper-column"),
+        )
+        encoded = embodiment.encode(read_states(embodiment, self.states, columns))
+        content = encoded_to_dict(embodiment, encoded, physical=self.physical)
+        _write(content, self.json, () if self.physical else encoded.findings)
+        return 0
 
 
 def _start(embodiment: Embodiment, poses: Sequence[str], joints: str | None) -> Mapping[str, FloatArray]:
@@ -154,21 +163,9 @@ def _start(embodiment: Embodiment, poses: Sequence[str], joints: str | None) -> 
 
 def _named(texts: Sequence[str], names: Sequence[str], where: str) -> dict[str, str]:
     """Split ``NAME=VALUE`` texts; a single name need not be written."""
-    from cosmos_ros.errors import InputError
+    from cosmos_ros.named_values import named_values
 
-    found: dict[str, str] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals:
-            if len(names) != 1:
-                raise InputError(f"write NAME=VALUE, NAME one of {', '.join(names) or 'none'}", where=where)
-            name, value = names[0], text
-        if name not in names:
-            raise InputError(f"unknown {name!r}; allowed: {', '.join(names) or 'none'}", where=where)
-        if name in found:
-            raise InputError(f"{name} is given twice", where=where)
-        found[name] = value
-    return found
+    return named_values(texts, where=where, names=names, unnamed=names[0] if len(names) == 1 else "")
 
 
 def _write(content: Mapping[str, Any], path: Path | None, findings: Sequence[Finding]) -> None:
@@ -180,7 +177,7 @@ def _write(content: Mapping[str, Any], path: Path | None, findings: Sequence[Fin
 
         write_text(path, text + "\n")
         return
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:  # whoever read it, as head does, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    print(text)
+
+
+VERB = {"decode": Decode, "encode": Encode}

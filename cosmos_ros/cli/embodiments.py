@@ -1,94 +1,127 @@
-"""``cosmos-ros embodiments``: list, validate, show and the JSON schema."""
+"""``cosmos-ros embodiments``: list, validate and show embodiment files, and their JSON schema."""
 
 from __future__ import annotations
 
-import argparse
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tyro.conf import Positional
 
 if TYPE_CHECKING:
     from cosmos_ros.embodiment import Embodiment
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add the verb."""
-    parser = subparsers.add_parser("embodiments", help="list, validate and show embodiment files")
-    verbs = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listing = verbs.add_parser("list", help="names of the shipped embodiments")
-    listing.set_defaults(run=run_list)
-    validate = verbs.add_parser("validate", help="check files against the schema and their URDFs")
-    validate.add_argument("embodiments", nargs="+", metavar="NAME_OR_FILE")
-    validate.set_defaults(run=run_validate)
-    show = verbs.add_parser("show", help="one embodiment with its columns, frames and limits")
-    show.add_argument("embodiment", metavar="NAME_OR_FILE")
-    show.add_argument("--urdf", type=Path, help="another URDF for the same robot")
-    show.add_argument("--ur-calibration", type=Path, metavar="FILE", help="kinematics file of one UR arm")
-    show.add_argument("--json", action="store_true", help="the resolved file as JSON")
-    show.set_defaults(run=run_show)
-    schema = verbs.add_parser("schema", help="JSON schema of embodiment files, for editors")
-    schema.add_argument("--out", type=Path, help="write it there instead of printing it")
-    schema.set_defaults(run=run_schema)
-    parser.set_defaults(run=run_list)
+@dataclass(frozen=True)
+class List:
+    """Print one line for each shipped embodiment.
 
+    For example: cosmos-ros embodiments list
+    """
 
-def run_list(arguments: argparse.Namespace) -> int:
-    """Print one line for each shipped embodiment."""
-    from cosmos_ros.embodiment import list_embodiments, load_spec
+    def run(self) -> int:
+        """Print them."""
+        from cosmos_ros.embodiment import list_embodiments, load_spec
 
-    del arguments
-    names = list_embodiments()
-    width = max(len(name) for name in names)
-    for name in names:
-        spec = load_spec(name).spec
-        domain = f"{spec.domain.name} ({spec.domain.id})"
-        print(f"{name:{width}}  {domain:26}  {spec.action.dimension:2} columns  {spec.fps:g} Hz  {spec.description}")
-    return 0
-
-
-def run_validate(arguments: argparse.Namespace) -> int:
-    """Load each file; print what is wrong with those that fail, and return 1 then."""
-    from cosmos_ros.embodiment import load_embodiment
-    from cosmos_ros.errors import CosmosRosError
-
-    failed = 0
-    for name in arguments.embodiments:
-        try:
-            embodiment = load_embodiment(name)
-            embodiment.solver()
-        except CosmosRosError as error:
-            failed += 1
-            print(f"wrong: {error}")
-        else:
-            print(f"valid: {embodiment.path} ({embodiment.config_hash[:16]})")
-    return 1 if failed else 0
-
-
-def run_schema(arguments: argparse.Namespace) -> int:
-    """Print the JSON schema, or write it to a file."""
-    from cosmos_ros.embodiment import schema_text
-    from cosmos_ros.files import write_text
-
-    if arguments.out is None:
-        print(schema_text(), end="")
-    else:
-        write_text(arguments.out, schema_text())
-    return 0
-
-
-def run_show(arguments: argparse.Namespace) -> int:
-    """Print one embodiment."""
-    from cosmos_ros.embodiment import load_embodiment
-
-    embodiment = load_embodiment(arguments.embodiment, arguments.urdf, arguments.ur_calibration)
-    if arguments.json:
-        print(json.dumps(embodiment.spec.model_dump(mode="json"), indent=2))
+        names = list_embodiments()
+        width = max(len(name) for name in names)
+        for name in names:
+            spec = load_spec(name).spec
+            domain = f"{spec.domain.name} ({spec.domain.id})"
+            print(
+                f"{name:{width}}  {domain:26}  {spec.action.dimension:2} columns  {spec.fps:g} Hz  {spec.description}"
+            )
         return 0
-    for title, lines in describe(embodiment):
-        print(title)
-        for line in lines:
-            print(f"  {line}")
-    return 0
+
+
+@dataclass(frozen=True)
+class Validate:
+    """Check files against the schema and their URDFs; exit status 1 when one fails.
+
+    For example: cosmos-ros embodiments validate my_arm.yaml
+
+    Attributes:
+        embodiments: Names or YAML files.
+    """
+
+    embodiments: Positional[tuple[str, ...]]
+
+    def run(self) -> int:
+        """Load each file and print what is wrong with it."""
+        from cosmos_ros.embodiment import load_embodiment
+        from cosmos_ros.errors import ConfigError, CosmosRosError
+
+        if not self.embodiments:
+            raise ConfigError("no embodiment was given", where="arguments")
+        failed = 0
+        for name in self.embodiments:
+            try:
+                embodiment = load_embodiment(name)
+                embodiment.solver()
+            except CosmosRosError as error:
+                failed += 1
+                print(f"wrong: {error}")
+            else:
+                print(f"valid: {embodiment.path} ({embodiment.config_hash[:16]})")
+        return 1 if failed else 0
+
+
+@dataclass(frozen=True)
+class Show:
+    """Print one embodiment with its columns, frames and limits.
+
+    For example: cosmos-ros embodiments show franka
+
+    Attributes:
+        embodiment: Name or YAML file.
+        urdf: Another URDF for the same robot.
+        ur_calibration: Kinematics file of one UR arm.
+        json: Print the resolved file as JSON.
+    """
+
+    embodiment: Positional[str]
+    urdf: Path | None = None
+    ur_calibration: Path | None = None
+    json: bool = False
+
+    def run(self) -> int:
+        """Print it."""
+        from cosmos_ros.embodiment import load_embodiment
+
+        embodiment = load_embodiment(self.embodiment, self.urdf, self.ur_calibration)
+        if self.json:
+            print(json.dumps(embodiment.spec.model_dump(mode="json"), indent=2))
+            return 0
+        for title, lines in describe(embodiment):
+            print(title)
+            for line in lines:
+                print(f"  {line}")
+        return 0
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Print the JSON schema of embodiment files, for editors.
+
+    For example: cosmos-ros embodiments schema --out embodiment.schema.json
+
+    Attributes:
+        out: Write it there instead of printing it.
+    """
+
+    out: Path | None = None
+
+    def run(self) -> int:
+        """Print or write it."""
+        from cosmos_ros.embodiment import schema_text
+        from cosmos_ros.files import write_text
+
+        if self.out is None:
+            print(schema_text(), end="")
+        else:
+            write_text(self.out, schema_text())
+        return 0
 
 
 def describe(embodiment: Embodiment) -> list[tuple[str, list[str]]]:
@@ -190,3 +223,6 @@ def _limits(embodiment: Embodiment) -> list[str]:
             f"[{sources.index(cartesian.source) + 1}]"
         )
     return lines + [f"[{index}] {source}" for index, source in enumerate(sources, 1)]
+
+
+VERB = {"list": List, "validate": Validate, "show": Show, "schema": Schema}

@@ -1,90 +1,109 @@
-"""``cosmos-ros guard``: run the checker over worked cases, or the guard over a recording."""
+"""``cosmos-ros guard``: check trajectories of a file of cases or of a recording."""
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from tyro.conf import Positional, UseAppendAction
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add the verb."""
-    parser = subparsers.add_parser("guard", help="check trajectories of a file of cases or of a recording")
-    verbs = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    check = verbs.add_parser("check", help="run the checker over worked cases and compare with what they expect")
-    check.add_argument("file", type=Path, metavar="FILE.json", help="cases in the format of limit_cases.json")
-    check.add_argument("--json", type=Path, metavar="OUT", help="write the answers there as JSON")
-    check.set_defaults(run=run_check)
-    judge = verbs.add_parser(
-        "run",
-        help="judge the joint trajectories of a recording",
-        description=(
-            "Judge every candidate of a recording with the guard of the node and compare with the recorded verdicts. "
-            "A verdict recorded with its context is made again from it exactly; what else had to be assumed is said."
-        ),
-    )
-    judge.add_argument("bag", type=Path, metavar="BAG", help="rosbag2 folder or file")
-    judge.add_argument("--embodiment", default="", help="name or YAML file of the robot (default: as recorded)")
-    judge.add_argument("--guard-config", type=Path, metavar="FILE", help="the guard node's YAML (default: as recorded)")
-    judge.add_argument("--topic", action="append", default=[], help="candidate topic; may be given several times")
-    judge.add_argument("--joint-states", default="", metavar="TOPIC", help="topic of the joint states")
-    judge.add_argument("--guard", default="", metavar="NODE", help="which guard's verdicts, where several are recorded")
-    judge.add_argument("--json", type=Path, metavar="OUT", help="write the verdicts there as JSON")
-    judge.add_argument(
-        "--strict",
-        action="store_true",
-        help="exit with 1 when a recorded verdict is not found again, or, with none recorded, not all is accepted",
-    )
-    judge.set_defaults(run=run_recording)
+@dataclass(frozen=True)
+class Check:
+    """Run the checker over worked cases and compare with what they expect.
+
+    Exit status 1 when any answer differs from what its case expects.
+
+    For example: cosmos-ros guard check limit_cases.json
+
+    Attributes:
+        file: Cases in the format of limit_cases.json.
+        json: Write the answers there as JSON.
+    """
+
+    file: Positional[Path]
+    json: Path | None = None
+
+    def run(self) -> int:
+        """Check every case."""
+        from cosmos_ros.conformance.case_format import load_cases
+        from cosmos_ros.conformance.examine import examine
+        from cosmos_ros.files import write_json
+
+        file = load_cases(self.file)
+        results = []
+        for case in file.cases:
+            results.append(examine(case, file.shared))
+            print(results[-1].line(), flush=True)
+        right = sum(result.agrees for result in results)
+        status = 0 if results and right == len(results) else 1
+        print(f"{right} of {len(results)} cases agree")
+        if self.json is not None:
+            data = {"file": str(self.file), "agree": status == 0, "cases": [result.to_dict() for result in results]}
+            write_json(self.json, data)
+        return status
 
 
-def run_check(arguments: argparse.Namespace) -> int:
-    """Check every case; exit status 1 when any answer differs from what its case expects."""
-    from cosmos_ros.conformance.case_format import load_cases
-    from cosmos_ros.conformance.examine import examine
-    from cosmos_ros.files import write_json
+@dataclass(frozen=True)
+class Run:
+    """Judge a recording's trajectories again, as the live guard did.
 
-    file = load_cases(arguments.file)
-    results = []
-    for case in file.cases:
-        results.append(examine(case, file.shared))
-        print(results[-1].line(), flush=True)
-    right = sum(result.agrees for result in results)
-    status = 0 if results and right == len(results) else 1
-    print(f"{right} of {len(results)} cases agree")
-    if arguments.json is not None:
-        data = {"file": str(arguments.file), "agree": status == 0, "cases": [result.to_dict() for result in results]}
-        write_json(arguments.json, data)
-    return status
+    A recording of a guard is judged in the recorded contexts with the recorded settings, and compared with the recorded
+    verdicts. The first lines say what had to be assumed.
+
+    For example: cosmos-ros guard run out/bag --strict
+
+    Attributes:
+        bag: rosbag2 folder or file.
+        embodiment: Robot whose limits hold: name or YAML file; without it the recorded one, else franka.
+        guard_config: Parameter file of the guard node, in place of the recorded settings.
+        guard: Name of the guard node, where several were recorded.
+        topic: Candidate topic; once for each.
+        joint_states: Topic of the joint states.
+        json: Write the verdicts there as JSON.
+        strict: Exit with 1 when a recorded verdict differs or none is found again; without recorded verdicts, unless
+            every trajectory is accepted.
+    """
+
+    bag: Positional[Path]
+    embodiment: str = ""
+    guard_config: Path | None = None
+    guard: str = ""
+    topic: UseAppendAction[tuple[str, ...]] = ()
+    joint_states: str = ""
+    json: Path | None = None
+    strict: bool = False
+
+    def run(self) -> int:
+        """Judge every candidate trajectory of a recording."""
+        from cosmos_ros.evaluation.judged_recordings import JudgedRecording
+        from cosmos_ros.evaluation.judged_trajectory import Tally
+        from cosmos_ros.files import write_json
+
+        tally, verdicts, first_ns = Tally(), [], None
+        with JudgedRecording(
+            self.bag,
+            embodiment=self.embodiment,
+            guard_config=self.guard_config,
+            topics=self.topic,
+            joint_states=self.joint_states,
+            guard=self.guard,
+        ) as recording:
+            print(*recording.notes, sep="\n", flush=True)
+            for judged in recording:
+                first_ns = judged.log_ns if first_ns is None else first_ns
+                tally.add(judged)
+                print(judged.line(first_ns), flush=True)
+                verdicts.append(judged.to_dict())
+            print(*tally.lines(), sep="\n")
+        if self.json is not None:
+            data = {
+                "bag": str(self.bag), "embodiment": recording.embodiment.name, "counts": tally.responses,
+                "found_again": tally.found_again, "differing": tally.differing, "unknown": tally.unknown,
+                "notes": recording.notes, "verdicts": verdicts,
+            }  # fmt: skip
+            write_json(self.json, data)
+        return 0 if tally.passed or not self.strict else 1
 
 
-def run_recording(arguments: argparse.Namespace) -> int:
-    """Judge every candidate trajectory of a recording."""
-    from cosmos_ros.evaluation.judged_recordings import JudgedRecording
-    from cosmos_ros.evaluation.judged_trajectory import Tally
-    from cosmos_ros.files import write_json
-
-    tally, verdicts, first_ns = Tally(), [], None
-    with JudgedRecording(
-        arguments.bag,
-        embodiment=arguments.embodiment,
-        guard_config=arguments.guard_config,
-        topics=tuple(arguments.topic),
-        joint_states=arguments.joint_states,
-        guard=arguments.guard,
-    ) as recording:
-        print(*recording.notes, sep="\n", flush=True)
-        for judged in recording:
-            first_ns = judged.log_ns if first_ns is None else first_ns
-            tally.add(judged)
-            print(judged.line(first_ns), flush=True)
-            verdicts.append(judged.to_dict())
-        print(*tally.lines(), sep="\n")
-    if arguments.json is not None:
-        data = {
-            "bag": str(arguments.bag), "embodiment": recording.embodiment.name, "counts": tally.responses,
-            "found_again": tally.found_again, "differing": tally.differing, "unknown": tally.unknown,
-            "notes": recording.notes, "verdicts": verdicts,
-        }  # fmt: skip
-        write_json(arguments.json, data)
-    return 0 if tally.passed or not arguments.strict else 1
+VERB = {"check": Check, "run": Run}

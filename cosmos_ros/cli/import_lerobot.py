@@ -1,64 +1,74 @@
-"""``cosmos-ros import-lerobot``: a LeRobot dataset to rosbag2."""
+"""``cosmos-ros import-lerobot``: turn LeRobot episodes into rosbag2 recordings."""
 
 from __future__ import annotations
 
-import argparse
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-
-def add_parser(subparsers: Any) -> None:
-    """Add the verb."""
-    parser = subparsers.add_parser(
-        "import-lerobot",
-        help="turn LeRobot episodes into rosbag2 recordings",
-        description=(
-            "Turn episodes of a LeRobot v3 dataset into rosbag2 recordings (mcap) with JPEG images, joint states, tool "
-            "pose and instruction. Joints that are missing or damaged are found by inverse kinematics of the "
-            "recorded poses. import_report.json in each recording says what was used, ignored and missing."
-        ),
-    )
-    parser.add_argument("source", type=Path, help="dataset: meta/info.json inside, or episode.parquet and *.mp4")
-    parser.add_argument("out", type=Path, help="recording to create; a folder of recordings for several episodes")
-    parser.add_argument("--embodiment", default="franka", help="robot that was recorded (default: %(default)s)")
-    parser.add_argument("--episodes", default="0", help="e.g. 3, 0-9, 0,4,7 or all (default: %(default)s)")
-    parser.add_argument("--instruction", help="task text in place of the dataset's")
-    parser.add_argument("--map", help="dataset map: a shipped name (droid) or a YAML file; default: by the columns")
-    parser.add_argument("--start", type=float, help="stamp of the first row, seconds (default: 1700000000)")
-    parser.add_argument("--jpeg-quality", type=int, default=95, help="1 to 100 (default: %(default)s)")
-    parser.set_defaults(run=run)
+from tyro.conf import Positional
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Import the episodes; one line each."""
-    from cosmos_ros.embodiment import load_embodiment
-    from cosmos_ros.errors import ConfigError
-    from cosmos_ros.lerobot.columns import load_map
-    from cosmos_ros.lerobot.dataset import LeRobotDataset
-    from cosmos_ros.lerobot.importing import DEFAULT_START_NS, import_episode
+@dataclass(frozen=True)
+class ImportLerobot:
+    """Turn episodes of a LeRobot v3 dataset into rosbag2 recordings (mcap).
 
-    if arguments.start is not None and not 0 < arguments.start < 2**31:
-        raise ConfigError(f"{arguments.start} is not between 0 and 2147483648 s", where="--start")
-    start_ns = DEFAULT_START_NS if arguments.start is None else round(arguments.start * 1e9)
-    dataset = LeRobotDataset(arguments.source)
-    numbers = parse_episodes(arguments.episodes, dataset.episode_count)
-    embodiment = load_embodiment(arguments.embodiment)
-    mapping = load_map(arguments.map) if arguments.map else None
-    for number in numbers:
-        out = arguments.out if len(numbers) == 1 else arguments.out / f"episode_{number:06d}"
-        report = import_episode(
-            dataset.episode(number),
-            out,
-            embodiment,
-            mapping=mapping,
-            instruction=arguments.instruction,
-            start_ns=start_ns,
-            jpeg_quality=arguments.jpeg_quality,
-            progress=_progress if sys.stderr.isatty() else None,
-        )
-        print(summary(report, out))
-    return 0
+    They hold JPEG images, joint states, tool pose and instruction. Joints that are missing or damaged are found by
+    inverse kinematics of the recorded poses. import_report.json in each recording says what was used, ignored and
+    missing.
+
+    For example: cosmos-ros import-lerobot dataset out/bags --episodes 0-9
+
+    Attributes:
+        source: Dataset: meta/info.json inside, or episode.parquet and *.mp4.
+        out: Recording to create; a folder of recordings for several episodes.
+        embodiment: Robot that was recorded: name or YAML file.
+        episodes: E.g. 3, 0-9, 0,4,7 or all.
+        instruction: Task text in place of the dataset's.
+        map: Dataset map: a shipped name (droid) or a YAML file; without it by the columns.
+        start: Stamp of the first row, s; without it 1700000000.
+        jpeg_quality: 1 to 100.
+    """
+
+    source: Positional[Path]
+    out: Positional[Path]
+    embodiment: str = "franka"
+    episodes: str = "0"
+    instruction: str | None = None
+    map: str | None = None
+    start: float | None = None
+    jpeg_quality: int = 95
+
+    def run(self) -> int:
+        """Import the episodes; one line each."""
+        from cosmos_ros.embodiment import load_embodiment
+        from cosmos_ros.errors import ConfigError
+        from cosmos_ros.lerobot.columns import load_map
+        from cosmos_ros.lerobot.dataset import LeRobotDataset
+        from cosmos_ros.lerobot.importing import DEFAULT_START_NS, import_episode
+
+        if self.start is not None and not 0 < self.start < 2**31:
+            raise ConfigError(f"{self.start} is not between 0 and 2147483648 s", where="--start")
+        start_ns = DEFAULT_START_NS if self.start is None else round(self.start * 1e9)
+        dataset = LeRobotDataset(self.source)
+        numbers = parse_episodes(self.episodes, dataset.episode_count)
+        embodiment = load_embodiment(self.embodiment)
+        mapping = load_map(self.map) if self.map else None
+        for number in numbers:
+            out = self.out if len(numbers) == 1 else self.out / f"episode_{number:06d}"
+            report = import_episode(
+                dataset.episode(number),
+                out,
+                embodiment,
+                mapping=mapping,
+                instruction=self.instruction,
+                start_ns=start_ns,
+                jpeg_quality=self.jpeg_quality,
+                progress=_progress if sys.stderr.isatty() else None,
+            )
+            print(summary(report, out))
+        return 0
 
 
 def parse_episodes(text: str, count: int) -> list[int]:
@@ -106,3 +116,6 @@ def summary(report: dict[str, Any], out: Path) -> str:
 def _progress(done: int, total: int) -> None:
     if done % 50 == 0 or done == total:
         print(f"\r{done}/{total} rows", end="\n" if done == total else "", file=sys.stderr, flush=True)
+
+
+VERB = ImportLerobot

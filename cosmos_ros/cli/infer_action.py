@@ -1,57 +1,49 @@
-"""``cosmos-ros infer-action``: the actions in a video or a recording."""
+"""``cosmos-ros infer-action``: infer the actions between the frames of a video."""
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import UseAppendAction
 
 from cosmos_ros.cli import _predicting
+from cosmos_ros.named_values import named_values
 
 if TYPE_CHECKING:
     from cosmos_ros.embodiment import Embodiment
     from cosmos_ros.types import Observation, UInt8Array
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add the verb."""
-    parser = subparsers.add_parser(
-        "infer-action",
-        help="infer the actions between the frames of a video",
-        description="Infer actions from a video (inverse dynamics) and decode them to metres and radians (JSON).",
-    )
-    _predicting.add_model_arguments(parser, default="persistence")
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument(
-        "--video",
-        action="append",
-        metavar="[VIEW=]FILE",
-        help="video of a view; once a view. Without a name: all views composed already",
-    )
-    source.add_argument("--bag", type=Path, help="recording to take the frames and the start from")
-    _predicting.add_bag_arguments(parser)
-    parser.add_argument(
-        "--steps", type=int, metavar="N", help="number of actions (default: the video's; one chunk of a bag)"
-    )
-    parser.add_argument(
-        "--joints", metavar="Q", help="arm joints at the first frame, rad, comma-separated (default: home)"
-    )
-    parser.set_defaults(run=run)
+@dataclass(frozen=True, kw_only=True)
+class InferAction(_predicting.PredictingOptions):
+    """Infer actions from a video (inverse dynamics) and decode them to metres and radians (JSON).
+
+    For example: cosmos-ros infer-action --video wrist=wrist.mp4 --embodiment franka
+
+    Attributes:
+        video: [VIEW=]FILE, video of a view; once a view. Without a name: all views composed already.
+        steps: Number of actions; without it the video's, or one chunk of a recording.
+    """
+
+    world_model: str = "persistence"
+    video: Annotated[UseAppendAction[tuple[str, ...]], _predicting.SOURCE] = ()
+    steps: int | None = None
+
+    def run(self) -> int:
+        """Infer and write."""
+        from cosmos_ros.types import Mode
+
+        prepared = _predicting.prepare(self, Mode.INVERSE_DYNAMICS)
+        canvases, start, assumed = _frames(self, prepared.embodiment)
+        _predicting.print_assumed(assumed)
+        with prepared.loaded() as states:
+            result = states.infer_action(canvases, start, self.instruction)
+        return _predicting.write_result(prepared, result, start, assumed)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Infer and write."""
-    from cosmos_ros.types import Mode
-
-    asking = _predicting.prepare(arguments, Mode.INVERSE_DYNAMICS)
-    canvases, start, assumed = _frames(arguments, asking.embodiment)
-    _predicting.tell_assumed(assumed)
-    with asking.loaded() as states:
-        result = states.infer_action(canvases, start, arguments.instruction)
-    return _predicting.write_result(asking, result, start, assumed)
-
-
-def _frames(arguments: argparse.Namespace, embodiment: Embodiment) -> tuple[UInt8Array, Observation, list[str]]:
+def _frames(arguments: InferAction, embodiment: Embodiment) -> tuple[UInt8Array, Observation, list[str]]:
     """Return canvases at the embodiment's rate, the state at the first one, and what was assumed."""
     import numpy as np
 
@@ -67,7 +59,7 @@ def _frames(arguments: argparse.Namespace, embodiment: Embodiment) -> tuple[UInt
             embodiment,
             at_s=arguments.at,
             count=(arguments.steps or embodiment.chunk_size) + 1,
-            topics=_predicting.named(arguments.topic, embodiment.views, "--topic"),
+            topics=_predicting.topics_of(arguments, embodiment),
         )
         return np.stack([embodiment.compose(o.images) for o in observations]), observations[0], []
     assumed = []
@@ -75,7 +67,7 @@ def _frames(arguments: argparse.Namespace, embodiment: Embodiment) -> tuple[UInt
         canvases = _read(Path(arguments.video[0]), embodiment.fps, arguments.steps)
         views = scenes.split_canvas(embodiment, canvases)
     else:
-        files = _predicting.named(arguments.video, embodiment.views, "--video")
+        files = named_values(arguments.video, where="--video", form="VIEW=FILE", names=embodiment.views)
         views = {view: _read(Path(file), embodiment.fps, arguments.steps) for view, file in files.items()}
         lengths = {view: len(frames) for view, frames in views.items()}
         shortest = min(lengths.values())
@@ -83,7 +75,7 @@ def _frames(arguments: argparse.Namespace, embodiment: Embodiment) -> tuple[UInt
             assumed.append(f"the videos end together after {shortest} frames; there are {lengths}")
         blank = [view for view in embodiment.views if view not in views]
         if blank:
-            assumed.append(f"black pictures for {', '.join(blank)}")
+            assumed.append(f"black images for {', '.join(blank)}")
         views = {view: frames[:shortest] for view, frames in views.items()}
         black = np.zeros_like(next(iter(views.values())))
         canvases = embodiment.compose_video({view: views.get(view, black) for view in embodiment.views})
@@ -104,3 +96,6 @@ def _read(path: Path, fps: float, steps: int | None) -> UInt8Array:
     if not path.is_file():
         raise InputError("there is no such file", where=str(path))
     return sample_video(path, fps, wanted=None if steps is None else steps + 1)
+
+
+VERB = InferAction

@@ -2,48 +2,109 @@
 
 from __future__ import annotations
 
-import argparse
+import ast
 import importlib
-import pkgutil
-import re
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import cosmos_ros
-from cosmos_ros import cli
-from cosmos_ros.errors import CosmosRosError
+from cosmos_ros.cli._signals import Ended, as_interrupts
+from cosmos_ros.errors import ConfigError, CosmosRosError
+
+_SHELLS = ("bash", "zsh")
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse takes ``-0.3,0,0.5`` for an option; lists of numbers never are. Verbs inherit the class."""
+def verbs() -> dict[str, str]:
+    """Return verb → what it does, as the docstrings in this folder say; nothing is imported."""
+    found = {}
+    for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
+        if path.stem != "main":
+            first, *_ = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").splitlines()
+            found[path.stem.replace("_", "-")] = first.partition(": ")[2]
+    return found
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self._negative_number_matcher = re.compile(r"^-\.?\d\S*$")
 
+def verb_of(name: str) -> Any:
+    """Import a verb; return its dataclass, or a dict of one for each of its actions.
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser with every verb of this folder; a verb is a module with ``add_parser(subparsers)``."""
-    parser = _Parser(prog="cosmos-ros", description=cosmos_ros.__doc__)
-    parser.add_argument("--version", action="version", version=cosmos_ros.__version__)
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for module in sorted(m.name for m in pkgutil.iter_modules(cli.__path__)):
-        if module != "main" and not module.startswith("_"):
-            importlib.import_module(f"{cli.__name__}.{module}").add_parser(verbs)
-    return parser
+    Raises:
+        ConfigError: The package that reads the command line is not installed.
+    """
+    try:
+        return importlib.import_module(f"cosmos_ros.cli.{name.replace('-', '_')}").VERB
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "tyro":
+            raise
+        raise ConfigError("the package tyro is not installed", hint="Install it: pip install tyro.") from None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; return its exit status. Known errors end in one line on stderr and status 2."""
-    arguments = build_parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
-        return int(arguments.run(arguments))
+        with as_interrupts():
+            status = _run(words)
+            sys.stdout.flush()
+            return status
     except CosmosRosError as error:
-        print(f"cosmos-ros {arguments.verb}: {error}", file=sys.stderr)
+        print(" ".join(["cosmos-ros", *words[:1]]) + f": {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read it, as head does, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Ended as end:
+        return 128 + end.number
     except KeyboardInterrupt:
         return 130
+
+
+def _run(words: list[str]) -> int:
+    known = verbs()
+    first = words[0] if words else ""
+    if first == "--version":
+        print(cosmos_ros.__version__)
+        return 0
+    if first == "--print-completion":
+        return _print_completion(known, words[1:])
+    if first not in known:
+        options = {"--version": "print the version", f"--print-completion {{{','.join(_SHELLS)}}}": "for the shell"}
+        return _overview("cosmos-ros", "VERB", str(cosmos_ros.__doc__), {**known, **options}, first)
+    verb, called, rest = verb_of(first), f"cosmos-ros {first}", words[1:]
+    if isinstance(verb, dict):
+        action, *rest = rest or [""]
+        if action not in verb:
+            lines = {name: str(kind.__doc__).partition("\n")[0] for name, kind in verb.items()}
+            return _overview(called, "ACTION", known[first], lines, action)
+        verb, called = verb[action], f"{called} {action}"
+    from cosmos_ros.cli._arguments import parse
+
+    return int(parse(verb, called, rest).run())
+
+
+def _overview(called: str, what: str, description: str, lines: Mapping[str, str], asked: str) -> int:
+    """Print what there is to choose from, because it was asked for or because something else was."""
+    if asked in ("-h", "--help"):
+        width = max(len(name) for name in lines)
+        print(f"usage: {called} [-h] {what} ...\n\n{description}\n")
+        print("\n".join(f"  {name:{width}}  {line}" for name, line in lines.items()))
+        print(f"\nEach has options of its own: {called} {what} --help")
+        return 0
+    names = ", ".join(name for name in lines if not name.startswith("-"))
+    problem = f"{asked!r} is not known" if asked else f"{what} is missing"
+    raise ConfigError(f"{problem}; choose one of: {names}")
+
+
+def _print_completion(known: Mapping[str, str], words: Sequence[str]) -> int:
+    if len(words) != 1 or words[0] not in _SHELLS:
+        raise ConfigError(f"choose one of: {', '.join(_SHELLS)}", where="--print-completion")
+    tree = {name: verb_of(name) for name in known}
+    from cosmos_ros.cli._arguments import completion
+
+    print(completion(tree, words[0]))
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,74 +1,38 @@
-"""``cosmos-ros play``: a recording into live topics."""
+"""``cosmos-ros play``: play a recording into live topics."""
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
+
+from tyro.conf import Positional
+
+from cosmos_ros.recordings.play_options import PlayOptions
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add the verb."""
-    parser = subparsers.add_parser(
-        "play",
-        help="play a recording into live topics",
-        description=(
-            "Play a rosbag2 (mcap or sqlite3) into live topics with the QoS it was recorded with. With --clock, nodes "
-            "that use simulation time live in the recording's time; without it their age gates refuse old stamps."
-        ),
-    )
-    parser.add_argument("bag", type=Path, help="rosbag2 folder, or an .mcap or .db3 file")
-    parser.add_argument("--rate", type=float, default=1.0, help="recorded seconds per second (default: %(default)s)")
-    parser.add_argument(
-        "--clock",
-        nargs="?",
-        type=float,
-        const=100.0,
-        default=0.0,
-        metavar="HZ",
-        help="publish /clock (default: 100 Hz)",
-    )
-    parser.add_argument("--loop", action="store_true", help="begin again at the end")
-    parser.add_argument("--topics", nargs="+", metavar="TOPIC", help="play only these")
-    parser.add_argument("--wait-for", nargs="+", default=[], metavar="TOPIC", help="wait for a subscriber to each")
-    parser.add_argument("--wait-timeout", type=float, default=60.0, metavar="S", help="how long (default: %(default)s)")
-    parser.add_argument("--delay", type=float, default=0.5, metavar="S", help="pause before (default: %(default)s)")
-    parser.add_argument("--start-offset", type=float, default=0.0, metavar="S", help="skip this much of it")
-    parser.add_argument("--start-paused", action="store_true", help="begin paused; ~/pause (std_srvs/SetBool) goes on")
-    parser.set_defaults(run=run)
+@dataclass(frozen=True, kw_only=True)
+class Play(PlayOptions):
+    """Play a rosbag2 (mcap or sqlite3) into live topics with the QoS it was recorded with.
+
+    With --clock, nodes that use simulation time live in the recording's time; without it their age gates refuse old
+    stamps. What commands a robot, and what the live nodes publish themselves, is left out.
+
+    For example: cosmos-ros play out/bag --rate 0.5 --clock
+
+    Attributes:
+        bag: rosbag2 folder, or an .mcap or .db3 file.
+    """
+
+    VALUES_LEFT_OUT: ClassVar[dict[str, str]] = {"--clock": "100"}
+
+    bag: Positional[Path]
+
+    def run(self) -> int:
+        """Play until the end, or until a signal."""
+        from cosmos_ros.recordings.play_bag import play_bag
+
+        return play_bag(self.bag, self)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Play until the end, or until told to stop."""
-    from cosmos_ros.recordings.command_line_node import RosSession
-    from cosmos_ros.recordings.player import BagPlayer, PlayOptions
-    from cosmos_ros.recordings.reader import BagReader
-
-    options = PlayOptions(
-        rate=arguments.rate,
-        clock_hz=arguments.clock,
-        loop=arguments.loop,
-        topics=None if arguments.topics is None else [_absolute(topic) for topic in arguments.topics],
-        wait_for=[_absolute(topic) for topic in arguments.wait_for],
-        wait_timeout_s=arguments.wait_timeout,
-        delay_s=arguments.delay,
-        start_paused=arguments.start_paused,
-        start_s=arguments.start_offset,
-    )
-    with BagReader(arguments.bag) as reader, RosSession("cosmos_ros_player") as session:
-        player = BagPlayer(session.node, session.executor, reader, options, session.ended)
-        print(
-            f"playing {arguments.bag}: {reader.duration_ns / 1e9:.1f} s, {len(player.report.counts)} topics", flush=True
-        )
-        for topic, reason in player.report.skipped.items():
-            print(f"  {topic} is not played: {reason}", flush=True)
-        report = player.run()
-        interrupted = session.ended()
-    for topic, count in sorted(report.counts.items()):
-        print(f"  {topic}: {count}")
-    print(f"{sum(report.counts.values())} messages, at most {report.worst_delay_s * 1e3:.1f} ms behind", flush=True)
-    return 130 if interrupted else 0
-
-
-def _absolute(topic: str) -> str:
-    return topic if topic.startswith("/") else f"/{topic}"
+VERB = Play

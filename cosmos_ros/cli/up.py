@@ -1,64 +1,77 @@
-"""``cosmos-ros up``: start a bring-up's nodes where ``ros2 launch`` is not installed."""
+"""``cosmos-ros up``: start the nodes (as ros2 launch would)."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
+from dataclasses import dataclass, field, make_dataclass
+from typing import Annotated, ClassVar
+
+from tyro.conf import Positional
+
+from cosmos_ros.bringup.graph import BRINGUPS, Bringup, resolve
+from cosmos_ros.cli._arguments import LAUNCH_ARGUMENTS
+
+_EXAMPLES = {
+    "predict": "cosmos-ros up predict world_model:=flow dry_run:=true cameras:=wrist=/wrist_cam/image_raw",
+    "demo": "cosmos-ros up demo viewer:=rerun",
+    "replay": "cosmos-ros up replay bag:=out/bag world_model:=flow",
+}
 
 
-def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the verb."""
-    parser = verbs.add_parser(
-        "up", help="start the nodes (as ros2 launch would)", description="Start the same nodes as the launch files."
-    )
-    parser.add_argument("bringup", choices=("predict", "demo", "replay"), help="which launch file's nodes")
-    parser.add_argument("arguments", nargs="*", metavar="name:=value", help="launch arguments")
-    parser.add_argument("--show-args", action="store_true", help="list the arguments and their defaults, start nothing")
-    parser.set_defaults(run=run)
+@dataclass(frozen=True)
+class Up:
+    """Start the nodes of a launch file where ``ros2 launch`` is not installed.
 
+    Attributes:
+        arguments: Launch arguments, listed above.
+        show_args: List the arguments and their defaults, start nothing.
+    """
 
-def parse_pairs(pairs: Sequence[str]) -> dict[str, str]:
-    """Return ``name:=value`` pairs as a dict; raise ConfigError for anything else."""
-    from cosmos_ros.errors import ConfigError
+    bringup: ClassVar[Bringup]
 
-    given: dict[str, str] = {}
-    for pair in pairs:
-        name, separator, value = pair.partition(":=")
-        if not separator:
-            raise ConfigError(f"'{pair}' is not name:=value", where="arguments")
-        given[name] = value
-    return given
+    arguments: Positional[Annotated[dict[str, str], LAUNCH_ARGUMENTS]] = field(default_factory=dict)
+    show_args: bool = False
 
-
-def run(arguments: argparse.Namespace) -> int:
-    """Start and supervise until Ctrl-C or until a node ends."""
-    from cosmos_ros.bringup.graph import BRINGUPS, resolve
-    from cosmos_ros.bringup.processes import ProcessGroup
-
-    bringup = BRINGUPS[arguments.bringup]
-    declared = bringup.arguments()
-    if arguments.show_args:
-        print(bringup.description)
-        for argument in declared:
+    @classmethod
+    def describe(cls) -> str:
+        """Return what is started, with its arguments and their defaults."""
+        lines = [cls.bringup.description, "", "Arguments:"]
+        for argument in cls.bringup.arguments():
             choices = f" One of: {', '.join(argument.choices)}." if argument.choices else ""
-            print(f"  {argument.name}:={argument.default!r}\n      {argument.description}{choices}")
-        return 0
-    values = resolve(declared, parse_pairs(arguments.arguments))
-    specs = bringup.nodes(values)
-    if values["rviz"] == "true":
-        from cosmos_ros.bringup.rviz_process import rviz_command
+            lines += [f"  {argument.name}:={argument.default!r}", f"      {argument.description}{choices}"]
+        return "\n".join([*lines, "", f"For example: {_EXAMPLES[cls.bringup.name]}"])
 
-        rviz = rviz_command(values)
-    with ProcessGroup() as group:
-        group.start_nodes(specs, values)
+    def run(self) -> int:
+        """Start and supervise until a signal or until a node ends."""
+        from cosmos_ros.bringup.processes import ProcessGroup
+
+        if self.show_args:
+            print(self.describe())
+            return 0
+        values = resolve(self.bringup.arguments(), self.arguments)
+        specs = self.bringup.nodes(values)
+        others: dict[str, list[str]] = {}
         if values["rviz"] == "true":
-            group.start("rviz", rviz)
-        if arguments.bringup == "replay":
+            from cosmos_ros.bringup.rviz_process import rviz_command
+
+            others["rviz"] = rviz_command(values)
+        if self.bringup.name == "replay":
             from cosmos_ros.bringup.player_process import player_command
 
-            group.start("player", player_command(values))
-        name, status = group.wait_any()
-    if name == "player" and status == 0:
-        return 0
-    print(f"{name} ended with status {status}; everything was stopped")
-    return 1 if status == 0 else status
+            others["player"] = player_command(values)
+        with ProcessGroup() as group:
+            group.start_nodes(specs, values)
+            for name, command in others.items():
+                group.start(name, command)
+            name, status = group.wait_any()
+        if name == "player" and status == 0:
+            return 0
+        print(f"{name} ended with status {status}; everything was stopped")
+        return 1 if status == 0 else status
+
+
+VERB = {
+    name: make_dataclass(
+        name.capitalize(), [], bases=(Up,), frozen=True, namespace={"bringup": bringup, "__doc__": bringup.description}
+    )
+    for name, bringup in BRINGUPS.items()
+}

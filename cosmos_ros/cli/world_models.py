@@ -1,24 +1,31 @@
-"""``cosmos-ros world-models``: which world model serves which embodiment."""
+"""``cosmos-ros world-models``: show which world model serves which embodiment, and why not."""
 
 from __future__ import annotations
 
-import argparse
-from typing import Any
+from dataclasses import dataclass
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add the verb."""
-    parser = subparsers.add_parser("world-models", help="which world model serves which embodiment, and why not")
-    parser.add_argument("--embodiment", metavar="NAME_OR_FILE", help="only this one")
-    parser.set_defaults(run=run)
+@dataclass(frozen=True)
+class WorldModels:
+    """Print which world model serves which embodiment, and why not, as a Markdown table.
+
+    For example: cosmos-ros world-models --embodiment ur5e
+
+    Attributes:
+        embodiment: Only this one: a name or a YAML file; without it all that are shipped.
+    """
+
+    embodiment: str | None = None
+
+    def run(self) -> int:
+        """Print the table."""
+        from cosmos_ros.embodiment import list_embodiments, load_embodiment
+        from cosmos_ros.world_models.compatibility_table import backends_markdown, markdown, survey
+
+        names = [self.embodiment] if self.embodiment else list_embodiments()
+        print(backends_markdown(), end="\n\n")
+        print(markdown(survey([load_embodiment(name) for name in names])))
+        return 0
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Print the table as Markdown."""
-    from cosmos_ros.embodiment import list_embodiments, load_embodiment
-    from cosmos_ros.world_models.compatibility_table import backends_markdown, markdown, survey
-
-    names = [arguments.embodiment] if arguments.embodiment else list_embodiments()
-    print(backends_markdown(), end="\n\n")
-    print(markdown(survey([load_embodiment(name) for name in names])))
-    return 0
+VERB = WorldModels

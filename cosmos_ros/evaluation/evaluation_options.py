@@ -51,8 +51,8 @@ class EvaluationOptions:
         commands: Topics of joint trajectories by another driver (shadow mode); None looks for the controllers' own.
         deadline: Seconds from observation to guarded trajectory; 0 takes the time of one stride.
         resume: Go on where an evaluation in ``out`` ended.
-        pictures: Put example images into the report.
-        annotate: Write annotated recordings.
+        pictures: Whether the report has example images.
+        annotate: Whether annotated recordings are written.
         workers: Threads that decode images and score frames.
         engine: Where chunks are scored.
         address: Of a Ray cluster; empty starts a local one.

@@ -10,6 +10,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
@@ -33,7 +34,8 @@ class TopicWatcher:
         texts: Mapping[str, Callable[[String], None]],
         diagnostics: Callable[[DiagnosticArray], None],
     ) -> None:
-        rclpy.init(args=[], domain_id=domain)  # our own command line is not for rcl to read
+        # Our own command line is not for rcl to read, and signals are for the command line to handle.
+        rclpy.init(args=[], domain_id=domain, signal_handler_options=SignalHandlerOptions.NO)
         self.node = Node(name)
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)

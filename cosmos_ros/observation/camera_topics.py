@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cosmos_ros.errors import ConfigError
+from cosmos_ros.named_values import comma_separated, named_values
 
 
 def camera_info_topic(topic: str) -> str:
@@ -23,14 +23,4 @@ def parse_cameras(text: str, views: tuple[str, ...]) -> dict[str, str]:
     """
     if not text.strip():
         return {view: f"{view}/image_raw" for view in views}
-    cameras: dict[str, str] = {}
-    for pair in text.split(","):
-        view, separator, topic = (part.strip() for part in pair.partition("="))
-        if not separator or not view or not topic:
-            raise ConfigError(f"'{pair.strip()}' is not view=topic", where="parameter cameras")
-        if view not in views:
-            raise ConfigError(f"view '{view}' is not one of {', '.join(views)}", where="parameter cameras")
-        if view in cameras:
-            raise ConfigError(f"view '{view}' is given twice", where="parameter cameras")
-        cameras[view] = topic
-    return cameras
+    return named_values(comma_separated(text), where="parameter cameras", form="view=topic", names=views)

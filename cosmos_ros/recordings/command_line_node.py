@@ -1,4 +1,4 @@
-"""A node of a command-line tool: spins on demand, ends cleanly on SIGINT and SIGTERM. Needs ROS."""
+"""A node of a command-line tool: spins on demand, ends cleanly on SIGINT, SIGTERM and SIGHUP. Needs ROS."""
 
 from __future__ import annotations
 
@@ -51,8 +51,9 @@ class RosSession:
         )
         self.executor = SingleThreadedExecutor(context=self._context)
         self.executor.add_node(self.node)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.signal(number, self._on_signal)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # ignored by nohup
+                self._previous[number] = signal.signal(number, self._on_signal)
         return self
 
     def __exit__(

@@ -3,62 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from cosmos_ros.errors import ConfigError, CosmosRosError, InputError
 from cosmos_ros.messages.stamps import stamp_message
+from cosmos_ros.recordings.command_listeners import guarded_controllers
+from cosmos_ros.recordings.play_options import PlayOptions
 from cosmos_ros.recordings.reader import BagMessage, BagReader
 from cosmos_ros.recordings.ros_message_types import message_class, offered_profile
+from cosmos_ros.recordings.topic_roles import Role, role_of
 from cosmos_ros.types import NANOSECONDS
 
 CLOCK_TOPIC = "/clock"
 _ANSWER_WITHIN_S = 0.2
-
-
-@dataclass(frozen=True)
-class PlayOptions:
-    """How to play.
-
-    Attributes:
-        rate: Recorded seconds per second.
-        clock_hz: Publish ``/clock`` at least this often in recorded time; 0 for no clock.
-        loop: Begin again at the end.
-        topics: Topics to play; None for all.
-        wait_for: Topics that must have a subscriber before the first message.
-        wait_timeout_s: How long to wait for them.
-        delay_s: Pause before the first message, for discovery.
-        start_paused: Begin paused; ``~/pause`` (std_srvs/SetBool) goes on.
-        start_s: Seconds of the recording to skip.
-    """
-
-    rate: float = 1.0
-    clock_hz: float = 0.0
-    loop: bool = False
-    topics: Collection[str] | None = None
-    wait_for: Collection[str] = ()
-    wait_timeout_s: float = 60.0
-    delay_s: float = 0.5
-    start_paused: bool = False
-    start_s: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Check the numbers.
-
-        Raises:
-            ConfigError: One is out of its range.
-        """
-        for name, low, high in (
-            ("rate", 0.001, 1000.0),
-            ("clock_hz", 0.0, 10_000.0),
-            ("wait_timeout_s", 0.0, 86_400.0),
-            ("delay_s", 0.0, 3_600.0),
-            ("start_s", 0.0, 1e9),
-        ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ConfigError(f"{value} is outside [{low:g}, {high:g}]", where=f"play {name}")
+# Commands go out only after the graph has been looked at for this long, and while later looks find nothing.
+_LOOK_FOR_S = 3.0
+_LOOK_EVERY_S = 0.25
 
 
 @dataclass
@@ -68,18 +30,25 @@ class PlayReport:
     Attributes:
         counts: Topic → messages published.
         skipped: Topic → why it was not played.
+        left_out: Topic that only ``include_commands`` plays → what it is.
+        commands: Topics that command a robot and are played.
         loops: Times that the recording was played to its end.
         worst_delay_s: Most that a message was behind its time.
     """
 
     counts: dict[str, int] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, Role] = field(default_factory=dict)
+    commands: list[str] = field(default_factory=list)
     loops: int = 0
     worst_delay_s: float = 0.0
 
 
 class BagPlayer:
     """Publishes a recording. Topics whose type is not installed are skipped, and said so in the report.
+
+    What commands a robot, and what live nodes publish themselves, is played only with ``include_commands``; never
+    while a guard is there and a controller listens.
 
     Args:
         node: Node that the publishers belong to.
@@ -111,7 +80,8 @@ class BagPlayer:
         self._played_ns = 0
         self._since = 0.0
         self._spun = 0.0
-        if options.clock_hz:
+        self._looked = 0.0
+        if options.clock:
             self._clock = self._clock_publisher()
         node.create_service(SetBool, "~/pause", self._on_pause)
 
@@ -120,9 +90,10 @@ class BagPlayer:
 
         Raises:
             CosmosRosError: Nobody subscribed to a topic of ``wait_for`` in time.
+            ConfigError: Commands would reach a controller past the guard.
             InputError: The recording is damaged; what came before was played.
         """
-        begin_ns = self._reader.start_ns + round(self._options.start_s * NANOSECONDS)
+        begin_ns = self._reader.start_ns + round(self._options.start_offset * NANOSECONDS)
         self._await_subscribers(begin_ns)
         while not self._stop():
             self._play_once(begin_ns)
@@ -140,17 +111,24 @@ class BagPlayer:
         for name, topic in self._reader.topics.items():
             if (wanted is not None and name not in wanted) or not topic.count:
                 continue
-            if name == CLOCK_TOPIC and self._options.clock_hz:
+            if name == CLOCK_TOPIC and self._options.clock:
                 continue  # the player's own clock follows the rate; the recorded one does not
+            role = role_of(name, topic.type_name)
+            if role is not Role.INPUT and not self._options.include_commands:
+                self.report.left_out[name] = role
+                continue
             try:
                 kind = message_class(topic.type_name)
             except InputError as error:
                 self.report.skipped[name] = error.message
                 continue
             publishers[name] = self._node.create_publisher(kind, name, offered_profile(topic))
+            if role is Role.COMMAND:
+                self.report.commands.append(name)
         if not publishers:
-            reasons = "; ".join(f"{name}: {why}" for name, why in self.report.skipped.items())
-            raise InputError(f"nothing can be played {reasons}".strip(), where=str(self._reader.path))
+            reasons = [f"{name}: {why}" for name, why in self.report.skipped.items()]
+            reasons += [f"{name}: {role.value}" for name, role in self.report.left_out.items()]
+            raise InputError(f"nothing can be played {'; '.join(reasons)}".strip(), where=str(self._reader.path))
         for name in self._options.wait_for:
             if name not in publishers:
                 raise InputError(f"cannot wait for {name}, it is not played", where=str(self._reader.path))
@@ -166,29 +144,39 @@ class BagPlayer:
         return self._node.create_publisher(Clock, CLOCK_TOPIC, profile)
 
     def _await_subscribers(self, begin_ns: int) -> None:
-        deadline = time.monotonic() + self._options.wait_timeout_s
+        deadline = time.monotonic() + self._options.wait_timeout
         while True:
             missing = [t for t in self._options.wait_for if not self._publishers[t].get_subscription_count()]
             if not missing or self._stop():
                 break
             if time.monotonic() > deadline:
                 raise CosmosRosError(
-                    f"nobody subscribed to {', '.join(missing)} in {self._options.wait_timeout_s:g} s",
+                    f"nobody subscribed to {', '.join(missing)} in {self._options.wait_timeout:g} s",
                     where="play",
                     hint="Start the nodes, or look at the topic names and ROS_DOMAIN_ID.",
                 )
             # Nodes on simulation time do nothing before they have a time.
             self._publish_clock(begin_ns)
             self._spin(0.05)
-        until = time.monotonic() + self._options.delay_s
+        until = time.monotonic() + max(self._options.delay, _LOOK_FOR_S if self.report.commands else 0.0)
         while not self._stop() and (left := until - time.monotonic()) > 0:
             self._publish_clock(begin_ns)
             self._spin(min(left, 0.05))
+
+    def _look_for_controllers(self) -> None:
+        if not self.report.commands or time.monotonic() < self._looked + _LOOK_EVERY_S:
+            return
+        if reason := guarded_controllers(self._node, self.report.commands):
+            raise ConfigError(
+                f"commands are not played: {reason}", where="play --include-commands", hint="Stop one of the two."
+            )
+        self._looked = time.monotonic()
 
     def _play_once(self, begin_ns: int) -> None:
         self._played_ns = 0
         self._since = time.monotonic()
         self._clock_ns = 0
+        self._look_for_controllers()
         for message in self._latched_before(begin_ns):
             self._publishers[message.topic].publish(message.data)
             self.report.counts[message.topic] += 1
@@ -200,7 +188,7 @@ class BagPlayer:
         self._spin(0.01)
 
     def _latched_before(self, begin_ns: int) -> list[BagMessage]:
-        """The last word of each latched topic before the part that is played: late joiners would have heard it."""
+        """The last message of each latched topic before the part that is played, as late joiners got it then."""
         latched = {name for name, publisher in self._publishers.items() if _is_latched(publisher)}
         if not latched or begin_ns <= self._reader.start_ns:
             return []
@@ -210,6 +198,7 @@ class BagPlayer:
     def _publish(self, message: BagMessage) -> None:
         if message.log_ns > self._clock_ns:
             self._publish_clock(message.log_ns)
+        self._look_for_controllers()
         self._publishers[message.topic].publish(message.data)
         if time.monotonic() > self._spun + _ANSWER_WITHIN_S:
             self._spin(0.003)  # also a player that is behind its time answers services
@@ -218,7 +207,7 @@ class BagPlayer:
     def _wait_until(self, offset_ns: int, begin_ns: int) -> bool:
         """Wait until a recorded time has come; False when stopped."""
         rate = self._options.rate
-        tick = NANOSECONDS / self._options.clock_hz if self._options.clock_hz else float("inf")
+        tick = NANOSECONDS / self._options.clock if self._options.clock else float("inf")
         while not self._stop():
             if self.paused:
                 self._played_ns = self._now_ns()

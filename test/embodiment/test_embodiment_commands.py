@@ -235,7 +235,7 @@ def test_joint_space_rows_are_decoded_to_joints(capsys, tmp_path):
     [
         (["--start", "1,2"], "expected 3 or 7 finite numbers"),
         (["--start", "0,0,0,0,0,0,0.9"], "--start panda_link8: .*norm"),
-        (["--start", "elbow=0,0,0"], "unknown 'elbow'; allowed: panda_link8"),
+        (["--start", "elbow=0,0,0"], "'elbow' is not one of panda_link8"),
         (["--start-joints", "0,0,0"], "3 numbers for 7 joints"),
         (["--start-joints", "0,-45,0,-2,0,1.5,0.7"], "panda_joint2 is at -45.*degrees"),
         (["--start", "0,0,0", "--start-joints", "0"], "not both"),

@@ -240,7 +240,7 @@ def test_numbers_may_begin_with_a_minus(capsys, hold):
     ("options", "words"),
     [
         (["--start-joints", ""], "--start-joints: '' is not a list of numbers"),
-        (["--start", "0,0,0", "--start", "panda_link8=1,1,1"], "--start: panda_link8 is given twice"),
+        (["--start", "0,0,0", "--start", "panda_link8=1,1,1"], "--start: 'panda_link8' is given twice"),
         (["--start", "0,0,0", "--start-joints", ""], "give --start or --start-joints, not both"),
         (["--json", "{folder}"], "cannot be written: Is a directory"),
         (["--json", "{folder}/none/out.json"], "out.json: cannot be written: No such file or directory"),

@@ -3,11 +3,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,82 +13,26 @@ from machine import Deadline, slowness
 
 rclpy = pytest.importorskip("rclpy", reason="ROS is not installed")
 
-from rclpy.executors import SingleThreadedExecutor
+from live_session import Live, live
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from rosbags.interfaces import QosReliability
 
 from cosmos_ros.bringup.domain import private_domain, private_environment
-from cosmos_ros.bringup.processes import child_environment
 from cosmos_ros.cli.main import main
 from cosmos_ros.errors import ConfigError, InputError
 from cosmos_ros.messages.dds import PROFILE_VARIABLES
 from cosmos_ros.observation import Synchroniser, SynchroniserSettings
 from cosmos_ros.recordings.message_types import default_typestore, qos, typestore_of
-from cosmos_ros.recordings.player import PlayOptions
+from cosmos_ros.recordings.play_options import PlayOptions
 from cosmos_ros.recordings.reader import BagReader, BagTopic
 from cosmos_ros.recordings.recorder import BagRecorder
 from cosmos_ros.recordings.replay import WalkTopics, walk
 from cosmos_ros.recordings.ros_message_types import installed_definition, message_class, offered_profile, profile
 
+__all__ = ["live"]  # the fixture
+
 MS = recordings.MS
 TOPICS = ("/instruction", "/joint_states", "/front/image_raw/compressed", "/wrist/image_raw")
-
-
-class Live:
-    """A private domain with a node of the test's own and child processes that are ended with it."""
-
-    def __init__(self, domain: int, folder: Path) -> None:
-        self._environment = child_environment(private_environment(domain))
-        self._folder = folder
-        self._children: list[subprocess.Popen] = []
-        self.domain = domain
-        self.context = rclpy.Context()
-        rclpy.init(context=self.context, domain_id=domain)
-        self.executor = SingleThreadedExecutor(context=self.context)
-        self.nodes = []
-
-    def node(self, name: str, **keywords):
-        node = rclpy.create_node(name, context=self.context, **keywords)
-        self.executor.add_node(node)
-        self.nodes.append(node)
-        return node
-
-    def verb(self, *arguments: object) -> tuple[subprocess.Popen, Path]:
-        """Start ``cosmos-ros <arguments>``; its output goes into the returned file."""
-        output = self._folder / f"{arguments[0]}{len(self._children)}.log"
-        with output.open("w") as log:
-            child = subprocess.Popen(
-                [sys.executable, "-m", "cosmos_ros.cli.main", *map(str, arguments)], env=self._environment,
-                stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-            )  # fmt: skip
-        self._children.append(child)
-        return child, output
-
-    def until(self, condition: Callable[[], bool], what: str, timeout: float = 30.0) -> None:
-        deadline = Deadline(timeout)
-        while not condition():
-            assert not deadline.passed(), f"{what} did not happen within {deadline}"
-            self.executor.spin_once(timeout_sec=0.02)
-
-    def close(self) -> None:
-        for child in self._children:
-            if child.poll() is None:
-                os.killpg(child.pid, signal.SIGKILL)
-                child.wait(10)
-        self.executor.shutdown()
-        for node in self.nodes:
-            node.destroy_node()
-        self.context.try_shutdown()
-
-
-@pytest.fixture
-def live(tmp_path: Path) -> Iterator[Live]:
-    with private_domain() as domain:
-        session = Live(domain, tmp_path)
-        try:
-            yield session
-        finally:
-            session.close()
 
 
 def patiently() -> tuple[str, float]:
@@ -131,7 +72,7 @@ def test_what_is_played_is_recorded(live: Live, recording: Path, tmp_path: Path)
 
 
 @pytest.mark.integration
-def test_a_late_start_still_has_the_last_latched_word(live: Live, recording: Path) -> None:
+def test_a_late_start_still_has_the_last_latched_message(live: Live, recording: Path) -> None:
     heard = []
     kind = message_class("std_msgs/msg/String")
     profile_ = rclpy.qos.QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -430,7 +371,7 @@ def test_a_player_offers_what_was_recorded(topic, reliable, latched, depth) -> N
     assert offered.depth == depth
 
 
-@pytest.mark.parametrize("wrong", [{"rate": 0.0}, {"rate": -1.0}, {"clock_hz": -1.0}, {"delay_s": 1e9}])
+@pytest.mark.parametrize("wrong", [{"rate": 0.0}, {"rate": -1.0}, {"clock": -1.0}, {"delay": 1e9}])
 def test_play_options_are_bounded(wrong) -> None:
     with pytest.raises(ConfigError):
         PlayOptions(**wrong)

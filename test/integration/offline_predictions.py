@@ -10,13 +10,13 @@ from cosmos_ros.messages import joint_state_from_message
 from cosmos_ros.observation.for_embodiment import Timing, synchroniser_for
 from cosmos_ros.prediction.pipeline import Pipeline, Prediction
 from cosmos_ros.recordings.reader import BagReader
-from cosmos_ros.recordings.replay import Recording, WalkTopics, find_view_topic, walk
+from cosmos_ros.recordings.replay import WalkTopics, find_view_topic, walk
 from cosmos_ros.trajectory.joiner import Joined, Joiner, JoinSettings
 from cosmos_ros.types import JointState, JointTrajectory
 
 
 def predictions(
-    recording: Recording,
+    recording: BagReader,
     pipeline: Pipeline,
     cameras: Mapping[str, str],
     *,

@@ -76,12 +76,12 @@ def test_predict_from_a_picture(wrist, tmp_path, capsys, franka):
     assert status == 0
     printed = capsys.readouterr()
     assert printed.out.split() == [str(out / n) for n in ("frames.mp4", "prediction.json", "predictions.jsonl")]
-    assert "assumed: black pictures for exterior_1, exterior_2" in printed.err
+    assert "assumed: black images for exterior_1, exterior_2" in printed.err
     assert "assumed: home posture" in printed.err
     frames, rate = decode_video(out / "frames.mp4", where="test", max_frames=100)
     assert (len(frames), rate) == (17, 15.0)
     found = result_of(out)
-    assert found["assumed"] == ["black pictures for exterior_1, exterior_2", "home posture"]
+    assert found["assumed"] == ["black images for exterior_1, exterior_2", "home posture"]
     trajectory = found["trajectory"]
     assert trajectory["joint_names"] == list(franka.all_joints)
     home = [franka.home[name] for name in franka.all_joints]
@@ -165,10 +165,10 @@ def test_infer_action_resamples_a_video(tmp_path, capsys, franka):
     assert run("infer-action", "--video", f"wrist={tmp_path / 'clip.mp4'}", "--steps", 4, "--out", out) == 0
     assert result_of(out)["steps"] == 4
     assert result_of(out)["assumed"] == [
-        "black pictures for exterior_1, exterior_2",
+        "black images for exterior_1, exterior_2",
         "home posture at the first frame",
     ]
-    assert "assumed: black pictures" in capsys.readouterr().err
+    assert "assumed: black images" in capsys.readouterr().err
     assert run("infer-action", "--video", tmp_path / "clip.mp4", "--steps", 16, "--out", out) == 2
     assert "the video has 15 steps, asked for 16" in capsys.readouterr().err
     (tmp_path / "slow.mp4").write_bytes(encode_video(frames, 5.0))
@@ -184,7 +184,7 @@ def test_infer_action_resamples_a_video(tmp_path, capsys, franka):
         (["--embodiment", "ur99"], "no embodiment 'ur99'"),
         (["--world-model", "flow", "--option", "damping=2"], r"damping: 2.0 is outside 0.0 to 1.0"),
         (["--world-model", "flow", "--option", "color=red"], "option color is not known"),
-        (["--world-model", "flow", "--setting", "steps"], "'steps' is not one KEY=VALUE"),
+        (["--world-model", "flow", "--setting", "steps"], "'steps' is not NAME=VALUE"),
         (["--world-model", "flow", "--setting", "steps=4"], "['steps'] are not known"),
         (["--world-model", "openpi", "--model", "ws://localhost:1"], "takes joint positions"),
         (
@@ -219,7 +219,7 @@ def test_unreadable_inputs(tmp_path, capsys):
         assert run("predict", *source, "--out", tmp_path / "out") == 2
         assert len(capsys.readouterr().err.splitlines()) == 1
     assert run("predict", "--image", "left=x.png", "--out", tmp_path / "out") == 2
-    assert "'left' must be one of wrist, exterior_1, exterior_2" in capsys.readouterr().err
+    assert "'left' is not one of wrist, exterior_1, exterior_2" in capsys.readouterr().err
 
 
 def test_what_cannot_be_kept_is_said_before_it_is_computed(wrist, tmp_path, capsys, monkeypatch):
