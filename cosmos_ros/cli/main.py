@@ -71,7 +71,7 @@ def _run(words: list[str]) -> int:
         return _print_completion(known, words[1:])
     if first not in known:
         options = {"--version": "print the version", f"--print-completion {{{','.join(_SHELLS)}}}": "for the shell"}
-        return _overview("cosmos-ros", "VERB", str(cosmos_ros.__doc__), {**known, **options}, first)
+        return _overview("cosmos-ros", "VERB", str(cosmos_ros.__doc__).partition("\n")[0], {**known, **options}, first)
     verb, called, rest = verb_of(first), f"cosmos-ros {first}", words[1:]
     if isinstance(verb, dict):
         action, *rest = rest or [""]

@@ -138,13 +138,11 @@ def prepare(options: EvaluationOptions, *, load: bool = True) -> Components:
                 on_failure.callback(pipeline.world_model.close)
                 pipeline.world_model.load()
             on_failure.pop_all()
-    return Components(options, embodiment, pipelines, settings, _guard(embodiment), lpips)
+    return Components(options, embodiment, pipelines, settings, _guard(options, embodiment), lpips)
 
 
-def _guard(embodiment: Embodiment) -> Guard | None:
-    if not embodiment.has_joints:
-        return None
-    return Guard.for_embodiment(embodiment)
+def _guard(options: EvaluationOptions, embodiment: Embodiment) -> Guard | None:
+    return Guard.for_embodiment(embodiment, options.guard_settings()) if embodiment.has_joints else None
 
 
 def _tool_poses(options: EvaluationOptions, embodiment: Embodiment) -> dict[str, str]:

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from cosmos_ros.errors import ConfigError
 from cosmos_ros.evaluation.baselines import DEFAULT_BASELINES
+from cosmos_ros.guard.guard_settings import GuardSettings
+from cosmos_ros.guard.supervision.node_settings import read_guard_parameters
 from cosmos_ros.observation.sync_settings import Timing
 from cosmos_ros.types import Mode
 
@@ -49,6 +51,7 @@ class EvaluationOptions:
         lpips_sha256: Hash (hex) that the file must have; empty takes any.
         timing: Synchronisation, in seconds, as the predictor's parameters.
         commands: Topics of joint trajectories by another driver (shadow mode); None looks for the controllers' own.
+        guard_config: Parameter file of the guard node, to judge the predicted trajectories with; None: its defaults.
         deadline: Seconds from observation to guarded trajectory; 0 takes the time of one stride.
         resume: Go on where an evaluation in ``out`` ended.
         pictures: Whether the report has example images.
@@ -79,6 +82,7 @@ class EvaluationOptions:
     lpips_sha256: str = ""
     timing: Timing = TIMING
     commands: tuple[str, ...] | None = None
+    guard_config: Path | None = None
     deadline: float = 0.0
     resume: bool = False
     pictures: bool = True
@@ -110,6 +114,15 @@ class EvaluationOptions:
         if self.engine not in ("local", "ray"):
             raise ConfigError(f"{self.engine!r} is neither local nor ray", where="engine")
 
+    def guard_settings(self) -> GuardSettings:
+        """Return the settings of the guard.
+
+        Raises:
+            ConfigError: ``guard_config`` cannot be read, or a setting is not the guard node's or out of its range.
+        """
+        given = {} if self.guard_config is None else read_guard_parameters(self.guard_config)
+        return GuardSettings.from_mapping(given)
+
     def identity(self) -> dict[str, Any]:
         """Return everything that decides the metrics, as JSON data; an evaluation is resumed only under the same."""
         names = [f.name for f in fields(self) if f.name not in _NOT_IDENTITY]
@@ -117,6 +130,7 @@ class EvaluationOptions:
         return {
             **plain,
             "bags": [path.resolve().name for path in self.bags],
+            "guard_config": self.guard_settings().differences(),
             "model_options": {name: str(value) for name, value in sorted(self.model_options.items())},
             "cameras": dict(self.cameras),
             "settings": dict(sorted(self.settings.items())),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from machine import Deadline
 
 rclpy = pytest.importorskip("rclpy", reason="ROS is not installed")
 

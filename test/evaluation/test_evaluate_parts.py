@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.errors import ConfigError, InputError
 from cosmos_ros.evaluation.chunk_jobs import recorded_motion
+from cosmos_ros.evaluation.components import prepare
 from cosmos_ros.evaluation.evaluation_options import EvaluationOptions
 from cosmos_ros.evaluation.frame_scores import CanvasRegions, Region, score_frames
 from cosmos_ros.evaluation.ground_truth import GroundTruthWindow
@@ -207,3 +209,18 @@ def test_plots_and_escaping() -> None:
     timing = {"evaluation_s": 1.0, "models_s": 0.5, "deadline_s": 1.0, "predictors": {}}
     text = render(json.loads(json.dumps(metrics)), timing, [])
     assert "<script" not in text and "SCRIPTED" in text
+
+
+def test_an_evaluation_judges_with_the_parameter_file_of_the_guard(tmp_path) -> None:
+    file = tmp_path / "guard.yaml"
+    file.write_text("/**/guard: {ros__parameters: {velocity_scale: 0.5, check: {self_collision: false}}}\n")
+    one = EvaluationOptions(bags=(tmp_path / "bag",), out=tmp_path / "out", guard_config=file)
+    guard = prepare(one, load=False).guard
+    assert guard is not None
+    assert guard.settings.differences() == {"velocity_scale": 0.5, "check.self_collision": False}
+    assert guard.checker.limits.joints["panda_joint1"].velocity == pytest.approx(0.5 * 2.175)
+    usual = replace(one, guard_config=None)
+    assert usual.identity() != one.identity() and usual.identity()["guard_config"] == {}
+    file.write_text("/**/guard: {ros__parameters: {velocity_scal: 0.5}}\n")
+    with pytest.raises(ConfigError, match="meant velocity_scale"):
+        prepare(one, load=False)
