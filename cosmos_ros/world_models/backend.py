@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from cosmos_ros.errors import ConfigError
+from cosmos_ros.named_values import named_values
 from cosmos_ros.settings import Setting, declared
 from cosmos_ros.world_models.protocol import Capabilities, WorldModel
 
@@ -76,15 +77,8 @@ class ModelBackend(Generic[O]):
         Raises:
             ConfigError: Not option=value, unknown, given twice, or not of the option's type.
         """
-        values: dict[str, Any] = {}
-        for text in texts:
-            name, equals, value = (part.strip() for part in text.partition("="))
-            if not equals or not name:
-                raise ConfigError(f"'{text}' is not option=value", where=self.where)
-            if name in values:
-                raise ConfigError(f"option {name} is given twice", where=self.where)
-            values[name] = self._convert(self._setting(name), value)
-        return values
+        pairs = named_values(texts, where=self.where, form="option=value", may_be_empty=True)
+        return {name: self._convert(self._setting(name), value) for name, value in pairs.items()}
 
     def create(self, given: Mapping[str, Any]) -> WorldModel:
         """Make the world model; nothing is loaded or connected until its ``load``.
