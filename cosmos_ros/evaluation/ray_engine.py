@@ -54,7 +54,7 @@ def scored_by_ray(
         import ray
     except ImportError as error:
         raise ConfigError(
-            "Ray is not installed", where="engine", hint="Install it: pip install 'cosmos_ros[ray]'."
+            "Ray is not installed", where="engine", hint="Install it: pip install ray."
         ) from error
     began = not ray.is_initialized()
     if began:

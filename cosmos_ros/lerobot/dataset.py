@@ -201,7 +201,7 @@ def read_parquet_module() -> Any:
         import pyarrow.parquet
     except ImportError as error:
         raise ConfigError(
-            "pyarrow is not installed", where="LeRobot datasets", hint="Install it: pip install 'cosmos_ros[lerobot]'."
+            "pyarrow is not installed", where="LeRobot datasets", hint="Install it: pip install pyarrow."
         ) from error
     return pyarrow.parquet
 

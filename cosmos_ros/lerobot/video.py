@@ -134,6 +134,6 @@ def _av() -> Any:
         import av
     except ImportError as error:
         raise ConfigError(
-            "PyAV is not installed", where="video", hint="Install it: pip install 'cosmos_ros[lerobot]'."
+            "PyAV is not installed", where="video", hint="Install it: pip install av."
         ) from error
     return av

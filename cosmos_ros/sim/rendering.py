@@ -82,7 +82,7 @@ def _import_mujoco() -> Any:
         return importlib.import_module("mujoco")
     except ModuleNotFoundError as error:
         raise ConfigError(
-            "the simulator needs MuJoCo", hint="Install the extra: pip install 'cosmos_ros[sim]'."
+            "the simulator needs MuJoCo", hint="Install them: pip install mujoco PyOpenGL."
         ) from error
     except Exception as error:
         # MuJoCo imports the GL library named by MUJOCO_GL and lets whatever that raises escape.

@@ -37,7 +37,7 @@ def require_rerun() -> None:
     """Raise ConfigError where Rerun is not installed."""
     if importlib.util.find_spec("rerun") is None:
         raise ConfigError(
-            "rerun is not installed", where="viewer:=rerun", hint="pip install 'cosmos_ros[viewer]' (about 700 MB)."
+            "rerun is not installed", where="viewer:=rerun", hint="pip install rerun-sdk (about 700 MB)."
         )
 
 
