@@ -185,6 +185,7 @@ def viewer_nodes(values: Mapping[str, str], shared: Mapping[str, Any]) -> list[N
         ("action_trajectory", "predictor/action_trajectory"),
         ("would_send", "guard/would_send"),
         ("verdict_json", "guard/verdict_json"),
+        ("guard_settings", "guard/settings"),
     )
     nodes = []
     if values["rviz"] == "true" or values["viewer"] == "markers":

@@ -53,9 +53,7 @@ def scored_by_ray(
     try:
         import ray
     except ImportError as error:
-        raise ConfigError(
-            "Ray is not installed", where="engine", hint="Install it: pip install ray."
-        ) from error
+        raise ConfigError("Ray is not installed", where="engine", hint="Install it: pip install ray.") from error
     began = not ray.is_initialized()
     if began:
         root = str(Path(__file__).resolve().parents[2])

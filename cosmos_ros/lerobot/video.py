@@ -133,7 +133,5 @@ def _av() -> Any:
     try:
         import av
     except ImportError as error:
-        raise ConfigError(
-            "PyAV is not installed", where="video", hint="Install it: pip install av."
-        ) from error
+        raise ConfigError("PyAV is not installed", where="video", hint="Install it: pip install av.") from error
     return av

@@ -92,7 +92,9 @@ class Visualizer(Node):
         return recent_path(self._trace.recent_path(), self._embodiment.base_frame, self._now())
 
     def _guard(self) -> MarkerArray:
-        return guard_markers(self._trace.verdict_paths(), self._embodiment.base_frame, self._now())
+        return guard_markers(
+            self._trace.verdict_paths(), self._trace.surroundings, self._embodiment.base_frame, self._now()
+        )
 
 
 def main(args: Sequence[str] | None = None) -> int:

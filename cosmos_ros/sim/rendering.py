@@ -81,9 +81,7 @@ def _import_mujoco() -> Any:
     try:
         return importlib.import_module("mujoco")
     except ModuleNotFoundError as error:
-        raise ConfigError(
-            "the simulator needs MuJoCo", hint="Install them: pip install mujoco PyOpenGL."
-        ) from error
+        raise ConfigError("the simulator needs MuJoCo", hint="Install them: pip install mujoco PyOpenGL.") from error
     except Exception as error:
         # MuJoCo imports the GL library named by MUJOCO_GL and lets whatever that raises escape.
         raise ConfigError(f"MuJoCo cannot use MUJOCO_GL={chosen}: {error}", hint=INSTALL_HINT) from error

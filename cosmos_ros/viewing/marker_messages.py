@@ -9,6 +9,7 @@ from geometry_msgs.msg import Point, Vector3
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
+from cosmos_ros.guard.surroundings import Surroundings
 from cosmos_ros.messages import pose_message, stamp_message
 from cosmos_ros.types import ActionChunk, FloatArray
 from cosmos_ros.viewing.motion_trace import VerdictPaths
@@ -18,6 +19,8 @@ GUARDED = ColorRGBA(r=0.20, g=0.80, b=0.35, a=1.0)
 VIOLATING = ColorRGBA(r=0.95, g=0.12, b=0.12, a=1.0)
 ROBOT = ColorRGBA(r=0.90, g=0.90, b=0.92, a=1.0)
 GHOST = ColorRGBA(r=1.00, g=0.55, b=0.10, a=0.30)
+WORKSPACE = ColorRGBA(r=0.35, g=0.60, b=0.95, a=0.08)
+KEEP_OUT = ColorRGBA(r=0.95, g=0.12, b=0.12, a=0.25)
 _TEXT_HEIGHT = 0.025
 
 
@@ -98,9 +101,21 @@ def recent_path(paths: Mapping[str, FloatArray], base_frame: str, stamp_ns: int)
     return markers.array
 
 
-def guard_markers(verdict: VerdictPaths, base_frame: str, stamp_ns: int) -> MarkerArray:
-    """Return the guarded path in green; in red what was refused and where, with the limits' names."""
+def guard_markers(verdict: VerdictPaths, surroundings: Surroundings, base_frame: str, stamp_ns: int) -> MarkerArray:
+    """Return what the guard goes by and says.
+
+    The guarded path in green; in red what was refused and where, with the limits' names; the workspace as a faint box,
+    keep-out boxes in red.
+    """
     markers = Markers(base_frame, stamp_ns)
+    boxes = [] if surroundings.workspace is None else [("workspace", surroundings.workspace, WORKSPACE)]
+    boxes += [("keep_out", box, KEEP_OUT) for box in surroundings.keep_out]
+    for index, (namespace, box, colour) in enumerate(boxes):
+        cube = markers.add(namespace, Marker.CUBE, index)
+        low, high = np.array(box.minimum), np.array(box.maximum)
+        cube.pose.position = point_message(0.5 * (low + high))
+        cube.scale = Vector3(**dict(zip("xyz", (float(size) for size in high - low), strict=True)))
+        cube.color = colour
     for link, points in verdict.guarded.items():
         markers.line(f"{link}/guarded", points, GUARDED, 0.006)
     for link, points in verdict.refused.items():

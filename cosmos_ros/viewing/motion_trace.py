@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.errors import InputError
+from cosmos_ros.guard.surroundings import Box, surroundings_of
 from cosmos_ros.trajectory.piecewise import piecewise
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointState, JointTrajectory
 
@@ -81,6 +82,7 @@ class MotionTrace:
         self._candidates: dict[int, JointTrajectory] = {}
         self._guarded: dict[tuple[str, ...], JointTrajectory] = {}
         self._verdict: Mapping[str, Any] = {}
+        self.surroundings = surroundings_of(embodiment)
         # Joints that nobody reports stand at home.
         self.positions: dict[str, float] = dict(embodiment.home)
 
@@ -116,6 +118,11 @@ class MotionTrace:
         names = set(trajectory.joint_names)
         self._guarded = {key: value for key, value in self._guarded.items() if not names & set(key)}
         self._guarded[trajectory.joint_names] = trajectory
+
+    def add_keep_out(self, boxes: Sequence[Box]) -> None:
+        """Note the guard's keep-out boxes besides those of the embodiment; they replace those noted before."""
+        own = surroundings_of(self._embodiment)
+        self.surroundings = replace(own, keep_out=(*own.keep_out, *boxes))
 
     def add_verdict(self, verdict: Mapping[str, Any]) -> None:
         """Note a verdict, as ``~/verdict_json`` holds it."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from cosmos_ros.errors import CosmosRosError
+from cosmos_ros.guard.surroundings import parse_boxes
 from cosmos_ros.messages import joint_state_from_message, joint_trajectory_from_message
 from cosmos_ros.types import JointState, JointTrajectory
 from cosmos_ros.viewing.motion_trace import MotionTrace
@@ -12,7 +14,7 @@ from cosmos_ros.viewing.verdict_reader import parse_verdict
 
 
 class MotionReader:
-    """Adds joint states, candidates, guarded trajectories and verdicts to a trace.
+    """Adds joint states, candidates, guarded trajectories, verdicts and keep-out boxes to a trace.
 
     A message that cannot be read is left out and named in ``problem``; saying what is wrong with it is the guard's
     task. Subclasses may override the ``on_...`` methods, called with what was just added.
@@ -69,6 +71,14 @@ class MotionReader:
             return
         self.trace.add_verdict(verdict)
         self.on_verdict(verdict)
+
+    def guard_settings(self, message: Any) -> None:
+        """Take a ``std_msgs/String`` of the guard's ``~/settings``."""
+        try:
+            parameters = json.loads(message.data)["parameters"]
+            self.trace.add_keep_out(parse_boxes(str(parameters.get("keep_out", ""))))
+        except (ValueError, KeyError, TypeError, AttributeError, CosmosRosError) as error:
+            self.problem = f"guard settings cannot be read: {error}"
 
     def _read(self, message: Any, topic: str) -> JointTrajectory | None:
         try:

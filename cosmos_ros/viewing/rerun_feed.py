@@ -9,6 +9,7 @@ from typing import Any
 
 from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.errors import CosmosRosError
+from cosmos_ros.guard.surroundings import Surroundings
 from cosmos_ros.messages import check_compressed, decode_compressed, decode_image, ns_from_stamp
 from cosmos_ros.trajectory.splice import motion_at
 from cosmos_ros.types import NANOSECONDS, JointState, JointTrajectory, UInt8Array
@@ -126,6 +127,7 @@ class MotionFeed(MotionReader):
         super().__init__(trace)
         self._log = log
         self._commands: dict[tuple[str, ...], JointTrajectory] = {}
+        self._surroundings: Surroundings | None = None
 
     def on_joint_state(self, state: JointState) -> None:
         """Show posture, recent path and commanded positions."""
@@ -149,6 +151,9 @@ class MotionFeed(MotionReader):
         published = verdict.get("published_ns")
         stamp = published if isinstance(published, int) else paths.stamp_ns
         self._log.guard(stamp, paths)
+        if self._surroundings != self.trace.surroundings:
+            self._surroundings = self.trace.surroundings
+            self._log.surroundings(stamp, self._surroundings)
         state = "armed" if verdict.get("armed") else "disarmed"
         level = _VERDICT_LEVELS.get(paths.response, "INFO")
         self._log.event("guard", stamp, f"{paths.summary} ({state})", level)

@@ -86,6 +86,7 @@ def _handlers(
         trajectory = "trajectory_msgs/msg/JointTrajectory"
         wanted["joint_states"] = ("sensor_msgs/msg/JointState", motion.joint_state)
         wanted["predictor/action_trajectory"] = (trajectory, motion.candidate)
+        wanted["guard/settings"] = ("std_msgs/msg/String", motion.guard_settings)
         wanted["guard/verdict_json"] = ("std_msgs/msg/String", motion.verdict)
         for topic in ("guard/would_send", *(topic for topic, _ in embodiment.controllers)):
             wanted[topic] = (trajectory, motion.guarded)

@@ -14,6 +14,7 @@ import numpy as np
 
 from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.errors import ConfigError
+from cosmos_ros.guard.surroundings import Surroundings
 from cosmos_ros.se3 import quaternion_xyzw_from_matrix
 from cosmos_ros.types import FloatArray, UInt8Array
 from cosmos_ros.viewing import rerun_layout as layout
@@ -36,9 +37,7 @@ _MEDIA = {"jpeg": "image/jpeg", "jpg": "image/jpeg", "png": "image/png"}
 def require_rerun() -> None:
     """Raise ConfigError where Rerun is not installed."""
     if importlib.util.find_spec("rerun") is None:
-        raise ConfigError(
-            "rerun is not installed", where="viewer:=rerun", hint="pip install rerun-sdk (about 700 MB)."
-        )
+        raise ConfigError("rerun is not installed", where="viewer:=rerun", hint="pip install rerun-sdk (about 700 MB).")
 
 
 class RerunLog:
@@ -176,6 +175,17 @@ class RerunLog:
         texts = [v.text for v in verdict.violations]
         points = rr.Points3D(places, radii=0.01, colors=_VIOLATING, labels=texts, show_labels=True)
         self._log(f"{layout.WORLD}/violations", stamp_ns, points)
+
+    def surroundings(self, stamp_ns: int, surroundings: Surroundings) -> None:
+        """Log the workspace and the keep-out boxes."""
+        for name, boxes, colour in (
+            ("workspace", [surroundings.workspace] if surroundings.workspace else [], _RECENT),
+            ("keep_out", list(surroundings.keep_out), _VIOLATING),
+        ):
+            mins = np.array([box.minimum for box in boxes]).reshape(-1, 3)
+            sizes = np.array([box.maximum for box in boxes]).reshape(-1, 3) - mins
+            shown = self._rr.Boxes3D(mins=mins, sizes=sizes, colors=colour, labels=[name] * len(boxes))
+            self._log(f"{layout.WORLD}/{name}", stamp_ns, shown)
 
     def event(self, source: str, stamp_ns: int, text: str, level: str) -> None:
         """Log a line; ``level`` is INFO, WARN or ERROR."""

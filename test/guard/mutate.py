@@ -68,7 +68,7 @@ LINES: tuple[tuple[str, str, str], ...] = (
     ("motion/sampler.py", "rate[..., :3] += own", "pass"),
     ("motion/sampler.py", "result: FloatArray = np.sqrt(np.einsum(\"mi,mi->m\", rate, rate)) + 0.5 * bend * self.half_seconds", "result: FloatArray = 0.1 * bend * self.half_seconds"),
     ("motion/kinematic_bounds.py", "_weighted(self.joint_acceleration, self.reach) + self._reached(self._total**2)", "0.1 * _weighted(self.joint_acceleration, self.reach)"),
-    ("motion/kinematic_bounds.py", "weights[..., 2] -= np.cos(values)", "pass"),
+    ("../kinematics/numpy_backend.py", "weights[..., 2] -= np.cos(values)", "pass"),
     ("motion/crossing_search.py", "certified = (value - allowance >= -slack) | (allowance <= resolution)", "certified = value >= -slack"),
     ("motion/crossing_search.py", "if crossing is None or not recovery:", "if True:"),
     ("motion/crossing_search.py", "known = points.only(int(np.argmax(undecided)))", "known = None"),

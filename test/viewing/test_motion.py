@@ -161,3 +161,25 @@ def test_a_shape_follows_the_joints():
 def test_an_embodiment_without_joints_is_refused():
     with pytest.raises(InputError, match="umi has no joints"):
         MotionTrace(load_embodiment("umi"))
+
+
+def test_keep_out_boxes_of_the_guard_are_shown_beside_those_of_the_robot():
+    message_types = pytest.importorskip("visualization_msgs.msg", reason="ROS is not installed")
+    from types import SimpleNamespace
+
+    from cosmos_ros.viewing.marker_messages import guard_markers
+    from cosmos_ros.viewing.motion_trace_reader import MotionReader
+
+    reader = MotionReader(MotionTrace(load_embodiment("franka")))
+    reader.guard_settings(SimpleNamespace(data='{"parameters": {"keep_out": "0.3 0.1 0 0.5 0.3 0.4"}}'))
+    assert not reader.problem
+    array = guard_markers(reader.trace.verdict_paths(), reader.trace.surroundings, "panda_link0", 0)
+    cubes = [marker for marker in array.markers if marker.type == message_types.Marker.CUBE]
+    assert [cube.ns for cube in cubes] == ["keep_out"]
+    centre, size = cubes[0].pose.position, cubes[0].scale
+    assert (centre.x, centre.y, centre.z) == pytest.approx((0.4, 0.2, 0.2))
+    assert (size.x, size.y, size.z) == pytest.approx((0.2, 0.2, 0.4))
+    for broken in ("{", '{"parameters": {"keep_out": "1 2 3"}}', '{"parameters": 3}'):
+        reader.problem = ""
+        reader.guard_settings(SimpleNamespace(data=broken))
+        assert "guard settings" in reader.problem

@@ -129,5 +129,5 @@ def test_without_rerun_the_bring_up_says_so_before_it_starts_anything(monkeypatc
     )
     bringup = BRINGUPS["predict"]
     values = resolve(bringup.arguments(), {"viewer": "rerun"})
-    with pytest.raises(ConfigError, match=r"rerun is not installed.*cosmos_ros\[viewer\]"):
+    with pytest.raises(ConfigError, match=r"rerun is not installed.*pip install rerun-sdk"):
         bringup.nodes(values)
