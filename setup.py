@@ -16,6 +16,8 @@ EXTRAS: dict[str, list[str]] = {
     "ros": ["ros-rclpy[fastrtps]", "ros-common-interfaces"],
     # The cosmos-ros command; nodes and launch files do without.
     "cli": ["tyro>=1.0"],
+    # Images: cameras, canvases and world models. The guard needs none.
+    "images": ["opencv-python-headless>=4.6"],
     "kinematics": ["pin>=3.0"],
     "sim": ["mujoco>=3.2", "PyOpenGL", "matplotlib>=3.5", "psutil>=5.9", "rich>=13"],
     "bags": ["rosbags>=0.11"],
@@ -106,14 +108,12 @@ setup(
     package_data={PACKAGE: ["py.typed"]},
     data_files=data_files(),
     python_requires=">=3.10",
-    # colcon ignores these (rosdep installs from package.xml); they are for pip. Where OpenCV comes from elsewhere
-    # (apt's python3-opencv registers no wheel), install with --no-deps.
+    # What the guard needs. colcon ignores these (rosdep installs from package.xml); they are for pip.
     install_requires=[
         "numpy>=1.26",
         "scipy>=1.11",
         "PyYAML>=6.0",
         "pydantic>=2.5",
-        "opencv-python-headless>=4.6",
     ],
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["cosmos-ros = cosmos_ros.cli.main:main"]},

@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from packaging_tools import NODES, ROOT, copy_source, node_module, run
 
@@ -117,3 +118,36 @@ def test_colcon_build(tmp_path: Path, options: list[str]) -> None:
     else:
         assert str(source) in probed  # a symlink install is the source
         assert sorted(p.name for p in (prefix / "lib/cosmos_ros").iterdir()) == NODES
+
+
+# What the guard needs: these packages, and what they themselves are made of.
+LIGHT = (
+    "numpy", "numpy.libs", "scipy", "scipy.libs", "yaml", "_yaml", "pydantic", "pydantic_core", "typing_extensions.py",
+    "annotated_types", "typing_inspection",
+)  # fmt: skip
+GUARDED = """
+import numpy as np, cosmos_ros as cr
+franka = cr.load_embodiment("franka")
+joints = franka.controllers[0][1]
+positions = np.tile([franka.home[name] for name in joints], (3, 1))
+positions[1:, 0] += [0.1, 9.0]
+trajectory = cr.JointTrajectory.from_seconds(joints, [0.0, 1.0, 2.0], positions)
+settings = cr.GuardSettings(velocity_scale=0.5)
+print(cr.Guard.for_embodiment(franka, settings).judge(trajectory, cr.GuardContext.now(franka.home)).response.value)
+"""
+
+
+def test_the_guard_needs_four_packages_only(pip_prefix: Path, tmp_path: Path) -> None:
+    """In an interpreter that sees nothing but these: no ROS, torch, MuJoCo or OpenCV."""
+    installed = Path(np.__file__).parents[1]
+    links = tmp_path / "packages"
+    links.mkdir()
+    for name in LIGHT:
+        if (installed / name).exists():
+            (links / name).symlink_to(installed / name)
+    run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "bare")], cwd=tmp_path)
+    python = str(tmp_path / "bare/bin/python")
+    seen = {"cwd": tmp_path, "PYTHONPATH": f"{site_packages(pip_prefix)}:{links}"}
+    absent = "import importlib.util as u; print([n for n in ('cv2', 'torch', 'mujoco', 'rclpy') if u.find_spec(n)])"
+    assert run([python, "-c", absent], **seen).strip() == "[]"
+    assert run([python, "-c", GUARDED], **seen).splitlines()[-1] == "reject"
