@@ -19,9 +19,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.guard import Guard
 from cosmos_ros.sim.episode import EpisodeSettings, run_episode
-from cosmos_ros.sim.expert import Expert, ExpertOptions
 from cosmos_ros.sim.imagination import world_of
 from cosmos_ros.sim.rendering import GL_BACKEND
+from cosmos_ros.sim.scripted_expert import Expert, ExpertOptions
 from cosmos_ros.sim.world import TIMESTEP_NS, WorldRenderer
 from cosmos_ros.types import Mode, Observation
 

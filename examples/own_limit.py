@@ -18,7 +18,7 @@ import numpy as np
 
 import cosmos_ros as cr
 from cosmos_ros.guard import Violation
-from cosmos_ros.guard.checks import registry
+from cosmos_ros.guard.checks import check_registry
 from cosmos_ros.guard.checks.base import Case, Cure, Limit
 from cosmos_ros.guard.checks.polynomial import outside
 from cosmos_ros.limits import RobotLimits, scaled
@@ -64,11 +64,11 @@ class PersonSpeed(Limit):
 def install() -> None:
     """Do by hand what installing a package with the entry point does."""
     found = metadata.entry_points
-    point = metadata.EntryPoint("person_speed", f"{__name__}:PersonSpeed", registry.ENTRY_POINT_GROUP)
+    point = metadata.EntryPoint("person_speed", f"{__name__}:PersonSpeed", check_registry.ENTRY_POINT_GROUP)
     metadata.entry_points = lambda **asked: (
         (*found(**asked), point) if asked.get("group") == point.group else found(**asked)
     )
-    registry.check_types.cache_clear()
+    check_registry.check_types.cache_clear()
 
 
 def main() -> None:

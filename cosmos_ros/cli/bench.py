@@ -7,7 +7,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
-class Pipeline:
+class BenchPipeline:
     """Cameras to guarded trajectory, model excluded.
 
     Three 1280x720 cameras at 30 Hz: from the last image's arrival in the predictor to the guard's published trajectory.
@@ -47,4 +47,4 @@ class Pipeline:
         return 0
 
 
-VERB = {"pipeline": Pipeline}
+VERB = {"pipeline": BenchPipeline}

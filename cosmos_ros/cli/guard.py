@@ -9,7 +9,7 @@ from tyro.conf import Positional, UseAppendAction
 
 
 @dataclass(frozen=True)
-class Check:
+class CheckCases:
     """Run the checker over worked cases and compare with what they expect.
 
     Exit status 1 when any answer differs from what its case expects.
@@ -45,7 +45,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Run:
+class RunRecording:
     """Judge a recording's trajectories again, as the live guard did.
 
     A recording of a guard is judged in the recorded contexts with the recorded settings, and compared with the recorded
@@ -106,4 +106,4 @@ class Run:
         return 0 if tally.passed or not self.strict else 1
 
 
-VERB = {"check": Check, "run": Run}
+VERB = {"check": CheckCases, "run": RunRecording}

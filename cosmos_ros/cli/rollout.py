@@ -8,7 +8,7 @@ from cosmos_ros.cli import _predicting
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rollout(_predicting.SceneOptions):
+class RolloutVerb(_predicting.SceneOptions):
     """Predict frames and actions over any horizon.
 
     Beyond one chunk each next one starts from the last predicted frame; the JSON says where these seams are, and errors
@@ -33,4 +33,4 @@ class Rollout(_predicting.SceneOptions):
         return _predicting.write_result(prepared, result, scene, assumed)
 
 
-VERB = Rollout
+VERB = RolloutVerb

@@ -106,7 +106,7 @@ def read_verdicts(bag: BagReader, node: str) -> list[RecordedVerdict]:
         if not isinstance(data.get("stamp_ns"), int) or "response" not in data:
             raise InputError("not a verdict", where=f"{bag.path} {node}/verdict_json at {log_ns} ns")
         context = data.get("context")
-        # Verdicts recorded by an earlier version have contexts of other fields: as good as none.
+        # Verdicts recorded by an earlier version have contexts of other fields, which cannot be used.
         known = isinstance(context, dict) and "measured" in context
         verdicts.append(RecordedVerdict(log_ns, data, VerdictContext.from_dict(context) if known else None))
     return verdicts

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cosmos_ros.guard.checks import freshness, intake, registry
+from cosmos_ros.guard.checks import check_registry, freshness, intake
 from cosmos_ros.guard.checks.base import Case, Check, Cure, GuardedRobot, Limit, Precondition
 from cosmos_ros.guard.checks.singularity import Singularity
 from cosmos_ros.guard.checks.start import commanded_at
@@ -57,7 +57,8 @@ class Checker:
         self.robot = robot
         self.settings = settings
         self.checking = settings.checking
-        owned: dict[type[Check], Any] = {kind: settings.of(kind.settings_type) for kind in registry.check_types()}
+        kinds = check_registry.check_types()
+        owned: dict[type[Check], Any] = {kind: settings.of(kind.settings_type) for kind in kinds}
         self.limits = robot.limits
         for kind, own in owned.items():
             self.limits = kind.tighten(self.limits, own)
@@ -72,7 +73,7 @@ class Checker:
         self.checks = tuple(check for check in made if isinstance(check, Limit))
         self.singularities = tuple(c for c in self.checks if isinstance(c, Singularity) and c.thresholds.slows)
         self.sampler = self._sampler(robot)
-        self.cures = registry.cures()
+        self.cures = check_registry.cures()
         self._controllers = robot.controllers
         self._tables: dict[tuple[str, ...], LimitTable] = {}
         self._named: set[tuple[str, ...]] = set()

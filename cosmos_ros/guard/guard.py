@@ -16,7 +16,7 @@ from cosmos_ros.guard.checks.end import EndVelocitySettings
 from cosmos_ros.guard.context import GuardContext
 from cosmos_ros.guard.guard_settings import GuardSettings
 from cosmos_ros.guard.motion.align import align
-from cosmos_ros.guard.response.planner import Planner, duration_of, held
+from cosmos_ros.guard.response.planner import Planner, duration_of, with_hold
 from cosmos_ros.guard.surroundings import surroundings_of
 from cosmos_ros.guard.verdict import Response, Verdict, Violation, by_time
 from cosmos_ros.limits import RobotLimits
@@ -77,7 +77,7 @@ class Guard:
         began = perf_counter()
         with np.errstate(all="ignore"):  # whatever overflows is found out, see Checker.examine
             verdict = self._judge(trajectory, context)
-        sent = None if verdict.trajectory is None else self._held(verdict.trajectory, context)
+        sent = None if verdict.trajectory is None else self._with_hold(verdict.trajectory, context)
         elapsed = 1e3 * (perf_counter() - began)
         return replace(verdict, trajectory=sent, stamp_ns=trajectory.stamp_ns, elapsed_ms=elapsed)
 
@@ -85,11 +85,11 @@ class Guard:
         """Return the quickest legal stop; None when nothing has to be sent for it. See ``Planner.brake``."""
         with np.errstate(all="ignore"):
             stop = self.planner.brake(context)
-        return None if stop is None else self._held(stop, context)
+        return None if stop is None else self._with_hold(stop, context)
 
-    def _held(self, trajectory: JointTrajectory, context: GuardContext) -> JointTrajectory:
+    def _with_hold(self, trajectory: JointTrajectory, context: GuardContext) -> JointTrajectory:
         shortest = math.ceil(self.settings.checking.minimum_step * NANOSECONDS)
-        return held(trajectory, context.now_ns + round(self.settings.response.hold_time * NANOSECONDS), shortest)
+        return with_hold(trajectory, context.now_ns + round(self.settings.response.hold_time * NANOSECONDS), shortest)
 
     def _judge(self, trajectory: JointTrajectory, context: GuardContext) -> Verdict:
         terminal = self.checker.terminal(trajectory, context)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from cosmos_ros.errors import ConfigError
 from cosmos_ros.guard.checking_settings import CheckingSettings, ResponseSettings
-from cosmos_ros.guard.checks import registry
+from cosmos_ros.guard.checks import check_registry
 from cosmos_ros.settings import Setting, Value, declared, pick, read_parameters_file, unknown_names
 
 S = TypeVar("S")
@@ -33,7 +33,7 @@ class GuardSettings:
     __slots__ = ("_own", "checking", "checks", "response")
 
     def __init__(self, checks: Collection[str] | None = None, **values: Value) -> None:
-        known = registry.check_types()
+        known = check_registry.check_types()
         names = frozenset(check.name for check in known)
         on = frozenset(check.name for check in known if check.on) if checks is None else frozenset(checks)
         if on - names:
@@ -47,7 +47,7 @@ class GuardSettings:
         self.checks: frozenset[str] = on
         self.checking = pick(CheckingSettings, values)
         self.response = pick(ResponseSettings, values)
-        self._own: dict[type, Any] = {kind: _checked(kind, values) for kind in registry.settings_types()}
+        self._own: dict[type, Any] = {kind: _checked(kind, values) for kind in check_registry.settings_types()}
 
     def of(self, settings_type: type[S]) -> S:
         """Return the settings that one or several checks own."""
@@ -61,12 +61,12 @@ class GuardSettings:
     @staticmethod
     def declared() -> tuple[Setting, ...]:
         """Return the declarations of all settings, as a node declares its parameters."""
-        return (*registry.switches(), *_valued())
+        return (*check_registry.switches(), *_valued())
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> GuardSettings:
         """Return the settings that a node's parameters give; entries that are not the guard's are left aside."""
-        switches = {one.name: values.get(one.name, one.default) for one in registry.switches()}
+        switches = {one.name: values.get(one.name, one.default) for one in check_registry.switches()}
         on = [name.partition(".")[2] for name, value in switches.items() if value]
         return cls(on, **{one.name: values[one.name] for one in _valued() if one.name in values})
 
@@ -85,7 +85,9 @@ class GuardSettings:
 
     def to_mapping(self) -> dict[str, Value]:
         """Return all settings by name; ``from_mapping`` gives the same settings again."""
-        values: dict[str, Value] = {one.name: one.name.partition(".")[2] in self.checks for one in registry.switches()}
+        values: dict[str, Value] = {
+            one.name: one.name.partition(".")[2] in self.checks for one in check_registry.switches()
+        }
         for part in (self.checking, self.response, *self._own.values()):
             values |= {one.name: getattr(part, one.name) for one in declared(type(part))}
         return values
@@ -110,7 +112,7 @@ class GuardSettings:
 
 
 def _valued() -> tuple[Setting, ...]:
-    return declared(CheckingSettings, ResponseSettings, *registry.settings_types())
+    return declared(CheckingSettings, ResponseSettings, *check_registry.settings_types())
 
 
 def _checked(kind: type[S], values: Mapping[str, Any]) -> S:

@@ -130,7 +130,7 @@ class GuardNode(Node):
         try:
             stamp = ns_from_stamp(message.header.stamp, where="header.stamp")
         except InputError:
-            return  # as good as none: the last good one grows old
+            return  # dropped: the last good one grows old
         self._apply(self._supervisor.on_camera(view, stamp, now))
 
     def _on_uncertainty(self, message: Any) -> None:
@@ -160,9 +160,9 @@ class GuardNode(Node):
         for publisher in self._outputs.values():
             infos = self.get_publishers_info_by_topic(publisher.topic_name)
             owners = [(info.node_name, info.node_namespace) for info in infos]
-            rivals = [readable(name, space) for name, space in owners if (name, space) != me]
-            rivals += [f"another {me[0]}"] * max(0, owners.count(me) - 1)
-            others[publisher.topic_name] = sorted(rivals)
+            strangers = [readable(name, space) for name, space in owners if (name, space) != me]
+            strangers += [f"another {me[0]}"] * max(0, owners.count(me) - 1)
+            others[publisher.topic_name] = sorted(strangers)
             listeners[publisher.topic_name] = publisher.get_subscription_count()
         self._apply(self._supervisor.on_graph(others, listeners, self._now()))
 
@@ -247,8 +247,8 @@ class GuardNode(Node):
         else:
             note = f"not watched, no camera_info: {', '.join(unheard)}" if unheard else "fresh"
             self._diagnostics.set("cameras", OK, note)
-        trouble = supervisor.trouble(self._now())
-        self._diagnostics.set("joint states", ERROR if trouble else OK, trouble or "fresh")
+        problem = supervisor.joint_state_problem(self._now())
+        self._diagnostics.set("joint states", ERROR if problem else OK, problem or "fresh")
 
 
 def readable(name: str, namespace: str) -> str:
@@ -272,7 +272,7 @@ def only(trajectory: Trajectory, joints: Sequence[str]) -> Trajectory | None:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the node until it is told to stop."""
+    """Run the node until it is stopped."""
     # The events executor is quicker, and experimental: what stands before the robot runs on the one that all use.
     return run(GuardNode, args, executor="single")
 

@@ -7,7 +7,7 @@ import pytest
 from guard_support import HOME, NOW, PANDA, joint_guard, reach
 
 from cosmos_ros.guard.supervision.camera_ages import Cameras
-from cosmos_ros.guard.supervision.other_publishers import Neighbours
+from cosmos_ros.guard.supervision.other_publishers import OtherPublishers
 from cosmos_ros.guard.supervision.supervisor import Supervisor
 from cosmos_ros.guard.supervision.supervisor_states import State, SupervisorSettings
 from cosmos_ros.observation.camera_topics import camera_info_topic
@@ -75,13 +75,13 @@ def test_overtaken_stamps_change_nothing_and_a_clock_jump_voids_all() -> None:
 
 
 def test_neighbours() -> None:
-    around = Neighbours()
+    around = OtherPublishers()
     assert "looked at" in around.refusal(require_controllers=True)
     around.look({"a": [], "b": ["/x", "/y"]}, {"a": 1, "b": 0})
-    assert around.rivals == "/x, /y also publishes on b"
-    assert around.refusal(require_controllers=False) == around.rivals
+    assert around.publishing == "/x, /y also publishes on b"
+    assert around.refusal(require_controllers=False) == around.publishing
     around.look({}, {"a": 1, "b": 0})
-    assert around.rivals == "" and around.refusal(require_controllers=True) == "no controller listens on b"
+    assert around.publishing == "" and around.refusal(require_controllers=True) == "no controller listens on b"
     assert around.refusal(require_controllers=False) == ""
 
 

@@ -25,9 +25,9 @@ from model_support import (
 from cosmos_ros.errors import GuardError
 from cosmos_ros.guard import Box, Guard, GuardContext, GuardedRobot, GuardSettings, Response, Surroundings, Violation
 from cosmos_ros.guard.checker import Checker
+from cosmos_ros.guard.checks.check_registry import check_types
 from cosmos_ros.guard.checks.effort import Effort, PinocchioDynamics
 from cosmos_ros.guard.checks.region import beyond, inside
-from cosmos_ros.guard.checks.registry import check_types
 from cosmos_ros.guard.checks.self_collision import segment_distance
 from cosmos_ros.guard.motion.joint_motion import make_motion
 from cosmos_ros.guard.motion.kinematic_bounds import make_chain

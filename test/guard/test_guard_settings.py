@@ -15,7 +15,7 @@ from model_support import TIP, model
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.errors import ConfigError, CosmosRosError, GuardError
 from cosmos_ros.guard import Box, Guard, GuardContext, GuardedRobot, GuardSettings, Response, Surroundings, Violation
-from cosmos_ros.guard.checks import registry
+from cosmos_ros.guard.checks import check_registry
 from cosmos_ros.guard.checks.base import Case, Cure, Limit
 from cosmos_ros.guard.checks.singularity import SingularitySettings
 from cosmos_ros.guard.supervision.node_settings import guard_parameters as parameters
@@ -169,21 +169,21 @@ def _install(monkeypatch: pytest.MonkeyPatch, points: Sequence[metadata.EntryPoi
     real = metadata.entry_points
 
     def entry_points(**selection: str) -> Sequence[metadata.EntryPoint]:
-        return points if selection.get("group") == registry.ENTRY_POINT_GROUP else real(**selection)
+        return points if selection.get("group") == check_registry.ENTRY_POINT_GROUP else real(**selection)
 
-    monkeypatch.setattr(registry.metadata, "entry_points", entry_points)
-    registry.check_types.cache_clear()
+    monkeypatch.setattr(check_registry.metadata, "entry_points", entry_points)
+    check_registry.check_types.cache_clear()
 
 
 @pytest.fixture
 def fresh_registry() -> Iterator[None]:
     yield
-    registry.check_types.cache_clear()
+    check_registry.check_types.cache_clear()
 
 
 @pytest.mark.usefixtures("fresh_registry")
 def test_a_limit_of_another_package_is_a_check_like_the_others(monkeypatch):
-    _install(monkeypatch, [metadata.EntryPoint("elbow", f"{__name__}:Elbow", registry.ENTRY_POINT_GROUP)])
+    _install(monkeypatch, [metadata.EntryPoint("elbow", f"{__name__}:Elbow", check_registry.ENTRY_POINT_GROUP)])
     assert {"check.elbow", "elbow_limit"} <= {one.name for one in parameters()}
     straighten = reach(np.array([0, 0, 0, 1.5, 0, 0, 0]), duration=3.0)
     moment = GuardContext(NOW, JointState(NOW - NANOSECONDS // 100, PANDA, straighten.positions[0], np.zeros(7)))
@@ -204,7 +204,7 @@ def test_a_limit_of_another_package_is_a_check_like_the_others(monkeypatch):
     ],
 )
 def test_a_limit_that_cannot_be_used_is_never_left_out_in_silence(monkeypatch, value, problem):
-    _install(monkeypatch, [metadata.EntryPoint("broken", value, registry.ENTRY_POINT_GROUP)])
+    _install(monkeypatch, [metadata.EntryPoint("broken", value, check_registry.ENTRY_POINT_GROUP)])
     with pytest.raises(GuardError, match=problem):
         Guard(panda_limits())
 

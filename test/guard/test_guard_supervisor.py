@@ -237,7 +237,7 @@ def test_frozen_joint_states_brake() -> None:
     output = one.tick(later)
     assert is_stop(output.send, sent, later) and "joint state is 0.21 s old" in output.event
     assert one.tick(later + 20 * MS).send is None  # once is enough
-    assert one.trouble(later) == "stale"
+    assert one.joint_state_problem(later) == "stale"
 
 
 def test_silence_brakes() -> None:
@@ -273,12 +273,12 @@ def test_bad_joint_states_are_dropped_and_the_last_good_one_ages() -> None:
         JointState(NOW + MS, PANDA, HOME, np.zeros(6)),
     ):
         one.on_joint_state(state, NOW + MS)
-        assert one.measured is good and one.trouble(NOW + MS).startswith("joint state dropped")
+        assert one.measured is good and one.joint_state_problem(NOW + MS).startswith("joint state dropped")
     one.on_joint_state(JointState(NOW + 2 * MS, PANDA, HOME, None), NOW + 2 * MS)
-    assert one.measured is not good and not one.trouble(NOW + 2 * MS)
+    assert one.measured is not good and not one.joint_state_problem(NOW + 2 * MS)
     one.on_joint_state(at(NOW), NOW + 3 * MS)
     assert one.measured.stamp_ns == NOW + 2 * MS  # an older one does not replace it
-    assert supervisor().trouble(NOW) == "none yet"
+    assert supervisor().joint_state_problem(NOW) == "none yet"
 
 
 def test_a_clock_that_jumps_back_brakes_disarms_and_forgets() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from cosmos_ros.guard import Guard, Response
 from cosmos_ros.sim.episode import EpisodeSettings, run_episode
-from cosmos_ros.sim.expert import Expert, ExpertOptions
+from cosmos_ros.sim.scripted_expert import Expert, ExpertOptions
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from cosmos_ros.errors import CapabilityError, ConfigError, ModelError
-from cosmos_ros.sim.expert import Expert, ExpertOptions
 from cosmos_ros.sim.imagination import world_of
+from cosmos_ros.sim.scripted_expert import Expert, ExpertOptions
 from cosmos_ros.sim.task import DEFAULT_INSTRUCTION
 from cosmos_ros.sim.world import WorldRenderer
 from cosmos_ros.types import JointState, Mode, Observation

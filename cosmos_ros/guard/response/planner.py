@@ -244,7 +244,7 @@ def _points_to_try(last: int) -> list[int]:
     return sorted({*(last - step for step in back if step < last), 1}, reverse=True) if last > 0 else []
 
 
-def held(trajectory: JointTrajectory, until_ns: int, shortest_ns: int) -> JointTrajectory:
+def with_hold(trajectory: JointTrajectory, until_ns: int, shortest_ns: int) -> JointTrajectory:
     """Return the trajectory with its last point held until an absolute time, and for no less than a shortest segment.
 
     Unchanged when it lasts that long.

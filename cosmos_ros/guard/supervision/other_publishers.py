@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 
-class Neighbours:
+class OtherPublishers:
     """The other ends of the controllers' topics, as the ROS graph shows them."""
 
     def __init__(self) -> None:
@@ -18,14 +18,14 @@ class Neighbours:
         self._listeners = dict(listeners)
 
     @property
-    def rivals(self) -> str:
+    def publishing(self) -> str:
         """Who else commands the robot, in one line; empty when nobody does."""
         return "; ".join(f"{', '.join(names)} also publishes on {topic}" for topic, names in self._others.items())
 
     def refusal(self, *, require_controllers: bool) -> str:
         """Return why arming would be refused on account of them, or an empty string."""
         if self._others:
-            return self.rivals
+            return self.publishing
         silent = sorted(topic for topic, count in self._listeners.items() if not count)
         if silent and require_controllers:
             return f"no controller listens on {', '.join(silent)}"

@@ -16,7 +16,7 @@ from cosmos_ros.guard.checks.start import StartSettings, commanded_at
 from cosmos_ros.guard.context import GuardContext
 from cosmos_ros.guard.guard import Guard
 from cosmos_ros.guard.supervision.camera_ages import Cameras
-from cosmos_ros.guard.supervision.other_publishers import Neighbours
+from cosmos_ros.guard.supervision.other_publishers import OtherPublishers
 from cosmos_ros.guard.supervision.supervisor_states import Counters, Output, State, SupervisorSettings
 from cosmos_ros.guard.supervision.verdict_context import VerdictContext
 from cosmos_ros.guard.verdict import Response, Verdict, Violation
@@ -39,7 +39,7 @@ class Supervisor:
             guard: Judges trajectories.
             settings: Policies.
             clock: The node's clock, ns; asked again after a judgement took its time. None: judging takes none.
-            cameras: Names of the cameras that ``on_camera`` may tell of.
+            cameras: Names of the cameras that ``on_camera`` may name.
         """
         self.guard = guard
         self._max_state_age = guard.settings.of(StateSettings).max_state_age
@@ -57,10 +57,10 @@ class Supervisor:
         self._source_stamp: int | None = None
         self._last_candidate_ns: int | None = None
         self._now: int | None = None
-        self._neighbours = Neighbours()
+        self._others = OtherPublishers()
         self.cameras = Cameras(cameras)
         self._e_stop = False
-        self._rivals_latched = False
+        self._latched_by_others = False
 
     @property
     def executing(self) -> JointTrajectory | None:
@@ -73,7 +73,7 @@ class Supervisor:
         return self._measured
 
     def context(self, now_ns: int, uncertainty: float | None = None) -> GuardContext:
-        """Return what the guard is told at this moment."""
+        """Return the context of a judgement at this moment."""
         return GuardContext(now_ns, self._measured, self._executing, uncertainty)
 
     def verdict_context(self, now_ns: int, uncertainty: float | None = None) -> VerdictContext:
@@ -140,15 +140,15 @@ class Supervisor:
     def on_graph(self, others: Mapping[str, Sequence[str]], listeners: Mapping[str, int], now_ns: int) -> Output:
         """Take who else publishes to the controllers' topics, and how many listen on each."""
         output = self._advance(now_ns)
-        self._neighbours.look(others, listeners)
-        rivals = self._neighbours.rivals
-        if rivals and self.state is State.ARMED:
+        self._others.look(others, listeners)
+        publishing = self._others.publishing
+        if publishing and self.state is State.ARMED:
             stop = self._brake(now_ns)
-            self._enter(State.LATCHED, rivals)
-            self._rivals_latched = True
-            return Output(send=stop, event=f"{rivals}: braking")
-        if rivals and self.state is State.LATCHED and self._rivals_latched:
-            self.reason = rivals  # a node just discovered may get its name, or company, only now
+            self._enter(State.LATCHED, publishing)
+            self._latched_by_others = True
+            return Output(send=stop, event=f"{publishing}: braking")
+        if publishing and self.state is State.LATCHED and self._latched_by_others:
+            self.reason = publishing  # a node just discovered may get its name, or company, only now
         return output
 
     def on_camera(self, name: str, stamp_ns: int, now_ns: int) -> Output:
@@ -286,7 +286,7 @@ class Supervisor:
             return "the e-stop is pressed"
         if self.state is State.E_STOP or self.state is State.LATCHED:
             return f"latched ({self.reason}); reset first"
-        around = self._neighbours.refusal(require_controllers=self.settings.require_controllers)
+        around = self._others.refusal(require_controllers=self.settings.require_controllers)
         if around:
             return around
         if self.bad_state:
@@ -309,7 +309,7 @@ class Supervisor:
         """Return the refusal without its numbers, so that a status changes only with the reason."""
         return re.sub(r"-?\d+\.\d+", "…", self.refusal(now_ns))
 
-    def trouble(self, now_ns: int) -> str:
+    def joint_state_problem(self, now_ns: int) -> str:
         """Return what is wrong with the joint states, without numbers; an empty string when nothing is."""
         if self.bad_state:
             return self.bad_state
@@ -379,4 +379,4 @@ class Supervisor:
 
     def _enter(self, state: State, reason: str) -> None:
         self.state, self.reason = state, reason
-        self._rivals_latched = False
+        self._latched_by_others = False

@@ -64,7 +64,7 @@ BACKEND = ModelBackend(
     options=ExpertOptions,
     capabilities=capabilities,
     # By name: the simulator stands above the world models.
-    implementation="cosmos_ros.sim.expert:Expert",
+    implementation="cosmos_ros.sim.scripted_expert:Expert",
     packages=("mujoco>=3.2", "PyOpenGL"),
     examples={"expert": {}},
 )
