@@ -213,3 +213,21 @@ class CameraRenderer:
                 self._context.free()
             self._gl.free()
             self._gl = None
+
+
+def check_rendering() -> None:
+    """Render one small image of a sphere.
+
+    Raises:
+        ConfigError: No GL backend works here, or what it renders is black.
+    """
+    scene = "<mujoco><worldbody><camera name='c' pos='0 0 1'/><geom size='.1'/></worldbody></mujoco>"
+    model = mujoco.MjModel.from_xml_string(scene)
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    if not CameraRenderer(model, {"c": PinholeCamera("c", 32, 32, 0.8)}).render(data, "c").max():
+        raise ConfigError(f"off-screen OpenGL ({GL_BACKEND}) renders black images", hint=INSTALL_HINT)
+
+
+if __name__ == "__main__":  # asked by scripts/common.sh
+    check_rendering()

@@ -111,3 +111,12 @@ except ConfigError as error:
     )
     assert "refused:" in result.stdout
     assert "apt-get install" in result.stdout
+
+
+def test_the_environment_script_asks_whether_images_can_be_rendered() -> None:
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-m", "cosmos_ros.sim.rendering"]
+    assert " ".join(command[1:]) in (root / "scripts/common.sh").read_text()
+    for backend, status in (("", 0), ("disable", 1)):
+        environment = {**os.environ, "MUJOCO_GL": backend} if backend else dict(os.environ)
+        assert subprocess.run(command, env=environment, cwd=root, capture_output=True, check=False).returncode == status
