@@ -1,1 +1,1 @@
-"""Recordings in and out: rosbag2 reader and writer, player, recorder, LeRobot import and export."""
+"""Evaluation: predictions against what a recording then shows, chunk by chunk; reports, comparisons, judged recordings."""
