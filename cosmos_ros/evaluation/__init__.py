@@ -1,1 +1,1 @@
-"""Evaluation: predictions against what a recording then shows, chunk by chunk; reports, comparisons, judged recordings."""
+"""Evaluation: predictions against what a recording then shows; reports, comparisons and judged recordings."""
