@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from machine import Deadline
+
 
 def find_chromium() -> str | None:
     """Path of Chromium, or None where there is none."""
@@ -42,10 +44,10 @@ def opened_page(
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=clean)
     try:
         port_file = profile / "DevToolsActivePort"
-        deadline = time.monotonic() + 30.0
+        deadline = Deadline(30.0)
         while not (port_file.exists() and len(port_file.read_text().splitlines()) == 2):
             assert process.poll() is None, "Chromium has ended"
-            assert time.monotonic() < deadline, "Chromium does not answer"
+            assert not deadline.passed(), "Chromium does not answer"
             time.sleep(0.02)
         port, path = port_file.read_text().splitlines()
         with connect(f"ws://127.0.0.1:{port}{path}", max_size=2**28) as socket:

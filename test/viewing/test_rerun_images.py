@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import sys
-import time
 from pathlib import Path
 
 import cv2
@@ -15,6 +14,7 @@ import yaml
 
 pytest.importorskip("rerun", reason="rerun-sdk is not installed (the viewer extra)")
 from browser import page
+from machine import Deadline
 
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.viewing import rerun_layout as layout
@@ -58,7 +58,7 @@ def test_the_page_shows_frames_beside_each_other_and_the_robot(tmp_path):
     log = RerunLog(embodiment)
     address = log.web(free_port(), free_port(), "100MB")
     feed(log, embodiment)
-    deadline = time.monotonic() + 120.0
+    deadline = Deadline(120.0)
     with page(address, tmp_path / "profile") as take:
         while True:
             image = take()
@@ -73,7 +73,7 @@ def test_the_page_shows_frames_beside_each_other_and_the_robot(tmp_path):
             }
             if all(shown.values()):
                 break
-            if time.monotonic() > deadline:
+            if deadline.passed():
                 cv2.imwrite(str(tmp_path / "last.png"), image[..., ::-1])
                 pytest.fail(f"not shown within two minutes: {shown}; see {tmp_path / 'last.png'}")
     log.close()
@@ -115,7 +115,7 @@ def test_the_demo_in_the_browser(tmp_path):
         for name in ("predictor", "guard", "sim_robot"):
             group.kill(name)
         with page(address, tmp_path / "profile") as take:
-            deadline = time.monotonic() + 120.0
+            deadline = Deadline(120.0)
             while True:
                 image = take()
                 height, width, _ = image.shape
@@ -127,7 +127,7 @@ def test_the_demo_in_the_browser(tmp_path):
                 log = image[int(0.86 * height) : int(0.95 * height), int(0.51 * width) : int(0.99 * width)]
                 if robot and all(part.std() > 25.0 for part in (*frames, sheet)) and (log < 140).mean() > 0.005:
                     break
-                if time.monotonic() > deadline:
+                if deadline.passed():
                     cv2.imwrite(str(tmp_path / "last.png"), image[..., ::-1])
                     pytest.fail(f"not shown within two minutes; see {tmp_path / 'last.png'}")
             # What was predicted for now and what is now look alike, and are not one image twice.
