@@ -217,7 +217,7 @@ def test_what_is_not_supported_is_refused(model):
         (make(chunk_size=6), "chunk size 6"),
         (make(domain_name="libero"), "domain libero is not supported"),
         (make(domain_name="droid_lerobot", action_dim=8), "world_model:=openpi"),
-        (make(settings={"num_inference_steps": 101}), r"in \[1, 100\]"),
+        (make(settings={"num_inference_steps": 101}), r"101 is outside 1 to 100"),
         (make(settings={"temperature": 1.0}), "not known"),
         (make(image=None), "carries no image"),
         (make(image=textured(12, 40)), "the smallest is 16x16"),
