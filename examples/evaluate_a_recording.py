@@ -2,9 +2,9 @@
 
     python examples/evaluate_a_recording.py [RECORDING [FOLDER]]
 
-Without a recording it first writes a small one: a camera that looks at a moving texture, and a wrist that turns.
-Prints how the model's frames and motion compare with those of the baselines; FOLDER then holds report.html and all
-figures.
+Without a recording it first writes a small one: a camera that looks at a moving texture, and an arm that turns at its
+base. Prints how the model's frames and motion compare with those of the baselines; FOLDER, where one is given, then
+holds report.html and all figures.
 """
 
 import sys
@@ -32,7 +32,7 @@ def write_recording(path: Path) -> Path:
         for step in range(4 * FPS):
             stamp = 1_700_000_000 * 10**9 + round(step * 1e9 / FPS)
             posture = np.array([robot.home[name] for name in robot.all_joints])
-            posture[6] += 0.3 * step / FPS
+            posture[0] += 0.3 * step / FPS
             joints = bag.factory.joint_state(robot.all_joints, posture, None, stamp_ns=stamp)
             bag.write_message("/joint_states", stamp, joints)
             payload = compress(np.roll(texture, step, axis=1), image_format="png")
@@ -44,7 +44,7 @@ def write_recording(path: Path) -> Path:
 def main(recording: str = "", folder: str = "") -> None:
     """Evaluate a recording, or a small one that is written first."""
     with tempfile.TemporaryDirectory() as temporary:
-        source = Path(recording) if recording else write_recording(Path(temporary) / "wrist")
+        source = Path(recording) if recording else write_recording(Path(temporary) / "turning_arm")
         out = Path(folder) if folder else Path(temporary) / "report"
         outcome = cr.evaluate(source, out=out, world_model="flow", cameras={VIEW: f"/{VIEW}/image_raw"})
         print(f"{outcome.metrics['chunks']} chunks")
@@ -52,7 +52,8 @@ def main(recording: str = "", folder: str = "") -> None:
             frames, tool = (predictor["figures"].get(key) for key in ("policy.frames.psnr", "policy.tool.cm@0.5s"))
             print(f"{name}: frames {frames['mean']:.1f} dB, " if frames else f"{name}: no frames, ", end="")
             print(f"tool {tool['mean']:.2f} cm off after half a second" if tool else "no motion")
-        print(f"report: {out / 'report.html'}")
+        if folder:
+            print(f"report: {out / 'report.html'}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import numpy as np
 import cosmos_ros as cr
 
 franka = cr.load_embodiment("franka")
-joints = franka.controllers[0][1]  # of the arm's controller
+joints = franka.joint_names
 times = np.linspace(0.0, 0.5, 9)
 positions = np.tile([franka.home[name] for name in joints], (len(times), 1))
 positions[:, 0] += 0.6 * (1.0 - np.cos(np.pi * times / 0.5))  # joint 1 goes 1.2 rad in half a second

@@ -18,7 +18,7 @@ action_frame = arm.robot.fk(arm.home, block.link) @ block.tool_frame
 place, approach = action_frame[:3, 3].round(3).tolist(), action_frame[:3, 2].round(2).tolist()
 print(f"at home the tool is at {place} m and the fingers point along {approach}")
 
-joints = arm.controllers[0][1]
+joints = arm.joint_names
 times = np.linspace(0.0, 3.0, 16)
 positions = np.tile([arm.home[name] for name in joints], (len(times), 1))
 positions[:, 0] += 1.0 * (1.0 - np.cos(np.pi * times / 3.0))  # the first joint turns the arm out of its cell
