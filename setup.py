@@ -10,22 +10,25 @@ from setuptools import find_packages, setup
 PACKAGE = "cosmos_ros"
 ROOT = Path(__file__).resolve().parent
 
+# Images: cameras, canvases and world models. The guard needs none.
+IMAGES = ["opencv-python-headless>=4.6"]
+
 # Extras name what a part of the package imports. Exact versions for the make targets are in constraints/.
 EXTRAS: dict[str, list[str]] = {
     # ROS 2 as wheels, for machines without a ROS installation. Linux x86_64 only. rclpy alone lacks its middleware.
     "ros": ["ros-rclpy[fastrtps]", "ros-common-interfaces"],
     # The cosmos-ros command; nodes and launch files do without.
     "cli": ["tyro>=1.0"],
-    # Images: cameras, canvases and world models. The guard needs none.
-    "images": ["opencv-python-headless>=4.6"],
+    "images": IMAGES,
     "kinematics": ["pin>=3.0"],
-    "sim": ["mujoco>=3.2", "PyOpenGL", "matplotlib>=3.5", "psutil>=5.9", "rich>=13"],
-    "bags": ["rosbags>=0.11"],
-    "lerobot": ["rosbags>=0.11", "pyarrow>=14", "av>=12"],
-    "network": ["aiohttp>=3.9", "av>=12", "msgpack>=1.0"],
-    "viewer": ["rerun-sdk>=0.41", "rosbags>=0.11"],
-    "ray": ["ray>=2.9", "rosbags>=0.11"],
+    "sim": [*IMAGES, "mujoco>=3.2", "PyOpenGL", "matplotlib>=3.5", "psutil>=5.9", "rich>=13"],
+    "bags": [*IMAGES, "rosbags>=0.11"],
+    "lerobot": [*IMAGES, "rosbags>=0.11", "pyarrow>=14", "av>=12"],
+    "network": [*IMAGES, "aiohttp>=3.9", "av>=12", "msgpack>=1.0"],
+    "viewer": [*IMAGES, "rerun-sdk>=0.41", "rosbags>=0.11"],
+    "ray": [*IMAGES, "ray>=2.9", "rosbags>=0.11"],
     "cosmos3": [
+        *IMAGES,
         "torch>=2.6",
         "diffusers>=0.42",
         "transformers>=4.57",

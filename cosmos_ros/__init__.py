@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from cosmos_ros.types import JointState as JointState
     from cosmos_ros.types import JointTrajectory as JointTrajectory
     from cosmos_ros.types import Observation as Observation
+    from cosmos_ros.world_models import open_world_model as open_world_model
 
 _MODULES = {
     "evaluate": "cosmos_ros.api",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +21,13 @@ def test_every_public_name_is_there_and_documented():
     assert set(cr.__all__) <= set(dir(cr))
     with pytest.raises(AttributeError, match="no_such_name"):
         _ = cr.no_such_name
+
+
+def test_type_checkers_see_every_public_name_where_it_comes_from():
+    tree = ast.parse(Path(cr.__file__).read_text())
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    seen = {line.names[0].asname: line.module for line in block.body if isinstance(line, ast.ImportFrom)}
+    assert seen == cr._MODULES
 
 
 def test_importing_the_package_imports_nothing_heavy():

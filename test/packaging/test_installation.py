@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +137,12 @@ trajectory = cr.JointTrajectory.from_seconds(joints, [0.0, 1.0, 2.0], positions)
 settings = cr.GuardSettings(velocity_scale=0.5)
 print(cr.Guard.for_embodiment(franka, settings).judge(trajectory, cr.GuardContext.now(franka.home)).response.value)
 """
+
+
+def test_pip_brings_what_the_guard_needs_and_no_more(pip_prefix: Path) -> None:
+    (found,) = metadata.distributions(name="cosmos_ros", path=[site_packages(pip_prefix)])
+    always = [line for line in found.requires or [] if "extra ==" not in line]
+    assert {re.split(r"[<>=! ;]", line)[0].lower() for line in always} == {"numpy", "scipy", "pyyaml", "pydantic"}
 
 
 def test_the_guard_needs_four_packages_only(pip_prefix: Path, tmp_path: Path) -> None:

@@ -115,6 +115,12 @@ def test_every_other_import_is_declared(setup_arguments: dict[str, Any]) -> None
     assert not missing
 
 
+def test_extras_for_more_than_the_guard_bring_images(setup_arguments: dict[str, Any]) -> None:
+    extras = setup_arguments["extras_require"]
+    without = {"ros", "cli", "kinematics", "test", "dev"}  # of no use by themselves, or to the guard
+    assert {name for name, packages in extras.items() if extras["images"][0] not in packages} == without
+
+
 def test_executables_are_the_nodes(setup_arguments: dict[str, Any]) -> None:
     files = dict(setup_arguments["data_files"])
     assert [Path(p).name for p in files["lib/cosmos_ros"]] == NODES
