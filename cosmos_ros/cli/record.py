@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from tyro.conf import Positional, create_mutex_group
 
@@ -42,6 +42,7 @@ class Record:
     def run(self) -> int:
         """Record until the end; one line a topic then."""
         from cosmos_ros.errors import ConfigError
+        from cosmos_ros.nodes.clocks import steady_clock
         from cosmos_ros.recordings.command_line_node import RosSession
         from cosmos_ros.recordings.recorder import BagRecorder
 
@@ -63,7 +64,7 @@ class Record:
                 announce=announce,
             )
             try:
-                timer = session.node.create_timer(0.2, recorder.discover, clock=_steady_clock())
+                timer = session.node.create_timer(0.2, recorder.discover, clock=steady_clock())
                 announce(f"recording to {self.out}")
                 end = None if self.duration is None else time.monotonic() + self.duration
                 while not session.ended() and recorder.error is None and (end is None or time.monotonic() < end):
@@ -83,12 +84,6 @@ class Record:
             announce(f"  {topic}: nobody published it")
         announce(f"{self.out}: {sum(report.counts.values())} messages")
         return 0
-
-
-def _steady_clock() -> Any:
-    from rclpy.clock import Clock, ClockType
-
-    return Clock(clock_type=ClockType.STEADY_TIME)
 
 
 VERB = Record

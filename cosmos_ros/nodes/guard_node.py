@@ -13,9 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, JointState
 from std_msgs.msg import Bool, Float64, String
@@ -31,13 +29,13 @@ from cosmos_ros.guard.supervision.supervisor_states import Output, State, Superv
 from cosmos_ros.guard.supervision.trajectory_intake import read_message
 from cosmos_ros.messages import joint_state_from_message, joint_trajectory_message, ns_from_stamp
 from cosmos_ros.nodes import qos
+from cosmos_ros.nodes.clocks import steady_clock
 from cosmos_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics
 from cosmos_ros.nodes.node_process import run
 from cosmos_ros.nodes.parameters import declare
 from cosmos_ros.observation.camera_topics import camera_info_topic, parse_cameras
 from cosmos_ros.settings import pick
 from cosmos_ros.types import NANOSECONDS
-from cosmos_ros.types import JointTrajectory as Trajectory
 from cosmos_ros.version import __version__
 
 _LEVELS = {
@@ -89,7 +87,7 @@ class GuardNode(Node):
         self.create_service(Trigger, "~/arm", self._arm)
         self.create_service(Trigger, "~/disarm", self._disarm)
         self.create_service(Trigger, "~/reset", self._reset)
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        steady = steady_clock()
         self.create_timer(1.0 / values["tick_rate"], self._tick, clock=steady)
         self.create_timer(0.5, self._look_around, clock=steady)
         self._look_around()
@@ -191,9 +189,8 @@ class GuardNode(Node):
         published: int | None = None
         if output.send is not None:
             for (_, joints), publisher in zip(self._controllers, self._outputs.values(), strict=True):
-                part = only(output.send, joints)
-                if part is not None:
-                    publisher.publish(joint_trajectory_message(part))
+                if set(joints) <= set(output.send.joint_names):
+                    publisher.publish(joint_trajectory_message(output.send.select(joints)))
             published = self._now()
         if output.would_send is not None:
             self._would_send.publish(joint_trajectory_message(output.would_send))
@@ -254,21 +251,6 @@ class GuardNode(Node):
 def readable(name: str, namespace: str) -> str:
     """Return a node's full name; its endpoints may be discovered a moment before their node is."""
     return "a node whose name is not known yet" if "UNKNOWN" in name else f"{namespace.rstrip('/')}/{name}"
-
-
-def only(trajectory: Trajectory, joints: Sequence[str]) -> Trajectory | None:
-    """Return a trajectory of these joints in this order; None when it has none of them."""
-    if not set(joints) <= set(trajectory.joint_names):
-        return None
-    order = np.array([trajectory.joint_names.index(name) for name in joints])
-    return Trajectory(
-        tuple(joints),
-        trajectory.stamp_ns,
-        trajectory.times_ns,
-        trajectory.positions[:, order],
-        None if trajectory.velocities is None else trajectory.velocities[:, order],
-        None if trajectory.accelerations is None else trajectory.accelerations[:, order],
-    )
 
 
 def main(args: Sequence[str] | None = None) -> int:
