@@ -119,16 +119,19 @@ def declared(*settings_types: type) -> tuple[Setting, ...]:
     )
 
 
-def check_values(instance: Any) -> None:
-    """Check every declared field of a settings dataclass; call it in ``__post_init__``.
+@dataclass(frozen=True)
+class DeclaredSettings:
+    """Base of settings dataclasses: checks every declared field when one is made.
 
     Raises:
         ConfigError: A value is of the wrong type or outside its range; names the field and the range.
     """
-    for one in declared(type(instance)):
-        problem = one.problem(getattr(instance, one.name))
-        if problem:
-            raise one.refusal(problem, type(instance).__name__)
+
+    def __post_init__(self) -> None:
+        for one in declared(type(self)):
+            problem = one.problem(getattr(self, one.name))
+            if problem:
+                raise one.refusal(problem, type(self).__name__)
 
 
 def pick(settings_type: type[S], values: Mapping[str, Any]) -> S:

@@ -16,19 +16,16 @@ from dataclasses import dataclass
 import numpy as np
 
 import cosmos_ros as cr
-from cosmos_ros.settings import check_values, setting
+from cosmos_ros.settings import DeclaredSettings, setting
 from cosmos_ros.types import Mode, Request, Rollout
 from cosmos_ros.world_models import Capabilities, ModelBackend
 
 
 @dataclass(frozen=True)
-class SwayOptions:
+class SwayOptions(DeclaredSettings):
     """Options of ``sway``; ``model_options:=height=0.05`` sets one."""
 
     height: float = setting(0.02, "How far the tool sways", unit="m", minimum=0.0, maximum=0.1)
-
-    def __post_init__(self) -> None:
-        check_values(self)
 
 
 class Sway:

@@ -22,20 +22,17 @@ import cosmos_ros as cr
 from cosmos_ros.guard.checks.base import Case, Cure, Limit
 from cosmos_ros.guard.checks.polynomial import outside
 from cosmos_ros.limits import RobotLimits, scaled
-from cosmos_ros.settings import check_values, setting
+from cosmos_ros.settings import DeclaredSettings, setting
 
 
 @dataclass(frozen=True)
-class PersonSpeedSettings:
+class PersonSpeedSettings(DeclaredSettings):
     """How fast the arm may be beside a person."""
 
     person_near: bool = setting(False, "Somebody is within reach of the robot.", read_only=True)
     person_speed_share: float = setting(
         0.25, "Part of each joint's speed bound that may be used then.", minimum=0.05, maximum=1.0, read_only=True
     )
-
-    def __post_init__(self) -> None:
-        check_values(self)
 
     @property
     def share(self) -> float:

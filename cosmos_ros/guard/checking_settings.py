@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cosmos_ros.settings import check_values, setting
+from cosmos_ros.settings import DeclaredSettings, setting
 
 
 @dataclass(frozen=True)
-class CheckingSettings:
+class CheckingSettings(DeclaredSettings):
     """What every check goes by."""
 
     slack: float = setting(
@@ -32,12 +32,9 @@ class CheckingSettings:
     )
     max_points: int = setting(10_000, "Most points in one trajectory.", minimum=2, maximum=1_000_000, read_only=True)
 
-    def __post_init__(self) -> None:
-        check_values(self)
-
 
 @dataclass(frozen=True)
-class ResponseSettings:
+class ResponseSettings(DeclaredSettings):
     """What the guard may do about a violation, and how it brakes."""
 
     allow_slow_down: bool = setting(True, "Slow down what is too fast; otherwise reject it.", read_only=True)
@@ -66,6 +63,3 @@ class ResponseSettings:
         "it as past",
         unit="s", minimum=0.05, maximum=2.0, read_only=True,
     )  # fmt: skip
-
-    def __post_init__(self) -> None:
-        check_values(self)

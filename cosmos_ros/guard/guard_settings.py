@@ -116,6 +116,7 @@ def _valued() -> tuple[Setting, ...]:
 
 
 def _checked(kind: type[S], values: Mapping[str, Any]) -> S:
+    """As ``pick``, and checked also where another package's settings do not check themselves."""
     for one in declared(kind):
         if one.name in values and (problem := one.problem(values[one.name])):
             raise one.refusal(problem, "guard settings")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from cosmos_ros.errors import ConfigError
-from cosmos_ros.settings import check_values, setting
+from cosmos_ros.settings import DeclaredSettings, setting
 from cosmos_ros.types import NANOSECONDS
 
 _MS = 1_000_000
@@ -16,7 +16,7 @@ def _ns(seconds: float) -> int:
 
 
 @dataclass(frozen=True)
-class Timing:
+class Timing(DeclaredSettings):
     """When inputs make up an observation, and how often one is made."""
 
     prediction_rate: float = setting(2.0, "Most predictions a second", unit="1/s", minimum=0.02, maximum=60.0)
@@ -31,9 +31,6 @@ class Timing:
     sync_wait: float = setting(
         0.02, "How long to wait for a stream that lags behind the first view", unit="s", minimum=0.0, maximum=5.0
     )
-
-    def __post_init__(self) -> None:
-        check_values(self)
 
 
 _DEFAULT = Timing()

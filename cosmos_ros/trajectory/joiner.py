@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cosmos_ros.limits import JointLimit
-from cosmos_ros.settings import check_values, setting
+from cosmos_ros.settings import DeclaredSettings, setting
 from cosmos_ros.trajectory.executing import ExecutingMotion
 from cosmos_ros.trajectory.splice import MotionState, splice
 from cosmos_ros.types import NANOSECONDS, JointState, JointTrajectory
@@ -20,7 +20,7 @@ _AT_REST = 0.02
 
 
 @dataclass(frozen=True)
-class JoinSettings:
+class JoinSettings(DeclaredSettings):
     """How a new trajectory takes over from the motion being executed."""
 
     join_lead: float = setting(
@@ -41,9 +41,6 @@ class JoinSettings:
         "While the arm rests where it was observed, no time has passed for the plan: it starts from its first step. A "
         "model whose answer takes longer than its chunk lasts can only work so.",
     )
-
-    def __post_init__(self) -> None:
-        check_values(self)
 
     @property
     def lead_ns(self) -> int:

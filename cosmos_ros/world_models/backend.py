@@ -27,8 +27,8 @@ class ModelBackend(Generic[O]):
     Attributes:
         name: As the ``world_model`` parameter has it.
         summary: What it is, in one line.
-        options: Frozen dataclass of its options, each declared by ``cosmos_ros.settings.setting`` and checked by
-            ``check_values``. An option named ``embodiment`` is set to the robot that is asked about.
+        options: Frozen dataclass of its options, a subclass of ``cosmos_ros.settings.DeclaredSettings``. An
+            option named ``embodiment`` is set to the robot that is asked about.
         capabilities: What it can do with given options. Raises ConfigError when the options do not allow it at all.
         implementation: Makes the world model of its options; or ``module:attribute`` of that, which is imported when
             the first one is made. Nothing is loaded or connected before its ``load``.

@@ -20,7 +20,7 @@ from cosmos_ros.guard.checks.base import Case, Cure, Limit
 from cosmos_ros.guard.checks.singularity import SingularitySettings
 from cosmos_ros.guard.supervision.node_settings import guard_parameters as parameters
 from cosmos_ros.resources import resource
-from cosmos_ros.settings import check_values, setting
+from cosmos_ros.settings import DeclaredSettings, setting
 from cosmos_ros.types import NANOSECONDS, JointState
 
 
@@ -134,13 +134,10 @@ def test_every_embodiment_with_controllers_has_a_guard():
 
 
 @dataclass(frozen=True)
-class ElbowSettings:
+class ElbowSettings(DeclaredSettings):
     """Settings of the elbow limit."""
 
     elbow_limit: float = setting(-1.0, "Highest angle of the elbow", unit="rad", minimum=-3.0, maximum=0.0)
-
-    def __post_init__(self) -> None:
-        check_values(self)
 
 
 class Elbow(Limit):

@@ -31,7 +31,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cosmos_ros.settings import check_values, setting
+from cosmos_ros.settings import DeclaredSettings, setting
 from cosmos_ros.types import Mode, Rollout
 from cosmos_ros.world_models import ModelBackend, Capabilities
 
@@ -40,11 +40,9 @@ events = []
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(DeclaredSettings):
     gain: float = setting(0.5, "Every number of every row.", minimum=0.0, maximum=1.0)
     embodiment: str = setting("", "Robot.")
-
-    __post_init__ = check_values
 
 
 class Drift:

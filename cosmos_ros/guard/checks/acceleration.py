@@ -10,19 +10,16 @@ from cosmos_ros.guard.checks.base import Case, Cure, Limit
 from cosmos_ros.guard.checks.polynomial import outside
 from cosmos_ros.guard.verdict import Violation
 from cosmos_ros.limits import RobotLimits, scaled
-from cosmos_ros.settings import check_values, setting
+from cosmos_ros.settings import DeclaredSettings, setting
 
 
 @dataclass(frozen=True)
-class AccelerationSettings:
+class AccelerationSettings(DeclaredSettings):
     """How much of the acceleration bounds may be used."""
 
     acceleration_scale: float = setting(
         1.0, "Part of the robot's acceleration bounds that may be used.", minimum=0.01, maximum=1.0, read_only=True
     )
-
-    def __post_init__(self) -> None:
-        check_values(self)
 
 
 class Acceleration(Limit):

@@ -129,7 +129,7 @@ class Check(ABC):
         order: Where it stands among the checks: of violations at the same time the lower one is named first.
         on: Whether it is switched on by default.
         cure: What makes its violations go away.
-        settings_type: A frozen dataclass with the settings it owns, declared by ``cosmos_ros.settings.setting``. Two
+        settings_type: Frozen subclass of ``cosmos_ros.settings.DeclaredSettings`` with the settings it owns. Two
             checks may share one.
         uses_kinematics: It calls ``Case.kinematics``, so the guard needs a robot model where there is one to make.
     """

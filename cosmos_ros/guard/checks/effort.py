@@ -12,7 +12,7 @@ from cosmos_ros.errors import GuardError
 from cosmos_ros.guard.checks.base import Case, Cure, GuardedRobot, InverseDynamics, Limit
 from cosmos_ros.guard.verdict import Violation
 from cosmos_ros.limits import RobotLimits, scaled
-from cosmos_ros.settings import check_values, setting
+from cosmos_ros.settings import DeclaredSettings, setting
 from cosmos_ros.trajectory.extrema import evaluate
 from cosmos_ros.types import FloatArray
 
@@ -57,16 +57,13 @@ class PinocchioDynamics:
 
 
 @dataclass(frozen=True)
-class EffortSettings:
+class EffortSettings(DeclaredSettings):
     """How much of the effort bounds may be used."""
 
     urdf: str = setting("", "URDF with masses, for the check of effort; empty: effort is not checked.", read_only=True)
     effort_scale: float = setting(
         1.0, "Part of the robot's effort bounds that may be used.", minimum=0.01, maximum=1.0, read_only=True
     )
-
-    def __post_init__(self) -> None:
-        check_values(self)
 
 
 class Effort(Limit):

@@ -8,19 +8,16 @@ import numpy as np
 
 from cosmos_ros.guard.checks.base import Case, Cure, Limit
 from cosmos_ros.guard.verdict import Violation
-from cosmos_ros.settings import check_values, setting
+from cosmos_ros.settings import DeclaredSettings, setting
 
 
 @dataclass(frozen=True)
-class EndVelocitySettings:
+class EndVelocitySettings(DeclaredSettings):
     """What counts as an end at rest."""
 
     end_velocity_tolerance: float = setting(
         1e-3, "Largest speed at the last point", unit="rad/s or m/s", minimum=0.0, maximum=1.0, read_only=True
     )
-
-    def __post_init__(self) -> None:
-        check_values(self)
 
 
 class EndVelocity(Limit):
@@ -55,13 +52,10 @@ class EndVelocity(Limit):
 
 
 @dataclass(frozen=True)
-class DurationSettings:
+class DurationSettings(DeclaredSettings):
     """How long a trajectory may be."""
 
     max_duration: float = setting(10.0, "Longest trajectory", unit="s", minimum=0.1, maximum=600.0, read_only=True)
-
-    def __post_init__(self) -> None:
-        check_values(self)
 
 
 class Duration(Limit):

@@ -10,7 +10,7 @@ from cosmos_ros.guard.checking_settings import CheckingSettings
 from cosmos_ros.guard.checks.base import Precondition
 from cosmos_ros.guard.context import GuardContext
 from cosmos_ros.guard.verdict import Violation
-from cosmos_ros.settings import check_values, setting
+from cosmos_ros.settings import DeclaredSettings, setting
 from cosmos_ros.types import NANOSECONDS, JointTrajectory
 
 # Stamps of one machine may lie this far in the future without the clock having jumped.
@@ -18,15 +18,12 @@ _FUTURE = 0.05
 
 
 @dataclass(frozen=True)
-class StateSettings:
+class StateSettings(DeclaredSettings):
     """How old a joint state may be."""
 
     max_state_age: float = setting(
         0.2, "Oldest joint state that a judgement may rest on", unit="s", minimum=0.01, maximum=10.0, read_only=True
     )
-
-    def __post_init__(self) -> None:
-        check_values(self)
 
 
 class StaleState(Precondition):
@@ -49,7 +46,7 @@ class StaleState(Precondition):
 
 
 @dataclass(frozen=True)
-class StampSettings:
+class StampSettings(DeclaredSettings):
     """When a trajectory may begin."""
 
     max_stamp_age: float = setting(
@@ -58,9 +55,6 @@ class StampSettings:
     max_stamp_lead: float = setting(
         1.0, "How far a trajectory's start may lie in the future", unit="s", minimum=0.0, maximum=60.0, read_only=True
     )
-
-    def __post_init__(self) -> None:
-        check_values(self)
 
 
 class Stamp(Precondition):

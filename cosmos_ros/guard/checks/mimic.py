@@ -8,20 +8,17 @@ import numpy as np
 
 from cosmos_ros.guard.checks.base import Case, Limit
 from cosmos_ros.guard.verdict import Violation
-from cosmos_ros.settings import check_values, setting
+from cosmos_ros.settings import DeclaredSettings, setting
 from cosmos_ros.trajectory.extrema import extrema, first_above
 
 
 @dataclass(frozen=True)
-class MimicSettings:
+class MimicSettings(DeclaredSettings):
     """How exactly mimic joints follow."""
 
     mimic_tolerance: float = setting(
         1e-3, "Largest deviation of a mimic joint", unit="rad or m", minimum=0.0, maximum=1.0, read_only=True
     )
-
-    def __post_init__(self) -> None:
-        check_values(self)
 
 
 class Mimic(Limit):

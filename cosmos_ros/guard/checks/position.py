@@ -10,19 +10,16 @@ from cosmos_ros.guard.checks.base import Case, Cure, Limit
 from cosmos_ros.guard.checks.polynomial import outside
 from cosmos_ros.guard.verdict import Violation
 from cosmos_ros.limits import RobotLimits
-from cosmos_ros.settings import check_values, setting
+from cosmos_ros.settings import DeclaredSettings, setting
 
 
 @dataclass(frozen=True)
-class PositionSettings:
+class PositionSettings(DeclaredSettings):
     """How far joints are kept off their bounds."""
 
     position_margin: float = setting(
         0.0, "Kept off every position bound", unit="rad or m", minimum=0.0, maximum=1.0, read_only=True
     )
-
-    def __post_init__(self) -> None:
-        check_values(self)
 
 
 class Position(Limit):

@@ -13,7 +13,7 @@ from cosmos_ros.guard.motion.crossing_search import Crossing, scan
 from cosmos_ros.guard.motion.sampler import Points, Samples
 from cosmos_ros.guard.surroundings import Box, parse_boxes
 from cosmos_ros.guard.verdict import Violation
-from cosmos_ros.settings import check_values, setting
+from cosmos_ros.settings import DeclaredSettings, setting
 from cosmos_ros.types import FloatArray
 
 # A dip of this depth may stay unseen between two looks, m.
@@ -69,7 +69,7 @@ def beyond(box: Box, margin: float, position: FloatArray) -> FloatArray:
 
 
 @dataclass(frozen=True)
-class RegionSettings:
+class RegionSettings(DeclaredSettings):
     """How far links are kept off the bounds of space, and where they may not be."""
 
     workspace_margin: float = setting(
@@ -83,7 +83,7 @@ class RegionSettings:
     )
 
     def __post_init__(self) -> None:
-        check_values(self)
+        super().__post_init__()
         parse_boxes(self.keep_out)
 
 

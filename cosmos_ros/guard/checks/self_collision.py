@@ -14,7 +14,7 @@ from cosmos_ros.guard.motion.sampler import Points
 from cosmos_ros.guard.surroundings import Capsule
 from cosmos_ros.guard.verdict import Violation
 from cosmos_ros.kinematics import RobotModel
-from cosmos_ros.settings import check_values, setting
+from cosmos_ros.settings import DeclaredSettings, setting
 from cosmos_ros.types import FloatArray
 
 RESOLUTION = 1e-4
@@ -43,15 +43,12 @@ def _dot(a: FloatArray, b: FloatArray) -> FloatArray:
 
 
 @dataclass(frozen=True)
-class SelfCollisionSettings:
+class SelfCollisionSettings(DeclaredSettings):
     """How far parts of the arm are kept apart."""
 
     collision_margin: float = setting(
         0.01, "Least distance between parts of the arm", unit="m", minimum=0.0, maximum=0.2, read_only=True
     )
-
-    def __post_init__(self) -> None:
-        check_values(self)
 
 
 class SelfCollision(Limit):

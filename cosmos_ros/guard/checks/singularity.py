@@ -18,7 +18,7 @@ from cosmos_ros.guard.motion.joint_motion import Motion
 from cosmos_ros.guard.motion.sampler import Points
 from cosmos_ros.guard.verdict import Violation
 from cosmos_ros.kinematics import RobotModel
-from cosmos_ros.settings import check_values, setting
+from cosmos_ros.settings import DeclaredSettings, setting
 from cosmos_ros.types import FloatArray
 
 RESOLUTION = 1e-4
@@ -84,7 +84,7 @@ def singular_values(square: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 @dataclass(frozen=True)
-class SingularitySettings:
+class SingularitySettings(DeclaredSettings):
     """Where the arm is slowed down and where it is stopped."""
 
     minimum_singular_value: float = setting(
@@ -102,9 +102,6 @@ class SingularitySettings:
         0.0, "Condition number of it from where on the arm must be slower; 0: never.", minimum=0.0, maximum=1e6,
         read_only=True,
     )  # fmt: skip
-
-    def __post_init__(self) -> None:
-        check_values(self)
 
     @property
     def thresholds(self) -> Thresholds:

@@ -9,13 +9,13 @@ import numpy as np
 from cosmos_ros.guard.checks.base import Case, Limit
 from cosmos_ros.guard.context import GuardContext, in_order
 from cosmos_ros.guard.verdict import Violation
-from cosmos_ros.settings import check_values, setting
+from cosmos_ros.settings import DeclaredSettings, setting
 from cosmos_ros.trajectory.splice import motion_at
 from cosmos_ros.types import NANOSECONDS, FloatArray
 
 
 @dataclass(frozen=True)
-class StartSettings:
+class StartSettings(DeclaredSettings):
     """How exactly a trajectory joins what the robot is doing."""
 
     start_position_tolerance: float = setting(
@@ -28,9 +28,6 @@ class StartSettings:
         0.15, "Largest distance of the robot from the motion being executed", unit="rad or m", minimum=0.0, maximum=3.0,
         read_only=True,
     )  # fmt: skip
-
-    def __post_init__(self) -> None:
-        check_values(self)
 
 
 def jump(

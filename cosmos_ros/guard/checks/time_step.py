@@ -11,20 +11,17 @@ from cosmos_ros.guard.checks.base import Precondition
 from cosmos_ros.guard.checks.intake import timing
 from cosmos_ros.guard.context import GuardContext
 from cosmos_ros.guard.verdict import Violation
-from cosmos_ros.settings import check_values, setting
+from cosmos_ros.settings import DeclaredSettings, setting
 from cosmos_ros.types import NANOSECONDS, JointTrajectory
 
 
 @dataclass(frozen=True)
-class TimeStepSettings:
+class TimeStepSettings(DeclaredSettings):
     """How far apart points may be."""
 
     maximum_step: float = setting(
         2.0, "Longest time between points", unit="s", minimum=1e-3, maximum=600.0, read_only=True
     )
-
-    def __post_init__(self) -> None:
-        check_values(self)
 
 
 class TimeStep(Precondition):

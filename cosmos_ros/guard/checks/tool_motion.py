@@ -14,7 +14,7 @@ from cosmos_ros.guard.motion.kinematic_bounds import Rates
 from cosmos_ros.guard.motion.sampler import Points, Samples
 from cosmos_ros.guard.verdict import Violation
 from cosmos_ros.limits import CartesianLimits, RobotLimits
-from cosmos_ros.settings import check_values, setting
+from cosmos_ros.settings import DeclaredSettings, setting
 from cosmos_ros.types import FloatArray
 
 # An excess below this, m/s or rad/s, may stay unseen between two looks; of an acceleration, this part of its bound.
@@ -102,16 +102,13 @@ def _too_fast(
 
 
 @dataclass(frozen=True)
-class ToolMotionSettings:
+class ToolMotionSettings(DeclaredSettings):
     """How much of the tool's bounds may be used."""
 
     cartesian_scale: float = setting(
         1.0, "Part of the bounds on the tool's speed and acceleration that may be used.", minimum=0.01, maximum=1.0,
         read_only=True,
     )  # fmt: skip
-
-    def __post_init__(self) -> None:
-        check_values(self)
 
 
 class _ToolMotion(Limit):

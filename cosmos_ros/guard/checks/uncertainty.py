@@ -6,20 +6,17 @@ from dataclasses import dataclass
 
 from cosmos_ros.guard.checks.base import Case, Limit
 from cosmos_ros.guard.verdict import Violation
-from cosmos_ros.settings import check_values, setting
+from cosmos_ros.settings import DeclaredSettings, setting
 
 
 @dataclass(frozen=True)
-class UncertaintySettings:
+class UncertaintySettings(DeclaredSettings):
     """How unsure a prediction may be."""
 
     max_uncertainty: float = setting(
         0.0, "Largest spread of the prediction that is let through, normalised; 0: any.", minimum=0.0, maximum=1e6,
         read_only=True,
     )  # fmt: skip
-
-    def __post_init__(self) -> None:
-        check_values(self)
 
 
 class Uncertainty(Limit):

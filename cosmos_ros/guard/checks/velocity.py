@@ -9,22 +9,19 @@ from cosmos_ros.guard.checks.polynomial import outside
 from cosmos_ros.guard.checks.position_dependent import position_dependent
 from cosmos_ros.guard.verdict import Violation
 from cosmos_ros.limits import RobotLimits, scaled
-from cosmos_ros.settings import check_values, setting
+from cosmos_ros.settings import DeclaredSettings, setting
 
 # Two crossings closer than this are one: both are found by bisection, s.
 _TOGETHER = 1e-7
 
 
 @dataclass(frozen=True)
-class VelocitySettings:
+class VelocitySettings(DeclaredSettings):
     """How much of the velocity bounds may be used."""
 
     velocity_scale: float = setting(
         1.0, "Part of the robot's velocity bounds that may be used.", minimum=0.01, maximum=1.0, read_only=True
     )
-
-    def __post_init__(self) -> None:
-        check_values(self)
 
 
 class Velocity(Limit):

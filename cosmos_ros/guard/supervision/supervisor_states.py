@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from cosmos_ros.guard.verdict import Response, Verdict
-from cosmos_ros.settings import check_values, setting
+from cosmos_ros.settings import DeclaredSettings, setting
 from cosmos_ros.types import JointTrajectory
 
 
@@ -20,7 +20,7 @@ class State(str, Enum):
 
 
 @dataclass(frozen=True)
-class SupervisorSettings:
+class SupervisorSettings(DeclaredSettings):
     """Policies beyond a single trajectory."""
 
     dry_run: bool = setting(False, "Never let this guard be armed: it only says what it would send.", read_only=True)
@@ -46,9 +46,6 @@ class SupervisorSettings:
     clock_jump: float = setting(
         0.1, "How far time may run backwards before that counts as a jump", unit="s", minimum=0.0, maximum=10.0
     )
-
-    def __post_init__(self) -> None:
-        check_values(self)
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cosmos_ros.settings import check_values, setting
+from cosmos_ros.settings import DeclaredSettings, setting
 from cosmos_ros.world_models.backend import ModelBackend
 from cosmos_ros.world_models.domains import pose_model_capabilities
 
 
 @dataclass(frozen=True)
-class Cosmos3Options:
+class Cosmos3Options(DeclaredSettings):
     """Options of ``cosmos3``."""
 
     model: str = setting("", "Checkpoint directory, or hub id.")
@@ -35,9 +35,6 @@ class Cosmos3Options:
     stock_inputs: bool = setting(False, "Leave canvas and caption to diffusers.")
     warm_up: bool = setting(True, "Run one small prediction while loading.")
     allow_download: bool = setting(False, "Let loading fetch a hub checkpoint.")
-
-    def __post_init__(self) -> None:
-        check_values(self)
 
 
 BACKEND = ModelBackend(

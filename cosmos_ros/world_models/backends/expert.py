@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cosmos_ros.errors import ConfigError
-from cosmos_ros.settings import check_values, setting
+from cosmos_ros.settings import DeclaredSettings, setting
 from cosmos_ros.types import Mode
 from cosmos_ros.world_models.backend import ModelBackend
 from cosmos_ros.world_models.protocol import Capabilities
@@ -18,7 +18,7 @@ _WHERE = "world_model expert"
 
 
 @dataclass(frozen=True)
-class ExpertOptions:
+class ExpertOptions(DeclaredSettings):
     """Options of ``expert``."""
 
     embodiment: str = setting(
@@ -28,9 +28,6 @@ class ExpertOptions:
     frame_scale: float = setting(
         1.0, "Rendered size of the views relative to what the canvas shows of them.", minimum=0.1, maximum=1.0
     )
-
-    def __post_init__(self) -> None:
-        check_values(self)
 
 
 def drivable_embodiment(options: ExpertOptions) -> Embodiment:

@@ -16,7 +16,7 @@ import numpy as np
 
 from cosmos_ros.errors import CapabilityError, ConfigError
 from cosmos_ros.se3 import matrix_from_pose9d, pose9d_from_matrix
-from cosmos_ros.settings import check_values, setting
+from cosmos_ros.settings import DeclaredSettings, setting
 from cosmos_ros.types import ActionLayout, Float32Array, FloatArray, Int64Array, Mode, Request, Rollout, UInt8Array
 from cosmos_ros.world_models.backend import ModelBackend
 from cosmos_ros.world_models.backends.persistence import hold_action
@@ -28,15 +28,12 @@ _GRID = 4  # displacements are splatted on a grid this much coarser than the ima
 
 
 @dataclass(frozen=True)
-class FlowOptions:
+class FlowOptions(DeclaredSettings):
     """Options of ``flow``; ``damping`` is a sampler setting too."""
 
     damping: float = setting(
         0.85, "Factor on the motion from each step to the next; 0 is persistence.", minimum=0.0, maximum=1.0
     )
-
-    def __post_init__(self) -> None:
-        check_values(self)
 
 
 class Flow:

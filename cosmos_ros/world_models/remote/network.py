@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from cosmos_ros.errors import ConfigError, ModelError
-from cosmos_ros.settings import check_values, setting
+from cosmos_ros.settings import DeclaredSettings, setting
 
 if TYPE_CHECKING:
     import aiohttp
@@ -43,7 +43,7 @@ class RequestCancelledError(ModelError):
 
 
 @dataclass(frozen=True)
-class ServerOptions:
+class ServerOptions(DeclaredSettings):
     """What the options of all server backends have in common."""
 
     model: str = setting("", "Address of the server, e.g. http://localhost:8000.")
@@ -51,9 +51,6 @@ class ServerOptions:
     connect_timeout: float = setting(5.0, "Longest wait for a connection", minimum=0.001, unit="s")
     max_answer_bytes: int = setting(256 << 20, "Largest answer, bytes.", minimum=1)
     ca_file: str = setting("", "PEM file of certificates to trust instead of the system's.")
-
-    def __post_init__(self) -> None:
-        check_values(self)
 
     @property
     def silence_timeout(self) -> float:
