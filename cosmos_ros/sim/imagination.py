@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from pathlib import Path
 
 import cv2
 import numpy as np
 
-from cosmos_ros.embodiment import Embodiment, load_spec
+from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.embodiment.canvas import shrink_to
-from cosmos_ros.errors import ConfigError, InputError, ModelError
+from cosmos_ros.errors import InputError, ModelError
 from cosmos_ros.sim.rendering import PinholeCamera
 from cosmos_ros.sim.runtime import SimRuntime
+from cosmos_ros.sim.simulated_robot import simulated_robot
 from cosmos_ros.sim.tabletop import Tabletop
 from cosmos_ros.sim.world import SimWorld, WorldRenderer, WorldState
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointTrajectory, Observation, UInt8Array
@@ -23,17 +22,10 @@ def world_of(embodiment: Embodiment, *, scene: Tabletop | None = None, seed: int
     """Return a new simulated world of an embodiment's robot at home.
 
     Raises:
-        ConfigError: The embodiment has no joints, or no simulator description.
+        ConfigError: The embodiment has no simulator description.
     """
-    urdf = _urdf_of(embodiment.path)
-    if urdf is None:
-        raise ConfigError(f"embodiment {embodiment.name} has no joints to simulate", where="simulated world")
-    return SimWorld(urdf, limits=embodiment.limits, home=embodiment.home, scene=scene, seed=seed)
-
-
-@lru_cache(maxsize=8)
-def _urdf_of(path: Path) -> Path | None:
-    return load_spec(path).urdf_path
+    robot = simulated_robot(embodiment)
+    return SimWorld(robot.urdf, limits=robot.limits, home=robot.home, scene=scene, seed=seed)
 
 
 class Imagination:

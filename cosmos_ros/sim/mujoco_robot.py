@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
 from cosmos_ros.errors import ConfigError
 from cosmos_ros.sim.rendering import mujoco
 from cosmos_ros.sim.sim_description import (
+    AddedLink,
     Cone,
     MountedCamera,
     OrientedBox,
@@ -35,7 +39,8 @@ class RobotSpec:
         spec: ``mujoco.MjSpec`` with the robot in its base frame = world.
         description: What it was dressed with.
         joint_names: Joints that have an own servo, in URDF order (mimic joints follow theirs).
-        mimics: Following joint → the joint it follows.
+        mimics: Following joint → (the joint it follows, multiplier, offset).
+        own_joints: Joints of the URDF; the others were added for the simulation.
         ranges: Joint name → (lower, upper) of the URDF, before the physical stops were widened; rad or m.
         velocity_feedforward: Joint name → damping/stiffness, s.
     """
@@ -43,7 +48,8 @@ class RobotSpec:
     spec: Any
     description: RobotDescription
     joint_names: tuple[str, ...]
-    mimics: dict[str, str]
+    mimics: dict[str, tuple[str, float, float]]
+    own_joints: frozenset[str]
     ranges: dict[str, tuple[float, float]]
     velocity_feedforward: dict[str, float]
 
@@ -62,39 +68,75 @@ def load_robot(urdf: Path, efforts: dict[str, float]) -> RobotSpec:
         text = urdf.read_text(encoding="utf-8")
         # MuJoCo reads its own compiler settings from an element inside <robot>.
         start = text.index(">", text.index("<robot")) + 1
-        spec = mujoco.MjSpec.from_string(text[:start] + _URDF_COMPILER + text[start:])
-    except (OSError, ValueError) as error:
+        body = load_description(ET.fromstring(text).get("name", ""))  # noqa: S314 - the robot of an embodiment
+        end = text.rindex("</robot>")
+        own = frozenset(j.name for j in mujoco.MjSpec.from_string(text[:start] + _URDF_COMPILER + text[start:]).joints)
+        spec = mujoco.MjSpec.from_string(
+            text[:start] + _URDF_COMPILER + text[start:end] + _added_xml(body.added) + text[end:]
+        )
+    except (OSError, ValueError, ET.ParseError) as error:
         raise ConfigError(f"cannot be read as a URDF: {error}", where=str(urdf)) from error
-    body = load_description(spec.modelname)
     where = f"description of {body.robot} for {urdf.name}"
     bodies = {b.name: b for b in spec.bodies}
-    for link in [*body.links, body.base_link, body.hand_link, body.tool_link]:
+    for link in [*body.links, body.base_link, *(hand.link for hand in body.hands.values())]:
         if link not in bodies:
             raise ConfigError(f"link {link} is not in the URDF", where=where)
     _dress(spec, bodies, body)
     joints = {j.name: j for j in spec.joints}
     ranges = {name: (float(j.range[0]), float(j.range[1])) for name, j in joints.items()}
-    mimics = {e.name1: e.name2 for e in spec.equalities if e.type == mujoco.mjtEq.mjEQ_JOINT}
+    mimics = {}
+    for equality in spec.equalities:
+        if equality.type == mujoco.mjtEq.mjEQ_JOINT:
+            mimics[equality.name1] = (equality.name2, float(equality.data[1]), float(equality.data[0]))
+            if equality.data[1] != 1.0:
+                equality.solref = [0.004, 1.0]  # fingers that turn against each other are geared, not tied
     driven = tuple(name for name in joints if name not in mimics)
     without = [name for name in driven if name not in body.servos]
     if without:
         raise ConfigError(f"joints {without} have no servo", where=where)
     for name, joint in joints.items():
-        servo = body.servos[mimics.get(name, name)]
+        servo = body.servos[mimics[name][0] if name in mimics else name]
         prismatic = joint.type == mujoco.mjtJoint.mjJNT_SLIDE
         margin = body.finger_stop_margin if prismatic else body.stop_margin
         joint.range = [ranges[name][0] - margin, ranges[name][1] + margin]
         joint.armature = servo.armature
         joint.solref_limit = [0.004, 1.0]
     for name in driven:
-        followers = [n for n, source in mimics.items() if source == name]
+        # Fingers on the same palm share the servo's force; what they carry follows by its gears alone.
+        palm = joints[name].parent.parent.name
+        followers = {
+            n: ratio for n, (source, ratio, _) in mimics.items() if source == name and joints[n].parent.parent.name == palm
+        }
         _add_servo(spec, name, followers, body.servos[name], efforts)
     for link in spec.bodies:
         link.gravcomp = 1.0
     for name, camera in body.cameras.items():
         add_camera(bodies[camera.link or body.base_link], name, camera)
     feedforward = {name: body.servos[name].damping / body.servos[name].stiffness for name in driven}
-    return RobotSpec(spec, body, driven, mimics, ranges, feedforward)
+    return RobotSpec(spec, body, driven, mimics, own, ranges, feedforward)
+
+
+def _added_xml(links: Sequence[AddedLink]) -> str:
+    """Return the links that the URDF leaves out as URDF elements."""
+    parts = []
+    for link in links:
+        joint = link.joint
+        kind, name = ("fixed", f"{link.name}_mount") if joint is None else (joint.type, joint.name)
+        parts.append(f"<link name={quoteattr(link.name)}/><joint name={quoteattr(name)} type='{kind}'>")
+        parts.append(f"<parent link={quoteattr(link.parent)}/><child link={quoteattr(link.name)}/>")
+        parts.append(f"<origin xyz='{_text(link.xyz)}' rpy='{_text(link.rpy)}'/>")
+        if joint is not None:
+            parts.append(f"<axis xyz='{_text(joint.axis)}'/>")
+            parts.append(f"<limit lower='{joint.lower}' upper='{joint.upper}' velocity='10' effort='10'/>")
+            if joint.follows is not None:
+                ratio = f"multiplier='{joint.multiplier}' offset='{joint.offset}'"
+                parts.append(f"<mimic joint={quoteattr(joint.follows)} {ratio}/>")
+        parts.append("</joint>")
+    return "".join(parts)
+
+
+def _text(vector: Iterable[float]) -> str:
+    return " ".join(f"{value:.17g}" for value in vector)
 
 
 def _dress(spec: Any, bodies: dict[str, Any], description: RobotDescription) -> None:
@@ -102,6 +144,8 @@ def _dress(spec: Any, bodies: dict[str, Any], description: RobotDescription) -> 
         shine = 0.25 if name in ("dark", "pad", "grey") else 0.45
         spec.add_material(name=name, rgba=[*colour, 1.0], specular=shine, shininess=0.4)
     for link, body in description.links.items():
+        if not body.shapes:  # something light that carries others
+            bodies[link].mass, bodies[link].inertia, bodies[link].explicitinertial = body.mass, [1e-3] * 3, True
         geoms = [_add_shape(spec, bodies[link], f"{link}_{i}", shape) for i, shape in enumerate(body.shapes)]
         volume = sum(_volume(shape) for shape in body.shapes)
         for geom in geoms:
@@ -170,7 +214,7 @@ def _quaternion_from_rpy(box: OrientedBox) -> FloatArray:
     return quat
 
 
-def _add_servo(spec: Any, name: str, followers: list[str], servo: Servo, efforts: dict[str, float]) -> None:
+def _add_servo(spec: Any, name: str, followers: dict[str, float], servo: Servo, efforts: dict[str, float]) -> None:
     effort = servo.effort or efforts.get(name)
     if effort is None or not np.isfinite(effort):
         raise ConfigError(f"joint {name} has no effort limit", where="simulated robot", hint="Give servos.*.effort.")
@@ -178,8 +222,8 @@ def _add_servo(spec: Any, name: str, followers: list[str], servo: Servo, efforts
     if followers:
         # One actuator on the mean of the fingers: both share the force, as with the spindle of a real hand.
         tendon = spec.add_tendon(name=f"{name}_tendon")
-        for joint in (name, *followers):
-            tendon.wrap_joint(joint, 1.0 / (1 + len(followers)))
+        for joint, ratio in {name: 1.0, **followers}.items():
+            tendon.wrap_joint(joint, ratio / (1 + len(followers)))
         actuator.trntype, actuator.target = mujoco.mjtTrn.mjTRN_TENDON, f"{name}_tendon"
     else:
         actuator.trntype, actuator.target = mujoco.mjtTrn.mjTRN_JOINT, name

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from cosmos_ros.sim.task import PutOn
+from cosmos_ros.sim.task import Task as PutOn
 from cosmos_ros.types import FloatArray
 
 SUBSTEPS = 4

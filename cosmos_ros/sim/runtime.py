@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from cosmos_ros.errors import ConfigError
-from cosmos_ros.sim.task import PutOn, parse_instruction
+from cosmos_ros.sim.scenes import hand_words
+from cosmos_ros.sim.task import Task, is_done, parse_instruction
 from cosmos_ros.sim.trajectory_controller import JointTrajectoryController
 from cosmos_ros.sim.world import TIMESTEP_NS, SimWorld
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointTrajectory
@@ -70,7 +71,7 @@ class SimRuntime:
             Due.JOINT_STATES: round(NANOSECONDS / rates.joint_states),
             Due.CAMERAS: round(NANOSECONDS / rates.cameras),
         }
-        self.task: PutOn | None = None
+        self.task: Task | None = None
         self.jumps = 0
         self._begin(start_ns)
 
@@ -88,19 +89,12 @@ class SimRuntime:
 
     def set_task(self, instruction: str) -> None:
         """Watch whether the instruction is fulfilled; raises InputError when it does not fit the scene."""
-        self.task = parse_instruction(instruction, self.world.scene.by_name)
+        words = hand_words(self.world.description)
+        self.task = parse_instruction(instruction, self.world.scene.by_name, words)
 
     def task_done(self) -> bool:
-        """Return whether the item lies on its target, at rest and let go of."""
-        if self.task is None:
-            return False
-        poses = self.world.object_poses()
-        item = self.task.item.name
-        return (
-            self.task.reached(poses[item], poses[self.task.target.name])
-            and self.world.object_speed(item) < 0.02
-            and not self.world.touched(item)
-        )
+        """Return whether what was asked for is done."""
+        return self.task is not None and is_done(self.task, self.world.task_state(self.task))
 
     def receive(self, topic: str, trajectory: JointTrajectory) -> str | None:
         """Hand a trajectory to a controller; return why it was refused, or None."""
@@ -160,7 +154,7 @@ class SimRuntime:
 
     def status(self) -> dict[str, Any]:
         """Return counters, limits of the physical joints, and the task's state; JSON-serialisable."""
-        task = None if self.task is None else {"item": self.task.item.name, "target": self.task.target.name}
+        task = None if self.task is None else _named(self.task)
         return {
             "done": self.task_done(),
             "goal": task,
@@ -171,3 +165,11 @@ class SimRuntime:
             "refused_setpoints": self.world.refused_setpoints,
             "limit_violations": self.world.monitor.to_dict(),
         }
+
+
+def _named(task: Task) -> dict[str, str | None]:
+    return {
+        "verb": task.verb.value,
+        "item": task.item.name,
+        "target": None if task.target is None else task.target.name,
+    }

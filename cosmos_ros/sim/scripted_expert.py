@@ -18,7 +18,7 @@ from cosmos_ros.sim.imagination import Imagination, step_times_ns
 from cosmos_ros.sim.pick_and_place import Pace, PickAndPlacePolicy, ToolState
 from cosmos_ros.sim.rendering import CAN_RENDER, INSTALL_HINT, mujoco
 from cosmos_ros.sim.tabletop import Tabletop
-from cosmos_ros.sim.task import PutOn, parse_instruction
+from cosmos_ros.sim.task import Task as PutOn, parse_instruction
 from cosmos_ros.types import FloatArray, Mode, Observation, Request, Rollout, UInt8Array
 from cosmos_ros.world_models.backends.expert import ExpertOptions, capabilities, drivable_embodiment
 from cosmos_ros.world_models.protocol import check_request

@@ -6,11 +6,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from scipy.spatial.transform import Rotation
 
 from cosmos_ros.embodiment.loader import read_yaml
 from cosmos_ros.errors import ConfigError
 from cosmos_ros.resources import resource
+from cosmos_ros.types import FloatArray
 
 Vector = tuple[float, float, float]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
@@ -101,13 +104,113 @@ class MountedCamera(_Record):
     fovy: Annotated[float, Field(gt=0.1, lt=2.6)]
 
 
+class AddedJoint(_Record):
+    """A joint of the simulated robot that the embodiment's URDF leaves out; rad or m, rad/s or m/s, N·m or N."""
+
+    name: str
+    type: Literal["revolute", "prismatic"]
+    axis: Vector
+    lower: float
+    upper: float
+    follows: str | None = None
+    multiplier: float = 1.0
+    offset: float = 0.0
+
+
+class AddedLink(_Record):
+    """A link that the embodiment's URDF leaves out, such as a gripper's finger; fixed where it has no joint.
+
+    Attributes:
+        name: Name of the link.
+        parent: Link of the URDF, or one added before.
+        xyz, rpy: Origin in the parent's frame; m and rad, fixed axes.
+        joint: Its joint.
+    """
+
+    name: str
+    parent: str
+    xyz: Vector = (0.0, 0.0, 0.0)
+    rpy: Vector = (0.0, 0.0, 0.0)
+    joint: AddedJoint | None = None
+
+
+class Finger(_Record):
+    """The joint that opens a hand, where the embodiment names none; its positions closed and open, rad or m."""
+
+    joint: str
+    closed: float
+    open: float
+
+
+class Hand(_Record):
+    """Where a hand grips.
+
+    Attributes:
+        link: A link that moves with the hand.
+        xyz, rpy: Origin of the grasp frame in it (m, rad, fixed axes): between the fingertips, z out of the hand, y
+            along which the fingers close.
+        stroke: Distance between the finger pads when fully open, m.
+        openings: Measured opening (0 closed, 1 open) → distance between the pads as a share of the stroke, as pairs;
+            empty where it is proportional.
+        arm: Joints that carry the hand; empty: all of the embodiment.
+        finger: What opens it, for embodiments without joints.
+        tilt: Angle between straight down and the direction in which the hand approaches, away from the base, rad.
+        word: What an instruction calls it, such as ``left``; empty where there is one hand.
+    """
+
+    link: str
+    xyz: Vector = (0.0, 0.0, 0.0)
+    rpy: Vector = (0.0, 0.0, 0.0)
+    stroke: Positive
+    openings: tuple[tuple[float, float], ...] = ()
+    arm: tuple[str, ...] = ()
+    finger: Finger | None = None
+    tilt: float = 0.0
+    word: str = ""
+
+
+class SceneLayout(_Record):
+    """Where the table stands before the robot, in the base frame; metres.
+
+    Attributes:
+        height: Height of the table's top.
+        table: x minimum, x maximum, y minimum, y maximum of the table.
+        areas: Hand's gripper → x minimum, x maximum, y minimum, y maximum within which its objects are placed.
+        scale: Size of objects and clearances relative to those for a Franka.
+        turned, yaw: Objects are turned by this, and at random by at most the second to either side, rad.
+        cameras: Fixed cameras, by view name.
+    """
+
+    height: float = 0.0
+    table: tuple[float, float, float, float]
+    areas: dict[str, tuple[float, float, float, float]]
+    scale: Positive = 1.0
+    turned: float = 0.0
+    yaw: Positive = 3.141592653589793
+    cameras: dict[str, MountedCamera] = {}
+
+
 class RobotDescription(_Record):
-    """Everything of ``config/sim_<robot>.yaml``; see the comments there."""
+    """Everything of ``config/sim_<robot>.yaml``; see the comments there.
+
+    Attributes:
+        robot: Name attribute of the URDF.
+        urdf: URDF beside the embodiments, for embodiments that are tracked by poses and have none of their own.
+        base_link: Frame of every pose.
+        hands: The embodiment's gripper → where it grips.
+        added: Links that the URDF leaves out.
+        start: Joint → position after a reset in place of the embodiment's home, rad or m.
+        pace: Largest tool speed (m/s), turning (rad/s) and gripper motion (openings a second).
+    """
 
     robot: str
+    urdf: str | None = None
     base_link: str
-    hand_link: str
-    tool_link: str
+    hands: dict[str, Hand]
+    scene: SceneLayout
+    added: tuple[AddedLink, ...] = ()
+    start: dict[str, float] = {}
+    pace: tuple[Positive, Positive, Positive] = (0.2, 0.45, 1.2)
     palette: dict[str, tuple[float, float, float]]
     links: dict[str, LinkBody]
     servos: dict[str, Servo]
@@ -117,7 +220,9 @@ class RobotDescription(_Record):
     schema_version: Literal[1] = 1
 
     @model_validator(mode="after")
-    def _colours(self) -> RobotDescription:
+    def _consistent(self) -> RobotDescription:
+        if not self.hands or set(self.hands) != set(self.scene.areas):
+            raise ValueError(f"scene.areas {sorted(self.scene.areas)} must name the hands {sorted(self.hands)}")
         for link, body in self.links.items():
             for shape in body.shapes:
                 if shape.colour not in self.palette:
@@ -125,7 +230,7 @@ class RobotDescription(_Record):
         return self
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def load_description(robot: str, path: Path | None = None) -> RobotDescription:
     """Read the simulator's description of a robot.
 
@@ -149,3 +254,11 @@ def load_description(robot: str, path: Path | None = None) -> RobotDescription:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise ConfigError(f"{field}: {first['msg']}", where=str(file)) from error
+
+
+def hand_frame(hand: Hand) -> FloatArray:
+    """Return the grasp frame ``[4, 4]`` in the frame of the hand's link."""
+    frame: FloatArray = np.eye(4)
+    frame[:3, :3] = Rotation.from_euler("xyz", hand.rpy).as_matrix()
+    frame[:3, 3] = hand.xyz
+    return frame

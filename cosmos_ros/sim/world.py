@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 
 from cosmos_ros.errors import ConfigError, InputError
+from cosmos_ros.kinematics import GripperJoint
 from cosmos_ros.limits import RobotLimits
 from cosmos_ros.sim.limit_monitor import LimitMonitor
 from cosmos_ros.sim.mujoco_robot import ROBOT_BIT, load_robot
 from cosmos_ros.sim.rendering import CameraRenderer, PinholeCamera, mujoco
-from cosmos_ros.sim.tabletop import Tabletop, add_tabletop
+from cosmos_ros.sim.sim_description import hand_frame
+from cosmos_ros.sim.tabletop import Tabletop, add_tabletop, tabletop_for
+from cosmos_ros.sim.task import Task, TaskState
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointState, UInt8Array
 
 # Physics step.
@@ -64,10 +67,10 @@ class SimWorld:
         scene: Tabletop | None = None,
         seed: int = 0,
     ) -> None:
-        self.scene = scene or Tabletop()
         efforts = {name: limit.effort for name, limit in limits.joints.items()}
         robot = load_robot(urdf, efforts)
-        self._description = robot.description
+        self.description = robot.description
+        self.scene = scene or tabletop_for(self.description.scene)
         add_tabletop(robot.spec, self.scene)
         option = robot.spec.option
         option.timestep = TIMESTEP_NS / NANOSECONDS
@@ -77,7 +80,8 @@ class SimWorld:
         self._data: Any = mujoco.MjData(self.model)
         self.driven_joints: tuple[str, ...] = robot.joint_names
         self._mimics = robot.mimics
-        self.joint_names: tuple[str, ...] = (*robot.joint_names, *robot.mimics)
+        followers = [name for name in robot.mimics if name in robot.own_joints]
+        self.joint_names: tuple[str, ...] = (*robot.joint_names, *followers)
         self._qpos = np.array([self.model.joint(name).qposadr[0] for name in self.joint_names])
         self._qvel = np.array([self.model.joint(name).dofadr[0] for name in self.joint_names])
         self._ctrl = np.array([self.model.actuator(name).id for name in self.driven_joints])
@@ -88,7 +92,8 @@ class SimWorld:
         unknown = sorted(set(home) - set(self.joint_names))
         if unknown:
             raise ConfigError(f"home names joints that the robot does not have: {unknown}", where=str(urdf))
-        self._home = np.array([float(np.clip(home.get(name, 0.0), *robot.ranges[name])) for name in self.driven_joints])
+        start = {**home, **self.description.start}
+        self._home = np.array([float(np.clip(start.get(name, 0.0), *robot.ranges[name])) for name in self.driven_joints])
         self.monitor = LimitMonitor(limits, self.joint_names)
         self._seed = seed
         self.refused_setpoints = 0
@@ -108,8 +113,14 @@ class SimWorld:
 
     @property
     def tool_link(self) -> str:
-        """Link between the fingertips."""
-        return self._description.tool_link
+        """Link between the fingertips of the first hand."""
+        return next(iter(self.description.hands.values())).link
+
+    def grasp_pose(self, gripper: str | None = None) -> FloatArray:
+        """Return the grasp frame ``[4, 4]`` of a hand (default: the first), in the base frame."""
+        hands = self.description.hands
+        hand = hands[gripper] if gripper is not None else next(iter(hands.values()))
+        return self.pose_of(hand.link) @ hand_frame(hand)
 
     def reset(self, seed: int | None = None) -> None:
         """Put the robot home and the objects to where ``seed`` (default: the last one) says; clear the monitor."""
@@ -143,8 +154,10 @@ class SimWorld:
         self._write_objects(objects)
         self._data.qvel[:] = 0.0
         for name, velocity in (velocities or {}).items():
-            for target in (name, *(n for n, source in self._mimics.items() if source == name)):
-                self._data.qvel[self.model.joint(target).dofadr[0]] = velocity
+            self._data.qvel[self.model.joint(name).dofadr[0]] = velocity
+            for follower, (source, ratio, _) in self._mimics.items():
+                if source == name:
+                    self._data.qvel[self.model.joint(follower).dofadr[0]] = ratio * velocity
         self._reference = self._data.qpos[self._qpos[: len(self.driven_joints)]].copy()
         self._data.ctrl[self._ctrl] = self._reference
         mujoco.mj_forward(self.model, self._data)
@@ -171,6 +184,30 @@ class SimWorld:
         self._steps += count
         self.monitor.observe(seen[0], seen[1])
 
+    def advance_lean(self, positions: FloatArray, velocities: FloatArray, each: int) -> None:
+        """Step the physics ``each`` times per row of setpoints, watching no limits: for mass-produced episodes.
+
+        Args:
+            positions, velocities: ``[n, J]`` finite setpoints of ``driven_joints``.
+            each: Physics steps that a row is held for.
+        """
+        controls = positions + self._feedforward * velocities
+        for row in controls:
+            self._data.ctrl[self._ctrl] = row
+            mujoco.mj_step(self.model, self._data, nstep=each)
+        self._reference = positions[-1]
+        self._steps += each * len(positions)
+
+    def grasp_motion(self, gripper: str) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return a hand's grasp frame ``[4, 4]`` and its velocity and turn rate ``[3]`` in the base frame."""
+        hand = self.description.hands[gripper]
+        pose = self.grasp_pose(gripper)
+        twist = np.zeros(6)
+        body = self.model.body(hand.link).id
+        mujoco.mj_objectVelocity(self.model, self._data, mujoco.mjtObj.mjOBJ_XBODY, body, twist, 0)
+        arm = pose[:3, 3] - self._data.xpos[body]
+        return pose, twist[3:] + np.cross(twist[:3], arm), twist[:3]
+
     def hold(self, steps: int) -> None:
         """Step with the last setpoint."""
         self.advance(np.tile(self._reference, (steps, 1)), np.zeros((steps, len(self._reference))))
@@ -183,6 +220,11 @@ class SimWorld:
             positions=self._data.qpos[self._qpos].copy(),
             velocities=self._data.qvel[self._qvel].copy(),
         )
+
+    def opening(self, joint: GripperJoint) -> float:
+        """Return how far a gripper is open as measured, 0 closed to 1 open."""
+        position = float(self._data.qpos[self.model.joint(joint.joint).qposadr[0]])
+        return float(np.clip(joint.fraction(position), 0.0, 1.0))
 
     def object_poses(self) -> dict[str, FloatArray]:
         """Return object name → pose ``[4, 4]`` in the base frame."""
@@ -200,6 +242,22 @@ class SimWorld:
         bodies = self.model.geom_bodyid[contacts.geom]  # [n, 2]
         robot = self.model.geom_contype[contacts.geom] == ROBOT_BIT
         return bool(np.any((bodies == item).any(axis=1) & robot.any(axis=1))) if len(bodies) else False
+
+    def task_state(self, task: Task) -> TaskState:
+        """Return what judging a task needs of this moment."""
+        hands = self.description.hands
+        chosen = (task.hand,) if task.hand in hands else tuple(hands)
+        moving = [self.grasp_motion(gripper) for gripper in chosen]
+        return TaskState(
+            item=self.pose_of(task.item.name),
+            target=None if task.target is None else self.pose_of(task.target.name),
+            item_speed=self.object_speed(task.item.name) if task.item.movable else 0.0,
+            touched=self.touched(task.item.name),
+            grasp_points=np.stack([pose[:3, 3] for pose, _, _ in moving]),
+            tool_speed=max(float(np.linalg.norm(velocity)) for _, velocity, _ in moving),
+            table=self.scene.height,
+            scale=self.description.scene.scale,
+        )
 
     def pose_of(self, body: str) -> FloatArray:
         """Return the pose ``[4, 4]`` of a link or an object in the base frame."""
@@ -223,7 +281,7 @@ class SimWorld:
         Raises:
             ConfigError: There is no such camera.
         """
-        known = {**self.scene.cameras, **self._description.cameras}
+        known = {**self.scene.cameras, **self.description.cameras}
         missing = sorted(set(sizes) - set(known))
         if missing:
             raise ConfigError(f"cameras {missing} do not exist; there are {sorted(known)}", where="cameras")
@@ -237,8 +295,10 @@ class SimWorld:
                 raise InputError(f"joint {name} = {position} cannot be set", where="simulated world")
             if name in self._mimics:
                 continue
-            for target in (name, *(n for n, source in self._mimics.items() if source == name)):
-                self._data.qpos[self.model.joint(target).qposadr[0]] = position
+            self._data.qpos[self.model.joint(name).qposadr[0]] = position
+            for follower, (source, ratio, offset) in self._mimics.items():
+                if source == name:
+                    self._data.qpos[self.model.joint(follower).qposadr[0]] = ratio * position + offset
 
     def _write_objects(self, objects: Mapping[str, FloatArray]) -> None:
         known = self.scene.by_name

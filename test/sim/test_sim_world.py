@@ -172,7 +172,8 @@ def test_the_gripper_lifts_a_cube_and_does_not_let_it_slip(world) -> None:
 def test_a_description_names_its_mistakes(tmp_path) -> None:
     file = tmp_path / "sim_x.yaml"
     file.write_text(
-        "{robot: x, base_link: a, hand_link: a, tool_link: a, palette: {}, servos: {}, "
+        "{robot: x, base_link: a, hands: {g: {link: a, stroke: 0.1}}, palette: {}, servos: {}, "
+        "scene: {table: [0, 1, 0, 1], areas: {g: [0, 1, 0, 1]}}, "
         "links: {a: {mass: 1.0, shapes: [{sphere: {centre: [0, 0, 0], radius: -1}, colour: red}]}}}"
     )
     with pytest.raises(ConfigError, match=r"links\.a\.shapes\.0\.sphere\.radius"):
