@@ -22,7 +22,7 @@ from training.statistics import wilson
 ROBOTS = ("franka", "ur5e", "widowx250s", "agibot_g1", "umi")
 # Longest time a task may take, s of simulated time.
 LONGEST = 40.0
-_AT_ONCE = 24
+_AT_ONCE = 48
 
 
 @dataclass(frozen=True)

@@ -256,9 +256,11 @@ def load_description(robot: str, path: Path | None = None) -> RobotDescription:
         raise ConfigError(f"{field}: {first['msg']}", where=str(file)) from error
 
 
+@lru_cache(maxsize=64)
 def hand_frame(hand: Hand) -> FloatArray:
     """Return the grasp frame ``[4, 4]`` in the frame of the hand's link."""
     frame: FloatArray = np.eye(4)
     frame[:3, :3] = Rotation.from_euler("xyz", hand.rpy).as_matrix()
     frame[:3, 3] = hand.xyz
+    frame.setflags(write=False)
     return frame

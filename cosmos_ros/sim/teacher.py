@@ -155,11 +155,11 @@ def decide(jobs: Jobs, hands: Hands) -> Goals:
     level = _level(jobs, hands)
     held = holds(jobs, hands)
     pushing = jobs.verb == _PUSH
-    goals = _fetch(jobs, hands)
+    goals = _fetch(jobs, hands, level)
     if (reach := jobs.verb == _REACH).any():
         _put_in(goals, _reach(jobs, hands, level), reach)
     if pushing.any():
-        _put_in(goals, _push(jobs, hands), pushing)
+        _put_in(goals, _push(jobs, hands, level), pushing)
     if (lifting := held & (jobs.verb == _LIFT)).any():
         _put_in(goals, _raise(jobs, hands, level), lifting)
     if (putting := jobs.verb == _PUT).any():
@@ -185,7 +185,7 @@ def _on_target(jobs: Jobs, hands: Hands) -> tuple[FloatArray, FloatArray]:
     return np.abs(offset[:, :2]).max(axis=1), np.abs(offset[:, 2] - jobs.rest)
 
 
-def _fetch(jobs: Jobs, hands: Hands) -> Goals:
+def _fetch(jobs: Jobs, hands: Hands, level: FloatArray) -> Goals:
     """Go above the item, down to it, and close on it."""
     k = jobs.scale
     tool, item = hands.pose[:, :3, 3], hands.item[:, :3, 3]
@@ -214,7 +214,7 @@ def _fetch(jobs: Jobs, hands: Hands) -> Goals:
     low = np.clip(height / (0.05 * k), 0.0, 1.0)
     return Goals(
         position=np.where(close[:, None], tool, goal),
-        rotation=np.where(close[:, None, None], _level(jobs, hands), rotation),
+        rotation=np.where(close[:, None, None], level, rotation),
         opening=np.where(close, jobs.width - SQUEEZE, WIDE),
         speed=np.where(lift < 0.9, 0.35 + 0.65 * low, 1.0),
         phase=np.where(close, Phase.CLOSE, np.where(lift < 0.9, Phase.DESCEND, Phase.ABOVE)),
@@ -243,12 +243,19 @@ def _reach(jobs: Jobs, hands: Hands, level: FloatArray) -> Goals:
     )
 
 
-def push_radius(jobs: Jobs) -> FloatArray:
-    """Return ``[N]`` how far behind the item's middle closed fingers stand when they touch it, m."""
-    return 0.5 * np.maximum(jobs.size[:, 0], jobs.size[:, 1]) + 0.012 * jobs.scale
+def push_radius(jobs: Jobs, item: FloatArray, along: FloatArray) -> FloatArray:
+    """Return ``[N]`` how far behind the item's middle closed fingers stand when they touch it, m.
+
+    Args:
+        item: ``[N, 4, 4]``.
+        along: ``[N, 2]`` unit direction of the push.
+    """
+    axes = np.abs(np.einsum("nij,ni->nj", item[:, :2, :2], along))
+    box = 0.5 * (axes * jobs.size[:, :2]).sum(axis=1)
+    return np.asarray(np.where(jobs.sides == 0, 0.5 * jobs.size[:, 0], box) + 0.011 * jobs.scale)
 
 
-def _push(jobs: Jobs, hands: Hands) -> Goals:
+def _push(jobs: Jobs, hands: Hands, level: FloatArray) -> Goals:
     """Close, go down behind the item as seen from the target, push it there, go up."""
     k = jobs.scale
     tool, item, target = hands.pose[:, :3, 3], hands.item[:, :3, 3], hands.target[:, :3, 3]
@@ -260,10 +267,11 @@ def _push(jobs: Jobs, hands: Hands) -> Goals:
     turn_left = _norm(rotation_between(hands.pose[:, :3, :3], rotation))
     offset = tool[:, :2] - item[:, :2]
     behind, beside = -_dot(offset, along), _dot(offset, across)
-    radius = push_radius(jobs)
+    radius = push_radius(jobs, hands.item, along)
     height = jobs.table + np.maximum(0.45 * jobs.size[:, 2], 0.014 * k)
     low = tool[:, 2] < height + 0.014 * k
-    touching = low & (behind > radius - 0.012 * k) & (behind < radius + 0.030 * k)
+    nearest = 0.5 * jobs.size[:, :2].min(axis=1)
+    touching = low & (behind > nearest) & (behind < radius + 0.030 * k)
     push = touching & (np.abs(beside) < 0.016 * k) & (turn_left < 0.45)
     arrived = (left < 0.010 * k) | ((left < 0.6 * jobs.tolerance) & ~push)
     # Behind it, high enough to pass over other things, then down.
@@ -276,9 +284,8 @@ def _push(jobs: Jobs, hands: Hands) -> Goals:
     far = to_start > 0.03 * k
     free = np.clip((tool[:, 2] - jobs.table - jobs.size[:, 2] - 0.02 * k) / (0.03 * k), 0.0, 1.0)
     goal[:, :2] = np.where(far[:, None], tool[:, :2] + free[:, None] * (start - tool[:, :2]), goal[:, :2])
-    # Pushing: on along the line through the item's middle, towards the middle where it stands beside it.
-    ahead = target[:, :2] - along * (radius - 0.004 * k)[:, None]
-    drive = tool[:, :2] + along * _dot(ahead - tool[:, :2], along)[:, None] - across * (1.6 * beside)[:, None]
+    # Pushing: on by what the item still has to go, along the line through its middle.
+    drive = tool[:, :2] + along * (left + np.maximum(behind - radius, 0.0))[:, None] - across * (1.6 * beside)[:, None]
     goal[push, :2] = drive[push]
     goal[push, 2] = height[push]
     high = jobs.table + jobs.size[:, 2] + 0.09 * k
@@ -289,7 +296,7 @@ def _push(jobs: Jobs, hands: Hands) -> Goals:
     phase = np.where(arrived, np.where(over_it, Phase.DONE, Phase.RETREAT), phase)
     return Goals(
         position=goal,
-        rotation=np.where(arrived[:, None, None], _level(jobs, hands), rotation),
+        rotation=np.where(arrived[:, None, None], level, rotation),
         opening=np.zeros(len(goal)),
         speed=np.where(push & ~arrived, 0.35, np.where(lift < 0.9, 0.6, 1.0)),
         phase=phase,
@@ -362,7 +369,7 @@ def _leave(jobs: Jobs, hands: Hands, level: FloatArray) -> Goals:
 
 def _level(jobs: Jobs, hands: Hands) -> FloatArray:
     """Return the present rotations, turned the short way until the hands approach as they should."""
-    return _approaching(jobs, hands.pose[:, :2, 1], hands)
+    return _approaching(jobs, hands.pose[:, :2, 1])
 
 
 def _grasp_rotation(jobs: Jobs, hands: Hands) -> FloatArray:
@@ -374,7 +381,7 @@ def _grasp_rotation(jobs: Jobs, hands: Hands) -> FloatArray:
     other = (jobs.sides == 4) & (np.abs(_dot(quarter, now)) > np.abs(_dot(side, now)))
     axis = np.where(other[:, None], quarter, side)
     axis = np.where(_dot(axis, now)[:, None] < 0.0, -axis, axis)
-    return _approaching(jobs, np.where((jobs.sides == 0)[:, None], now, axis), hands)
+    return _approaching(jobs, np.where((jobs.sides == 0)[:, None], now, axis))
 
 
 def _facing(jobs: Jobs, hands: Hands, axis: FloatArray) -> FloatArray:
@@ -382,10 +389,10 @@ def _facing(jobs: Jobs, hands: Hands, axis: FloatArray) -> FloatArray:
     now = hands.pose[:, :2, 1]
     turned = np.where(_dot(axis, now)[:, None] < 0.0, -axis, axis)
     # A tilted hand cannot turn to any side: it pushes as it stands.
-    return _approaching(jobs, np.where((jobs.tilt > 0.1)[:, None], now, turned), hands)
+    return _approaching(jobs, np.where((jobs.tilt > 0.1)[:, None], now, turned))
 
 
-def _approaching(jobs: Jobs, closing: FloatArray, hands: Hands) -> FloatArray:
+def _approaching(jobs: Jobs, closing: FloatArray) -> FloatArray:
     """Return rotations that close along a horizontal direction ``[N, 2]`` and approach downwards at the tilt."""
     y = np.zeros((len(closing), 3))
     y[:, :2] = _unit(closing)
@@ -394,7 +401,11 @@ def _approaching(jobs: Jobs, closing: FloatArray, hands: Hands) -> FloatArray:
     lean[_dot(lean[:, :2], jobs.forward) < 0.0] *= -1.0
     z = np.sin(jobs.tilt)[:, None] * lean
     z[:, 2] = -np.cos(jobs.tilt)
-    return np.stack((np.cross(y, z), y, z), axis=2)
+    rotation = np.empty((len(y), 3, 3))
+    rotation[:, :, 1], rotation[:, :, 2] = y, z
+    rotation[:, 0, 0], rotation[:, 1, 0] = y[:, 1] * z[:, 2], -y[:, 0] * z[:, 2]
+    rotation[:, 2, 0] = y[:, 0] * z[:, 1] - y[:, 1] * z[:, 0]
+    return rotation
 
 
 def rotation_between(start: FloatArray, end: FloatArray) -> FloatArray:

@@ -139,7 +139,7 @@ def _advance(jobs: Jobs, state: Hands, goal: Goals, dt: float, ease: FloatArray,
         way = state.target[:, :2, 3] - item[:, :2, 3]
         along = way / np.maximum(_norm(way), 1e-6)[:, None]
         behind = ((item[:, :2, 3] - pose[:, :2, 3]) * along).sum(axis=1)
-        gap = np.clip(push_radius(jobs) - behind, 0.0, None)
+        gap = np.clip(push_radius(jobs, item, along) - behind, 0.0, None)
         item[pushed, :2, 3] += (along * gap[:, None])[pushed]
     return Hands(pose, velocity, turn_rate, opening, command, item, state.target)
 

@@ -1,0 +1,269 @@
+"""Makes training data: episodes of the teacher, disturbed, with a label at every visited state.
+
+Run: python -m training.generate out/data --embodiment franka --rows 130000 --processes 16
+
+It goes on where it was stopped: shards that are there already are not made again. The same options give the same data,
+on any number of processes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from cosmos_ros.sim.task import Verb
+from cosmos_ros.sim.teacher import Hands
+from cosmos_ros.sim.teacher_plan import Plans
+from cosmos_ros.types import FloatArray
+from training.disturb import NONE, Disturbance, disturbed
+from training.lockstep import Episode, Lockstep, begin, robot_of
+from training.pictures import Pictures
+from training.rows import Arrays, EpisodeRows, join, write_shard
+
+# Training takes seeds below this; what is reported is measured on seeds from ten million up.
+LARGEST_SEED = 4_000_000
+
+# Returns the motion that an episode adopts: poses [n, 4, 4] and openings [n].
+Driver = Callable[[Lockstep, Plans, Hands, Sequence[int]], list[tuple[FloatArray, FloatArray]]]
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """What data is made.
+
+    Attributes:
+        embodiment: The robot.
+        verbs: Tasks, in turn.
+        episodes: Episodes a shard.
+        first_seed: Seed of the first episode of the first shard; each episode takes one.
+        replan: A plan is executed for at least and less than this many control steps.
+        longest: Longest episode, s.
+        linger: It goes on this long after the task is done, s.
+        clean: Share of episodes without disturbance.
+        width: Width of the canvas in pixels; 0: no pictures.
+        every: Only every so many rows have a picture; 1: all.
+    """
+
+    embodiment: str = "franka"
+    verbs: tuple[str, ...] = tuple(v.value for v in Verb)
+    episodes: int = 32
+    first_seed: int = 0
+    replan: tuple[int, int] = (2, 9)
+    longest: float = 25.0
+    linger: float = 0.8
+    clean: float = 0.25
+    width: int = 160
+    disturbance: Disturbance = Disturbance()
+
+
+def make_shard(options: DataOptions, index: int, driver: Driver | None = None) -> Arrays:
+    """Return shard ``index``: the same options and index, the same arrays.
+
+    Args:
+        options: What data.
+        index: Number of the shard.
+        driver: Who drives in place of the disturbed teacher, for rounds in which a learner does (DAgger).
+    """
+    robot = robot_of(options.embodiment)
+    rng = np.random.default_rng([options.first_seed, index, 0xDA7A])
+    seeds = range(options.first_seed + index * options.episodes, options.first_seed + (index + 1) * options.episodes)
+    if seeds.stop > LARGEST_SEED:
+        raise ValueError(f"seeds from {LARGEST_SEED} on are kept for measuring")
+    verbs = [Verb(v) for v in options.verbs]
+    episodes = [begin(robot, seed, verbs[seed % len(verbs)], rng) for seed in seeds]
+    run = _Run(options, Lockstep(robot.embodiment, list(episodes)), driver, rng)
+    heads = run.to_end()
+    parts = [head.arrays(robot.embodiment) for head in heads]
+    if options.width:
+        for episode, part, moments in zip(episodes, parts, run.moments, strict=True):
+            with Pictures(robot.embodiment, episode.world, options.width) as pictures:
+                part["canvas"] = pictures.canvases(moments)
+    return join(parts, heads)
+
+
+class _Run:
+    def __init__(
+        self, options: DataOptions, lock: Lockstep, driver: Driver | None, rng: np.random.Generator
+    ) -> None:
+        self._options, self._lock, self._driver, self._rng = options, lock, driver, rng
+        count = len(lock.episodes)
+        self._how = [NONE if rng.uniform() < options.clean else options.disturbance for _ in range(count)]
+        self._next = [0] * count
+        self._heads = [_head(e) for e in lock.episodes]
+        self._numbers = list(range(count))  # which of all episodes each running one is
+        self.moments: list[list[object]] = [[] for _ in range(count)]
+
+    def to_end(self) -> list[EpisodeRows]:
+        lock = self._lock
+        longest = round(self._options.longest / lock.dt)
+        linger = round(self._options.linger / lock.dt)
+        while lock.episodes:
+            hands = lock.observe()
+            plans = lock.plan(hands)
+            for i in range(len(lock.episodes)):
+                self._record(i, hands, plans)
+            self._adopt(hands, plans)
+            lock.step()
+            for i in reversed(range(len(lock.episodes))):
+                e = lock.episodes[i]
+                if e.steps >= longest or (e.done_at is not None and e.steps >= e.done_at + linger):
+                    del lock.episodes[i], self._next[i], self._numbers[i], self._how[i]
+        return self._heads
+
+    def _record(self, i: int, hands: Hands, plans: Plans) -> None:
+        lock, e = self._lock, self._lock.episodes[i]
+        head = self._heads[self._numbers[i]]
+        robot = robot_of(self._options.embodiment)
+        state = e.world.joint_state()
+        names = robot.embodiment.all_joints or e.world.driven_joints
+        columns = [state.names.index(name) for name in names]
+        positions = dict(zip(state.names, state.positions.tolist(), strict=True))
+        known = {name: positions[name] for name in robot.model.joint_names}
+        head.poses.append({link: robot.model.fk(known, link) for link in lock.embodiment.tool_links})
+        back = np.linalg.inv(e.hand.grasp)
+        plan = plans.poses[i] @ back
+        plan[0] = head.poses[-1][e.hand.link]
+        head.plans.append(plan)
+        head.plan_openings.append(plans.openings[i])
+        open_now = {g: e.world.opening(h.joint) for g, h in robot.hands.items()}
+        head.openings.append(open_now)
+        at_rest = {
+            g: float(np.clip(h.joint.fraction(e.setpoint[e.driven.index(h.joint.joint)]), 0.0, 1.0))
+            for g, h in robot.hands.items()
+        }
+        head.commands.append({**at_rest, e.hand.gripper: float(np.clip(e.command, 0.0, 1.0))})
+        assert state.velocities is not None
+        head.joints.append(state.positions[columns])
+        head.velocities.append(state.velocities[columns])
+        head.phases.append(int(plans.phases[i, 0]))
+        head.done.append(e.done_at is not None)
+        head.items.append(hands.item[i, :3, 3].copy())
+        if self._options.width:
+            self.moments[self._numbers[i]].append(e.world.snapshot())
+
+    def _adopt(self, hands: Hands, plans: Plans) -> None:
+        lock = self._lock
+        due = [i for i, e in enumerate(lock.episodes) if e.steps >= self._next[i]]
+        if not due:
+            return
+        if self._driver is not None:
+            for i, (poses, openings) in zip(due, self._driver(lock, plans, hands, due), strict=True):
+                lock.adopt(i, poses, openings)
+        else:
+            for i in due:
+                e = lock.episodes[i]
+                current = e.path[0] if e.path else hands.pose[i]
+                poses, openings = disturbed(
+                    plans.poses[i, 1:], plans.openings[i],
+                    current=current, phase=int(plans.phases[i, 0]), scale=float(e.job.scale[0]), how=self._how[i],
+                    rng=self._rng,
+                )  # fmt: skip
+                lock.adopt(i, poses, openings)
+        for i in due:
+            self._next[i] = lock.episodes[i].steps + int(self._rng.integers(*self._options.replan))
+
+
+def _head(e: Episode) -> EpisodeRows:
+    verb = list(Verb).index(e.made.task.verb)
+    return EpisodeRows(e.seed, verb, e.made.instruction, e.hand.link, e.hand.gripper)
+
+
+def _shard_to_file(options: DataOptions, index: int, folder: str) -> tuple[int, int, int, float]:
+    began = time.process_time()
+    arrays = make_shard(options, index)
+    write_shard(shard_path(Path(folder), index), arrays)
+    done = int(np.count_nonzero(arrays["episode_done"]))
+    return len(arrays["phase"]), done, len(arrays["episode_done"]), time.process_time() - began
+
+
+def shard_path(folder: Path, index: int) -> Path:
+    """Return the file of a shard."""
+    return folder / f"shard_{index:05d}.npz"
+
+
+def shards(folder: Path) -> Iterator[Path]:
+    """Yield the finished shards of a folder, in order."""
+    yield from sorted(folder.glob("shard_*.npz"))
+
+
+def generate(
+    folder: Path, options: DataOptions, *, rows: int, processes: int, gigabytes: float, seconds: float = float("inf")
+) -> int:
+    """Make shards until there are enough rows, or as much on disk, or as much time passed, as allowed.
+
+    Returns:
+        The number of rows there are.
+
+    Raises:
+        ValueError: The folder holds data of other options.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = json.dumps(asdict(options), indent=1, sort_keys=True)
+    about = folder / "options.json"
+    if about.exists() and about.read_text(encoding="utf-8") != wanted:
+        raise ValueError(f"{folder} holds data made with other options; give another folder")
+    about.write_text(wanted, encoding="utf-8")
+    made = sum(len(np.load(path, mmap_mode="r")["phase"]) for path in shards(folder))
+    began, spent, finished, done, episodes = time.monotonic(), 0.0, 0, 0, 0
+    numbers = (i for i in range(1_000_000) if not shard_path(folder, i).exists())
+    running: set[Future[tuple[int, int, int, float]]] = set()
+    # Fork would copy a GL context; a fresh interpreter a process is made once.
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        while True:
+            size = sum(path.stat().st_size for path in shards(folder)) / 1e9
+            enough = made >= rows or size >= gigabytes or time.monotonic() - began >= seconds
+            while not enough and len(running) < processes:
+                running.add(pool.submit(_shard_to_file, options, next(numbers), str(folder)))
+            if not running:
+                break
+            ended, running = wait(running, return_when=FIRST_COMPLETED)
+            for job in ended:
+                count, successes, of, cpu = job.result()
+                made, spent, finished = made + count, spent + cpu, finished + count
+                done, episodes = done + successes, episodes + of
+            elapsed = time.monotonic() - began
+            print(
+                f"{made} rows, {size:.2f} GB; {finished / elapsed:.0f} rows/s, {finished / spent:.0f} a CPU second; "
+                f"{done}/{episodes} episodes done",
+                flush=True,
+            )
+    return made
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Make data as the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    defaults = DataOptions()
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--embodiment", default=defaults.embodiment)
+    parser.add_argument("--tasks", default=",".join(defaults.verbs), help="comma-separated")
+    parser.add_argument("--rows", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=0, help="first seed")
+    parser.add_argument("--episodes", type=int, default=defaults.episodes, help="a shard")
+    parser.add_argument("--width", type=int, default=defaults.width, help="of the canvas in pixels; 0: no pictures")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--gigabytes", type=float, default=20.0, help="stop when the folder holds so much")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no shard after so long")
+    given = parser.parse_args(arguments)
+    options = DataOptions(
+        embodiment=given.embodiment, verbs=tuple(given.tasks.split(",")), episodes=given.episodes,
+        first_seed=given.seed, width=given.width,
+    )  # fmt: skip
+    rows = generate(
+        given.out, options, rows=given.rows, processes=given.processes, gigabytes=given.gigabytes, seconds=given.seconds
+    )
+    return 0 if rows else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
