@@ -10,6 +10,7 @@ from cosmos_ros.errors import ConfigError
 
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 BOOLEANS = ("true", "false")
+SCENES = ("plain", "varied")
 VIEWERS = ("none", "rerun", "markers")
 RERUN_OUTPUTS = ("window", "web", "connect", "file")
 
@@ -108,7 +109,8 @@ def demo_arguments() -> list[Argument]:
         Argument("task", "put the red cube on the green pad", "Instruction; the simulator watches whether it is done."),
         Argument("seed", "0", "Seed of the simulated scene."),
         Argument("image_width", "320", "Width of the simulated cameras' images in pixels."),
-        Argument("image_height", "180", "Height of the simulated cameras' images in pixels."),
+        Argument("image_height", "0", "Their height; 0: as the embodiment's cameras have it for the width."),
+        Argument("scene", "plain", "varied: the task's objects among others, in colours and light of the seed.", SCENES),
     ]
 
 
@@ -227,6 +229,7 @@ def demo_nodes(values: Mapping[str, str]) -> list[NodeSpec]:
             "seed": _whole(values, "seed"),
             "image_width": _whole(values, "image_width"),
             "image_height": _whole(values, "image_height"),
+            "scene": values["scene"],
             "publish_clock": values["use_sim_time"] == "true",
         },
     )

@@ -12,6 +12,7 @@ class DemoOptions:
 
     Attributes:
         out: Folder of the results; emptied first.
+        embodiment: Shipped embodiment that the simulator has: franka, ur5e, widowx250s or agibot_g1.
         world_model: Registered world model.
         seed: Seed of the scene.
         duration: Longest time the arm may take, s; so long, and at least a minute, may starting take as well.
@@ -21,6 +22,7 @@ class DemoOptions:
     """
 
     out: Path
+    embodiment: str = "franka"
     world_model: str = "expert"
     seed: int = 0
     duration: float = 30.0

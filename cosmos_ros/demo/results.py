@@ -24,7 +24,7 @@ _COLUMNS = 5
 
 def report(console: Console, bag: Path, options: DemoOptions) -> int:
     """Read the bag, write the images and ``summary.json``, print the table; return the exit status."""
-    recording = read_recording(bag, (options.launch or {}).get("embodiment", "franka"))
+    recording = read_recording(bag, (options.launch or {}).get("embodiment", options.embodiment))
     figures = summarise(recording, options)
     out = bag.parent
     write_json(out / "summary.json", figures)

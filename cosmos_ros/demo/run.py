@@ -55,7 +55,8 @@ def run_demo(options: DemoOptions) -> int:
     # Where nobody looks (a log, a pipe) nothing must be folded at 80 columns.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     bringup = BRINGUPS["demo"]
-    given = {"world_model": options.world_model, "seed": str(options.seed), **(options.launch or {})}
+    given = {"embodiment": options.embodiment, "world_model": options.world_model, "seed": str(options.seed)}
+    given.update(options.launch or {})
     values = resolve(bringup.arguments(), given)
     if values["namespace"]:
         raise ConfigError("the demo runs in a domain of its own and takes no namespace", where="namespace")

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rclpy.node import Node
@@ -23,7 +23,7 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 from visualization_msgs.msg import MarkerArray
 
-from cosmos_ros.embodiment import load_embodiment
+from cosmos_ros.embodiment import Embodiment, load_embodiment
 from cosmos_ros.errors import CosmosRosError, InputError
 from cosmos_ros.messages import joint_state_message, joint_trajectory_from_message, stamp_message
 from cosmos_ros.nodes import qos
@@ -36,7 +36,9 @@ from cosmos_ros.nodes.sim_scene import scene_message
 from cosmos_ros.settings import declared, setting
 from cosmos_ros.sim.imagination import world_of
 from cosmos_ros.sim.runtime import Due, OutputRates, SimRuntime
-from cosmos_ros.sim.tabletop import Tabletop
+from cosmos_ros.sim.scenes import task_scene, vocabulary
+from cosmos_ros.sim.simulated_robot import simulated_robot
+from cosmos_ros.sim.tabletop import Tabletop, tabletop_for
 from cosmos_ros.sim.task import DEFAULT_INSTRUCTION, parse_instruction
 from cosmos_ros.types import NANOSECONDS
 
@@ -56,15 +58,30 @@ class SimRobotSettings:
 
     embodiment: str = setting("franka", "Shipped embodiment or path of its YAML file.", read_only=True)
     seed: int = setting(0, "Seed of the scene; a change takes effect at the next reset.", minimum=0, maximum=2**31 - 1)
-    task: str = setting(DEFAULT_INSTRUCTION, "What task_status watches: put the <object> on the <object>.")
+    task: str = setting(
+        DEFAULT_INSTRUCTION, "What task_status watches: put, push, lift or reach, and the objects' names."
+    )
     driver: str = setting(
         "unknown", "Who drives the arm, copied into task_status.", choices=("unknown", "scripted", "learned")
     )
     image_width: int = setting(320, "Width of the images", unit="pixels", minimum=64, maximum=1920, read_only=True)
-    image_height: int = setting(180, "Height of the images", unit="pixels", minimum=48, maximum=1080, read_only=True)
+    image_height: int = setting(
+        0,
+        "Height of the images; 0: as the embodiment's primary camera has it for the width",
+        unit="pixels",
+        minimum=0,
+        maximum=1080,
+        read_only=True,
+    )
+    scene: str = setting(
+        "plain",
+        "plain: three cubes and a pad. varied: the task's objects among others, in colours and light of the seed.",
+        choices=("plain", "varied"),
+        read_only=True,
+    )
     camera_rate: float = setting(15.0, "Images a second and camera.", minimum=0.5, maximum=60.0, read_only=True)
     cameras: str = setting(
-        "wrist,exterior_1,exterior_2", "Comma-separated views to render; empty: none.", read_only=True
+        "all", "Comma-separated views to render; all: those of the embodiment; empty: none.", read_only=True
     )
     jpeg_quality: int = setting(85, "Quality of the compressed images.", minimum=1, maximum=100)
     shadows: bool = setting(False, "Cast shadows; many times slower without a GPU.", read_only=True)
@@ -90,10 +107,13 @@ class SimRobotSettings:
 def _check(values: Mapping[str, Any]) -> str | None:
     if values["real_time_factor"] != 1.0 and not values["publish_clock"]:
         return "real_time_factor other than 1 needs publish_clock: true"
+    objects = vocabulary() if values["scene"] == "varied" else Tabletop().by_name
     try:
-        parse_instruction(values["task"], Tabletop().by_name)
+        parse_instruction(values["task"], objects)
     except InputError as error:
         return str(error)
+    if 0 < values["image_height"] < 48:
+        return "image_height is 0 or at least 48 pixels"
     return None
 
 
@@ -112,7 +132,7 @@ class SimRobot(Node):
             # What this node stamps is on the time that it publishes.
             self.set_parameters([RosParameter("use_sim_time", value=True)])
         embodiment = load_embodiment(values["embodiment"])
-        world = world_of(embodiment, scene=Tabletop(shadows=values["shadows"]), seed=values["seed"])
+        world = world_of(embodiment, scene=self._scene_of(embodiment), seed=values["seed"])
         options = ("allow_partial_joints_goal", "allow_nonzero_velocity_at_trajectory_end")
         self._start = time.monotonic_ns()
         self._slip_ns = 0
@@ -137,7 +157,9 @@ class SimRobot(Node):
             self.create_publisher(Clock, "/clock", qos.reliable()) if values["publish_clock"] else None
         )
         views = [view.strip() for view in values["cameras"].split(",") if view.strip()]
-        sizes = dict.fromkeys(views, (values["image_width"], values["image_height"]))
+        if views == ["all"]:
+            views = list(embodiment.views)
+        sizes = dict.fromkeys(views, image_size(embodiment, values["image_width"], values["image_height"]))
         self._cameras = SimCameras(self, world, world.cameras(sizes), lambda: int(values["jpeg_quality"]))
         for topic, _ in embodiment.controllers:
             self.create_subscription(JointTrajectory, topic, self._receiver(topic), qos.reliable(5))
@@ -156,6 +178,13 @@ class SimRobot(Node):
         if self._cameras is not None:
             self._cameras.close()
         super().destroy_node()
+
+    def _scene_of(self, embodiment: Embodiment) -> Tabletop:
+        values, description = self._values, simulated_robot(embodiment).description
+        if values["scene"] == "varied":
+            made = task_scene(description, values["seed"], instruction=values["task"]).scene
+            return replace(made, shadows=values["shadows"])
+        return tabletop_for(description.scene, shadows=values["shadows"])
 
     # -- physics thread -------------------------------------------------------------------------------------------
 
@@ -272,6 +301,12 @@ class SimRobot(Node):
             set_status("physics", OK, "running", values)
         if self._cameras is not None:
             self._cameras.diagnose(self._diagnostics)
+
+
+def image_size(embodiment: Embodiment, width: int, height: int) -> tuple[int, int]:
+    """Return width and height of the images in pixels; a height of 0 follows the embodiment's primary camera."""
+    largest = embodiment.spec.cameras[embodiment.views[0]].max_size or (640, 360)
+    return width, height or max(48, 4 * round(width * largest[1] / largest[0] / 4))
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -13,7 +14,8 @@ from cosmos_ros.errors import InputError, ModelError
 from cosmos_ros.sim.rendering import PinholeCamera
 from cosmos_ros.sim.runtime import SimRuntime
 from cosmos_ros.sim.simulated_robot import simulated_robot
-from cosmos_ros.sim.tabletop import Tabletop
+from cosmos_ros.sim.scenes import named_object
+from cosmos_ros.sim.tabletop import Tabletop, tabletop_for
 from cosmos_ros.sim.world import SimWorld, WorldRenderer, WorldState
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointTrajectory, Observation, UInt8Array
 
@@ -34,11 +36,18 @@ class Imagination:
     Args:
         embodiment: The robot.
         scale: Size of the rendered views as a fraction of what the canvas shows; they are scaled back for it.
+        objects: Names of the things on the table; None: the plain scene's.
     """
 
-    def __init__(self, embodiment: Embodiment, scale: float) -> None:
+    def __init__(self, embodiment: Embodiment, scale: float, objects: Sequence[str] | None = None) -> None:
         self._embodiment = embodiment
-        self.world = world_of(embodiment)
+        self._robot = simulated_robot(embodiment)
+        plain = None if objects is None else [named_object(name) for name in objects]
+        layout = self._robot.description.scene
+        # Where they lie is observed, so that it does not matter whether they would find room by themselves.
+        scene = tabletop_for(layout) if plain is None else replace(tabletop_for(layout, plain), clearance=0.0)
+        self.world = world_of(embodiment, scene=scene)
+        self.objects = tuple(sorted(self.world.scene.by_name))
         self._scale = scale
         self._renderer: WorldRenderer | None = None
         self._sizes: dict[str, tuple[int, int]] = {}
@@ -71,8 +80,8 @@ class Imagination:
         self._place(observation)
         start = observation.stamp_ns
         options = {"allow_nonzero_velocity_at_trajectory_end": True}
-        runtime = SimRuntime(self.world, self._embodiment.controllers, start_ns=start, options=options)
-        for topic, names in self._embodiment.controllers:
+        runtime = SimRuntime(self.world, self._robot.controllers, start_ns=start, options=options)
+        for topic, names in self._robot.controllers:
             reason = runtime.receive(topic, trajectory.select(names))
             if reason is not None:
                 raise ModelError(f"the simulated controller refuses the motion: {reason}", where=topic)
@@ -89,18 +98,35 @@ class Imagination:
             self._renderer.close()
             self._renderer = None
 
-    def _place(self, observation: Observation) -> None:
+    def posture(self, observation: Observation) -> dict[str, float]:
+        """Return driven joint → observed position; of a tracked gripper, of what carries it in the simulator.
+
+        Raises:
+            InputError: A joint or tool pose is not observed.
+        """
+        driven = self.world.driven_joints
+        if self._robot.held:
+            (hand,) = self._robot.hands.values()
+            start = {name: self._robot.home.get(name, 0.0) for name in driven}
+            pose = self._embodiment.tool_poses(observation)[hand.link]
+            found = self._robot.solver(hand).solve({hand.link: pose[None]}, start)
+            start.update(zip(found.joint_names, found.positions[0].tolist(), strict=True))
+            opening = self._embodiment.gripper_openings(observation).get(hand.gripper, 1.0)
+            return {**start, hand.joint.joint: float(hand.joint.position(opening))}
         state = observation.joints
         if state is None:
             raise InputError("there is no joint state", where="observation")
-        known = self.world.driven_joints
-        joints = {name: float(p) for name, p in zip(state.names, state.positions, strict=True) if name in known}
-        missing = [name for name in known if name not in joints]
+        joints = {name: float(p) for name, p in zip(state.names, state.positions, strict=True) if name in driven}
+        missing = [name for name in driven if name not in joints]
         if missing:
             raise InputError(f"joints {missing} are missing", where="joint_states")
+        return joints
+
+    def _place(self, observation: Observation) -> None:
+        joints, state = self.posture(observation), observation.joints
         rates = {}
-        if state.velocities is not None:
-            rates = {name: float(v) for name, v in zip(state.names, state.velocities, strict=True) if name in known}
+        if state is not None and state.velocities is not None:
+            rates = {name: float(v) for name, v in zip(state.names, state.velocities, strict=True) if name in joints}
         objects = {name: pose for name, pose in observation.scene.items() if name in self.world.scene.by_name}
         self.world.set_state(joints, objects, rates)
 

@@ -94,10 +94,11 @@ def load_robot(urdf: Path, efforts: dict[str, float]) -> RobotSpec:
     without = [name for name in driven if name not in body.servos]
     if without:
         raise ConfigError(f"joints {without} have no servo", where=where)
+    sources = {source for source, _, _ in mimics.values()}
     for name, joint in joints.items():
         servo = body.servos[mimics[name][0] if name in mimics else name]
-        prismatic = joint.type == mujoco.mjtJoint.mjJNT_SLIDE
-        margin = body.finger_stop_margin if prismatic else body.stop_margin
+        finger = name in mimics or name in sources
+        margin = body.finger_stop_margin if finger else body.stop_margin
         joint.range = [ranges[name][0] - margin, ranges[name][1] + margin]
         joint.armature = servo.armature
         joint.solref_limit = [0.004, 1.0]

@@ -15,7 +15,7 @@ from cosmos_ros.sim.task import Task, Verb, instruction_of, parse_instruction
 COLOURS: Mapping[str, tuple[float, float, float]] = {
     "red": (0.86, 0.13, 0.13),
     "orange": (0.95, 0.46, 0.08),
-    "yellow": (0.97, 0.80, 0.12),
+    "yellow": (0.97, 0.75, 0.12),
     "green": (0.20, 0.66, 0.33),
     "blue": (0.13, 0.36, 0.85),
     "purple": (0.52, 0.22, 0.68),

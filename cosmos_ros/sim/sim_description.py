@@ -152,6 +152,7 @@ class Hand(_Record):
         stroke: Distance between the finger pads when fully open, m.
         openings: Measured opening (0 closed, 1 open) → distance between the pads as a share of the stroke, as pairs;
             empty where it is proportional.
+        squeeze: How much further than contact the fingers are commanded to grip, in openings.
         arm: Joints that carry the hand; empty: all of the embodiment.
         finger: What opens it, for embodiments without joints.
         tilt: Angle between straight down and the direction in which the hand approaches, away from the base, rad.
@@ -163,6 +164,7 @@ class Hand(_Record):
     rpy: Vector = (0.0, 0.0, 0.0)
     stroke: Positive
     openings: tuple[tuple[float, float], ...] = ()
+    squeeze: Positive = 0.07
     arm: tuple[str, ...] = ()
     finger: Finger | None = None
     tilt: float = 0.0
@@ -190,6 +192,16 @@ class SceneLayout(_Record):
     cameras: dict[str, MountedCamera] = {}
 
 
+class PaceBounds(_Record):
+    """Largest speed (m/s) and acceleration (m/s²) of the tool, turning (rad/s, rad/s²), gripper openings a second."""
+
+    speed: Positive = 0.2
+    acceleration: Positive = 0.5
+    turn: Positive = 0.45
+    turn_acceleration: Positive = 1.2
+    grip: Positive = 1.2
+
+
 class RobotDescription(_Record):
     """Everything of ``config/sim_<robot>.yaml``; see the comments there.
 
@@ -200,7 +212,7 @@ class RobotDescription(_Record):
         hands: The embodiment's gripper → where it grips.
         added: Links that the URDF leaves out.
         start: Joint → position after a reset in place of the embodiment's home, rad or m.
-        pace: Largest tool speed (m/s), turning (rad/s) and gripper motion (openings a second).
+        pace: How fast a script moves it.
     """
 
     robot: str
@@ -210,7 +222,7 @@ class RobotDescription(_Record):
     scene: SceneLayout
     added: tuple[AddedLink, ...] = ()
     start: dict[str, float] = {}
-    pace: tuple[Positive, Positive, Positive] = (0.2, 0.45, 1.2)
+    pace: PaceBounds = PaceBounds()
     palette: dict[str, tuple[float, float, float]]
     links: dict[str, LinkBody]
     servos: dict[str, Servo]

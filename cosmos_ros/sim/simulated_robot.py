@@ -76,6 +76,16 @@ class SimulatedRobot:
         """Whether it is carried by a person: nothing outside the simulator can move it."""
         return not self.embodiment.has_joints
 
+    def gripper_joints(self) -> dict[str, GripperJoint]:
+        """Return gripper → the joint that opens it."""
+        return {gripper: hand.joint for gripper, hand in self.hands.items()}
+
+    def whole_solver(self) -> InverseKinematics | None:
+        """Return inverse kinematics of all tool poses of the embodiment."""
+        if self.embodiment.has_joints:
+            return self.embodiment.solver()
+        return self.solver(next(iter(self.hands.values())))
+
     def arm_joints(self, hand: SimulatedHand) -> tuple[str, ...]:
         """Return the joints that carry a hand."""
         grippers = {h.joint.joint for h in self.hands.values()}

@@ -102,7 +102,7 @@ class Tabletop:
         """
         bounds = np.array([self.areas.get(item.hand, self.area) for item in self.objects])
         low, high = bounds[:, [0, 2]], bounds[:, [1, 3]]
-        for _ in range(4000):
+        for _ in range(8000):
             centres = rng.uniform(low, high, (len(self.objects), 2))
             distance = np.linalg.norm(centres[:, None] - centres[None], axis=-1) + np.eye(len(centres)) * 10.0
             if distance.min() >= self.clearance and self._lane_is_free(centres):
@@ -126,6 +126,11 @@ class Tabletop:
         start, end = centres[names.index(self.lane[0])], centres[names.index(self.lane[1])]
         length = float(np.linalg.norm(end - start))
         along = (end - start) / max(length, 1e-9)
+        # Where one pushes from must be in reach, too.
+        behind = start - along * self.lane[2]
+        x0, x1, y0, y1 = self.areas.get(self.by_name[self.lane[0]].hand, self.area)
+        if not (x0 - 0.02 <= behind[0] <= x1 + 0.02 and y0 - 0.02 <= behind[1] <= y1 + 0.02):
+            return False
         others = [c for n, c in zip(names, centres, strict=True) if n not in self.lane[:2]]
         offset = np.array(others).reshape(-1, 2) - start
         nearest = np.clip(offset @ along, -1.6 * self.lane[2], length)

@@ -21,7 +21,7 @@ Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
 WIDE = 0.92  # fingers open; short of their end, where there is no room to overshoot
-SQUEEZE = 0.10  # how much further than contact the fingers are commanded, in openings
+SHUT = 0.03  # fingers closed on nothing; short of their end, too
 HOVER = 0.085  # height of the fingertips above an object's top before going down, m
 CLEARANCE = 0.065  # height of a carried object's underside above the table, m
 SLOW = 0.05  # m/s; slower is near enough to standing to touch something
@@ -57,6 +57,7 @@ class Jobs:
         size: ``[N, 3]`` full edge lengths of the item, m.
         sides: ``[N]`` by how many directions it may be gripped: 4 square, 2 oblong, 0 round.
         width: ``[N]`` opening at which the fingers touch it.
+        squeeze: ``[N]`` how much further than contact the fingers are commanded, in openings.
         rest: ``[N]`` height of the item's centre above the target's pose when it lies there, m.
         tolerance: ``[N]`` how far it may lie from the target's middle, m.
         scale: ``[N]`` size of things relative to a Franka's.
@@ -69,6 +70,7 @@ class Jobs:
     size: FloatArray
     sides: Ints
     width: FloatArray
+    squeeze: FloatArray
     rest: FloatArray
     tolerance: FloatArray
     scale: FloatArray
@@ -111,13 +113,13 @@ class Goals:
 _REACH, _PUSH, _PUT, _LIFT = (list(Verb).index(v) for v in (Verb.REACH, Verb.PUSH, Verb.PUT, Verb.LIFT))
 
 
-def job_of(task: Task, width: float, scale: float, table: float, tilt: float, forward: FloatArray) -> Jobs:
+def job_of(task: Task, width: float, squeeze: float, scale: float, table: float, tilt: float, forward: FloatArray) -> Jobs:
     """Return the job of one hand.
 
     Args:
         task: What is to be done.
         width: Opening at which the fingers touch the item.
-        scale, table, tilt, forward: As in ``Jobs``.
+        squeeze, scale, table, tilt, forward: As in ``Jobs``.
     """
     item, target = task.item, task.target
     height = 0.5 * item.size[2] + (0.5 * target.size[2] if target is not None and target.movable else 0.0)
@@ -127,6 +129,7 @@ def job_of(task: Task, width: float, scale: float, table: float, tilt: float, fo
         size=np.array([item.size]),
         sides=np.array([sides]),
         width=np.array([width]),
+        squeeze=np.array([squeeze]),
         rest=np.array([height]),
         tolerance=np.array([0.0 if target is None else task.tolerance]),
         scale=np.array([scale]),
@@ -145,9 +148,14 @@ def holds(jobs: Jobs, hands: Hands) -> Bools:
     """Return ``[N]`` whether the fingers are closed on the item and pressed together."""
     offset = hands.item[:, :3, 3] - hands.pose[:, :3, 3]
     near = (_norm(offset[:, :2]) < 0.022 * jobs.scale) & (np.abs(offset[:, 2]) < 0.024 * jobs.scale)
-    pressed = hands.command <= jobs.width - 0.03
-    between = (hands.opening <= jobs.width + 0.05) & (hands.opening >= jobs.width - 0.09)
+    pressed = hands.command <= hands.opening - 0.4 * jobs.squeeze
+    between = (hands.opening <= jobs.width + 0.09) & (hands.opening >= jobs.width - 0.09)
     return np.asarray(near & pressed & between)
+
+
+def gripping(jobs: Jobs, hands: Hands, held: Bools) -> FloatArray:
+    """Return ``[N]`` the opening to command so as to grip: a little closer than where the fingers are stopped."""
+    return np.asarray(np.where(held, hands.opening, jobs.width) - jobs.squeeze)
 
 
 def decide(jobs: Jobs, hands: Hands) -> Goals:
@@ -155,7 +163,7 @@ def decide(jobs: Jobs, hands: Hands) -> Goals:
     level = _level(jobs, hands)
     held = holds(jobs, hands)
     pushing = jobs.verb == _PUSH
-    goals = _fetch(jobs, hands, level)
+    goals = _fetch(jobs, hands, level, gripping(jobs, hands, held))
     if (reach := jobs.verb == _REACH).any():
         _put_in(goals, _reach(jobs, hands, level), reach)
     if pushing.any():
@@ -185,7 +193,7 @@ def _on_target(jobs: Jobs, hands: Hands) -> tuple[FloatArray, FloatArray]:
     return np.abs(offset[:, :2]).max(axis=1), np.abs(offset[:, 2] - jobs.rest)
 
 
-def _fetch(jobs: Jobs, hands: Hands, level: FloatArray) -> Goals:
+def _fetch(jobs: Jobs, hands: Hands, level: FloatArray, grip: FloatArray) -> Goals:
     """Go above the item, down to it, and close on it."""
     k = jobs.scale
     tool, item = hands.pose[:, :3, 3], hands.item[:, :3, 3]
@@ -193,7 +201,7 @@ def _fetch(jobs: Jobs, hands: Hands, level: FloatArray) -> Goals:
     turn_left = _norm(rotation_between(hands.pose[:, :3, :3], rotation))
     away = _norm(tool[:, :2] - item[:, :2])
     height = tool[:, 2] - item[:, 2]
-    near = (away < 0.011 * k) & (np.abs(height) < 0.012 * k) & (turn_left < 0.22)
+    near = (away < 0.011 * k) & (np.abs(height) < 0.012 * k) & (turn_left < 0.15)
     begin = near & (_norm(hands.velocity) < SLOW * k)
     # Closing has begun and the item is still between the fingers: go on, wherever exactly the hand stands.
     begun = (hands.command < WIDE - _BEGUN) & (hands.opening > jobs.width - 0.09)
@@ -215,7 +223,7 @@ def _fetch(jobs: Jobs, hands: Hands, level: FloatArray) -> Goals:
     return Goals(
         position=np.where(close[:, None], tool, goal),
         rotation=np.where(close[:, None, None], level, rotation),
-        opening=np.where(close, jobs.width - SQUEEZE, WIDE),
+        opening=np.where(close, grip, WIDE),
         speed=np.where(lift < 0.9, 0.35 + 0.65 * low, 1.0),
         phase=np.where(close, Phase.CLOSE, np.where(lift < 0.9, Phase.DESCEND, Phase.ABOVE)),
     )
@@ -279,16 +287,16 @@ def _push(jobs: Jobs, hands: Hands, level: FloatArray) -> Goals:
     to_start = _norm(tool[:, :2] - start)
     shut = np.clip((hands.opening - 0.12) / 0.2, 0.0, 1.0)
     lift = np.clip(np.maximum(np.maximum((to_start - 0.006 * k) / (0.025 * k), (turn_left - 0.1) / 0.3), shut), 0.0, 1.0)
-    over = jobs.table + jobs.size[:, 2] + 0.06 * k
+    over = jobs.table + jobs.size[:, 2] + 0.045 * k
     goal = np.concatenate((start, (height + lift * (over - height))[:, None]), axis=1)
     far = to_start > 0.03 * k
-    free = np.clip((tool[:, 2] - jobs.table - jobs.size[:, 2] - 0.02 * k) / (0.03 * k), 0.0, 1.0)
+    free = np.clip((tool[:, 2] - jobs.table - jobs.size[:, 2] - 0.012 * k) / (0.025 * k), 0.0, 1.0)
     goal[:, :2] = np.where(far[:, None], tool[:, :2] + free[:, None] * (start - tool[:, :2]), goal[:, :2])
     # Pushing: on by what the item still has to go, along the line through its middle.
     drive = tool[:, :2] + along * (left + np.maximum(behind - radius, 0.0))[:, None] - across * (1.6 * beside)[:, None]
     goal[push, :2] = drive[push]
     goal[push, 2] = height[push]
-    high = jobs.table + jobs.size[:, 2] + 0.09 * k
+    high = jobs.table + jobs.size[:, 2] + 0.05 * k
     goal[arrived, :2] = tool[arrived, :2]
     goal[arrived, 2] = np.maximum(high, tool[:, 2])[arrived]
     over_it = arrived & (tool[:, 2] > high - 0.008 * k)
@@ -297,7 +305,7 @@ def _push(jobs: Jobs, hands: Hands, level: FloatArray) -> Goals:
     return Goals(
         position=goal,
         rotation=np.where(arrived[:, None, None], level, rotation),
-        opening=np.zeros(len(goal)),
+        opening=np.full(len(goal), SHUT),
         speed=np.where(push & ~arrived, 0.35, np.where(lift < 0.9, 0.6, 1.0)),
         phase=phase,
     )
@@ -313,7 +321,7 @@ def _raise(jobs: Jobs, hands: Hands, level: FloatArray) -> Goals:
     return Goals(
         position=goal,
         rotation=level,
-        opening=jobs.width - SQUEEZE,
+        opening=gripping(jobs, hands, np.ones(len(jobs.width), dtype=np.bool_)),
         speed=np.where(underside < 0.02 * k, 0.5, 0.8),
         phase=np.where(np.abs(left) < 0.008 * k, Phase.DONE, Phase.LIFT),
     )
@@ -338,7 +346,7 @@ def _carry(jobs: Jobs, hands: Hands, level: FloatArray) -> Goals:
     return Goals(
         position=goal + grip,
         rotation=level,
-        opening=jobs.width - SQUEEZE,
+        opening=gripping(jobs, hands, np.ones(len(jobs.width), dtype=np.bool_)),
         speed=np.where(near, 0.35 + 0.5 * close_down, np.where(free > 0.5, 1.0, 0.6)),
         phase=np.where(near, Phase.LOWER, np.where(free > 0.5, Phase.CARRY, Phase.LIFT)),
     )

@@ -10,7 +10,7 @@ from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.errors import InputError
 from cosmos_ros.sim.simulated_robot import SimulatedHand, SimulatedRobot, simulated_robot
 from cosmos_ros.sim.task import Task, Verb
-from cosmos_ros.sim.teacher import SQUEEZE, WIDE, Jobs, job_of
+from cosmos_ros.sim.teacher import WIDE, Jobs, job_of
 from cosmos_ros.sim.teacher_plan import Pace
 
 # Share of what the action normaliser can express that a plan may use.
@@ -19,8 +19,7 @@ _HEADROOM = 0.97
 
 def pace_for(embodiment: Embodiment) -> Pace:
     """Return bounds that suit the robot and that its action normaliser can express in any direction."""
-    speed, turn, grip = simulated_robot(embodiment).description.pace
-    pace = replace(Pace(), speed=speed, turn=turn, grip=grip)
+    pace = Pace(**simulated_robot(embodiment).description.pace.model_dump())
     normaliser = embodiment.normaliser
     if not normaliser.clamped:
         return pace
@@ -45,14 +44,14 @@ def job_for(robot: SimulatedRobot, hand: SimulatedHand, task: Task) -> Jobs:
         InputError: The item does not fit between the fingers and has to be gripped.
     """
     width = float(hand.opening(task.item.size[1]))
-    if task.verb in (Verb.PUT, Verb.LIFT) and not SQUEEZE < width < WIDE - 0.1:
+    if task.verb in (Verb.PUT, Verb.LIFT) and not hand.description.squeeze < width < WIDE - 0.1:
         raise InputError(f"the {task.item.name} does not fit between the fingers", where="task")
     posture = {name: robot.home.get(name, 0.0) for name in robot.model.joint_names}
     lean = (robot.model.fk(posture, hand.link) @ hand.grasp)[:2, 2]
     length = float(np.linalg.norm(lean))
     forward = lean / length if length > 1e-3 else np.array([1.0, 0.0])
     layout = robot.description.scene
-    return job_of(task, width, layout.scale, layout.height, hand.description.tilt, forward)
+    return job_of(task, width, hand.description.squeeze, layout.scale, layout.height, hand.description.tilt, forward)
 
 
 def hand_for(robot: SimulatedRobot, task: Task, item_y: float) -> SimulatedHand:

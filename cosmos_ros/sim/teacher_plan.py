@@ -76,6 +76,8 @@ def plan(jobs: Jobs, hands: Hands, steps: int, dt: float, pace: Pace) -> Plans:
     state = replace(hands, pose=hands.pose.copy(), item=hands.item.copy())
     goal = decide(jobs, state)
     contact = CONTACT[goal.phase]
+    # Fingers that something stops already stay where it stops them.
+    stop = np.where(holds(jobs, state), np.maximum(state.opening, 0.0), jobs.width)
     poses, items = [state.pose], [state.item]
     openings = np.empty((count, steps))
     phases = np.empty((count, steps), dtype=np.int64)
@@ -91,7 +93,7 @@ def plan(jobs: Jobs, hands: Hands, steps: int, dt: float, pace: Pace) -> Plans:
                     phases[:, step] = np.where(go_on, wanted.phase, Phase.WAIT)
             else:
                 phases[:, 0] = goal.phase
-            state = _advance(jobs, state, goal, dt / substeps, ease, pace)
+            state = _advance(jobs, state, goal, dt / substeps, ease, pace, stop)
         poses.append(state.pose)
         items.append(state.item)
         openings[:, step] = state.command
@@ -110,7 +112,9 @@ def _where(choose: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], a: Goals, b:
     )
 
 
-def _advance(jobs: Jobs, state: Hands, goal: Goals, dt: float, ease: FloatArray, pace: Pace) -> Hands:
+def _advance(
+    jobs: Jobs, state: Hands, goal: Goals, dt: float, ease: FloatArray, pace: Pace, stop: FloatArray
+) -> Hands:
     held = holds(jobs, state)
     position, rotation = state.pose[:, :3, 3], state.pose[:, :3, :3]
     fastest = pace.speed * goal.speed
@@ -128,7 +132,7 @@ def _advance(jobs: Jobs, state: Hands, goal: Goals, dt: float, ease: FloatArray,
     k = jobs.scale
     between = (_norm(offset[:, :2]) < 0.022 * k) & (np.abs(offset[:, 2]) < 0.024 * k)
     # Fingers follow the command and stop at the item.
-    opening = np.where(between & (state.opening >= jobs.width - 0.05), np.maximum(command, jobs.width), command)
+    opening = np.where(between & (state.opening >= stop - 0.05), np.maximum(command, stop), command)
     item = state.item.copy()
     if held.any():
         moved = pose[held, :3, :3] @ np.swapaxes(rotation[held], 1, 2)

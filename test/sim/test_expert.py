@@ -135,8 +135,10 @@ def test_refuses_what_it_did_not_declare(franka, world, blind) -> None:
         blind.predict(replace(request, settings={"guidance_scale": 2.0}))
     with pytest.raises(ConfigError, match="frame_scale"):
         Expert(ExpertOptions(frame_scale=0.0))
-    with pytest.raises(ConfigError, match="one arm with one gripper"):
-        Expert(ExpertOptions(embodiment="agibot_g1"))
+    with pytest.raises(ConfigError, match="pose deltas"):
+        Expert(ExpertOptions(embodiment="franka_joint"))
+    with pytest.raises(ConfigError, match="sim_fr3"):
+        Expert(ExpertOptions(embodiment="franka_fr3", frames=False)).load()
 
 
 def rendered(world, franka) -> dict[str, np.ndarray]:

@@ -22,7 +22,7 @@ class ExpertOptions(DeclaredSettings):
     """Options of ``expert``."""
 
     embodiment: str = setting(
-        "franka", "Shipped embodiment or path of its YAML file; one arm, one gripper, end-effector deltas."
+        "franka", "Shipped embodiment or path of its YAML file; end-effector deltas, and a robot the simulator has."
     )
     frames: bool = setting(True, "Render the plan; without, answers carry no frames and forward_dynamics is refused.")
     frame_scale: float = setting(
@@ -36,10 +36,8 @@ def drivable_embodiment(options: ExpertOptions) -> Embodiment:
 
     embodiment = load_embodiment(options.embodiment)
     layout = embodiment.layout
-    if embodiment.robot is None or len(layout.poses) != 1 or len(layout.grips) != 1 or layout.joints:
-        raise ConfigError("drives one arm with one gripper by pose deltas, which the embodiment is not", where=_WHERE)
-    if embodiment.spec.grippers[layout.grips[0].gripper].width is None:
-        raise ConfigError("needs the gripper's width, which the embodiment does not give", where=_WHERE)
+    if not layout.poses or not layout.grips or layout.joints:
+        raise ConfigError("drives hands with grippers by pose deltas, which the embodiment has not", where=_WHERE)
     return embodiment
 
 
