@@ -41,9 +41,9 @@ def disturbed(
     poses: FloatArray,
     openings: FloatArray,
     *,
-    current: FloatArray,
     phase: int,
     scale: float,
+    fastest: tuple[float, float],
     how: Disturbance,
     rng: np.random.Generator,
 ) -> tuple[FloatArray, FloatArray]:
@@ -51,31 +51,56 @@ def disturbed(
 
     Args:
         poses, openings: ``[T, 4, 4]`` grasp poses and ``[T]`` openings of the plan.
-        current: ``[4, 4]`` commanded grasp pose now.
         phase: The plan's first phase.
         scale: Size of things relative to a Franka's.
+        fastest: Largest step of the teacher: m and rad.
         how: How much.
         rng: Source of chance.
     """
-    lag = int(rng.integers(0, how.lag + 1)) if how.lag else 0
-    # A late plan is joined to what is being executed: what it has missed is made up for over some steps.
-    missed = current[:3, 3] - poses[max(lag - 1, 0), :3, 3] if lag else np.zeros(3)
-    poses, openings = poses[lag:].copy(), openings[lag:].copy()
-    if lag:
-        poses[:, :3, 3] += missed * np.clip(1.0 - np.arange(1, len(poses) + 1) / 5.0, 0.0, 1.0)[:, None]
+    poses, openings = poses.copy(), openings.copy()
     if rng.uniform() < how.share:
-        size = how.shift * scale * (0.33 if phase in _CONTACT_PHASES else 1.0) * rng.uniform(0.1, 1.0)
+        beside_contact = 0.33 if phase in _CONTACT_PHASES else 1.0
+        size = how.shift * scale * beside_contact * rng.uniform(0.1, 1.0)
         aside = rng.normal(size=3)
         aside *= size / np.linalg.norm(aside)
-        aside[2] = abs(aside[2]) if phase in (Phase.LOWER, Phase.PUSH) else aside[2]
-        angle = rng.uniform(-how.turn, how.turn) * (0.5 if phase in _CONTACT_PHASES else 1.0)
-        ramp = 0.5 - 0.5 * np.cos(np.pi * np.clip(np.arange(1, len(poses) + 1) / rng.uniform(4.0, 10.0), 0.0, 1.0))
-        poses[:, :3, 3] += ramp[:, None] * aside
-        for index, share in enumerate(ramp):
-            c, s = np.cos(share * angle), np.sin(share * angle)
-            turn = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
-            poses[index, :3, :3] = turn @ poses[index, :3, :3]
+        if phase in (Phase.LOWER, Phase.PUSH):
+            aside[2] = abs(aside[2])
+        angle = rng.uniform(-how.turn, how.turn) * beside_contact
+        # Both come on at no more than half the teacher's own speed.
+        poses[:, :3, 3] += _ramp(len(poses), size / fastest[0], rng)[:, None] * aside
+        for pose, turned in zip(poses, _ramp(len(poses), abs(angle) / fastest[1], rng) * angle, strict=True):
+            c, s = np.cos(turned), np.sin(turned)
+            pose[:3, :3] = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]]) @ pose[:3, :3]
     if rng.uniform() < how.drop:
         start = int(rng.integers(0, max(1, len(openings) // 2)))
         openings[start : start + int(rng.integers(2, 8))] = rng.uniform(0.1, 0.92)
     return poses, openings
+
+
+def _ramp(steps: int, ratio: float, rng: np.random.Generator) -> FloatArray:
+    """Return shares ``[steps]`` that rise from 0 to 1 in at least ``pi * ratio`` steps, along half a cosine."""
+    length = max(float(rng.uniform(4.0, 10.0)), np.pi * ratio)
+    return np.asarray(0.5 - 0.5 * np.cos(np.pi * np.clip(np.arange(1, steps + 1) / length, 0.0, 1.0)))
+
+
+def joined(poses: FloatArray, next_pose: FloatArray | None, start: FloatArray, fastest: float) -> FloatArray:
+    """Return a late plan joined to what is being executed: the gap closes over five steps, none faster than allowed.
+
+    Args:
+        poses: ``[n, 4, 4]`` what is left of the plan.
+        next_pose: Where the hand would go next without it; None where it stands.
+        start: ``[4, 4]`` where it was last commanded to.
+        fastest: Largest step, m.
+    """
+    result = poses.copy()
+    if next_pose is not None:
+        share = np.clip(1.0 - np.arange(len(poses)) / 5.0, 0.0, 1.0)[:, None]
+        result[:, :3, 3] += share * (next_pose[:3, 3] - poses[0, :3, 3])
+    at = start[:3, 3]
+    for pose in result:
+        step = pose[:3, 3] - at
+        length = float(np.linalg.norm(step))
+        if length > fastest:
+            pose[:3, 3] = at + step * (fastest / length)
+        at = pose[:3, 3]
+    return result

@@ -25,7 +25,7 @@ from cosmos_ros.sim.task import Verb
 from cosmos_ros.sim.teacher import Hands
 from cosmos_ros.sim.teacher_plan import Plans
 from cosmos_ros.types import FloatArray
-from training.disturb import NONE, Disturbance, disturbed
+from training.disturb import NONE, Disturbance, disturbed, joined
 from training.lockstep import Episode, Lockstep, begin, robot_of
 from training.pictures import Pictures
 from training.rows import Arrays, EpisodeRows, join, write_shard
@@ -92,13 +92,14 @@ def make_shard(options: DataOptions, index: int, driver: Driver | None = None) -
 
 
 class _Run:
-    def __init__(
-        self, options: DataOptions, lock: Lockstep, driver: Driver | None, rng: np.random.Generator
-    ) -> None:
+    def __init__(self, options: DataOptions, lock: Lockstep, driver: Driver | None, rng: np.random.Generator) -> None:
         self._options, self._lock, self._driver, self._rng = options, lock, driver, rng
         count = len(lock.episodes)
         self._how = [NONE if rng.uniform() < options.clean else options.disturbance for _ in range(count)]
         self._next = [0] * count
+        # A plan arrives some steps after it was asked for: (step, poses, openings) with what is past taken off.
+        self._late: list[tuple[int, FloatArray, FloatArray] | None] = [None] * count
+        self._fastest = (lock.pace.speed * lock.dt, lock.pace.turn * lock.dt)
         self._heads = [_head(e) for e in lock.episodes]
         self._numbers = list(range(count))  # which of all episodes each running one is
         self.moments: list[list[object]] = [[] for _ in range(count)]
@@ -117,7 +118,7 @@ class _Run:
             for i in reversed(range(len(lock.episodes))):
                 e = lock.episodes[i]
                 if e.steps >= longest or (e.done_at is not None and e.steps >= e.done_at + linger):
-                    del lock.episodes[i], self._next[i], self._numbers[i], self._how[i]
+                    del lock.episodes[i], self._next[i], self._numbers[i], self._how[i], self._late[i]
         return self._heads
 
     def _record(self, i: int, hands: Hands, plans: Plans) -> None:
@@ -154,23 +155,27 @@ class _Run:
     def _adopt(self, hands: Hands, plans: Plans) -> None:
         lock = self._lock
         due = [i for i, e in enumerate(lock.episodes) if e.steps >= self._next[i]]
-        if not due:
-            return
-        if self._driver is not None:
+        if self._driver is not None and due:
             for i, (poses, openings) in zip(due, self._driver(lock, plans, hands, due), strict=True):
                 lock.adopt(i, poses, openings)
-        else:
-            for i in due:
-                e = lock.episodes[i]
-                current = e.path[0] if e.path else hands.pose[i]
-                poses, openings = disturbed(
-                    plans.poses[i, 1:], plans.openings[i],
-                    current=current, phase=int(plans.phases[i, 0]), scale=float(e.job.scale[0]), how=self._how[i],
-                    rng=self._rng,
-                )  # fmt: skip
-                lock.adopt(i, poses, openings)
         for i in due:
-            self._next[i] = lock.episodes[i].steps + int(self._rng.integers(*self._options.replan))
+            e = lock.episodes[i]
+            self._next[i] = e.steps + int(self._rng.integers(*self._options.replan))
+            if self._driver is not None:
+                continue
+            poses, openings = disturbed(
+                plans.poses[i, 1:], plans.openings[i], phase=int(plans.phases[i, 0]), scale=float(e.job.scale[0]),
+                fastest=self._fastest, how=self._how[i], rng=self._rng,
+            )  # fmt: skip
+            lag = int(self._rng.integers(0, self._how[i].lag + 1)) if e.path else 0
+            self._next[i] = max(self._next[i], e.steps + lag + 1)
+            self._late[i] = (e.steps + lag, poses[lag:], openings[lag:])
+        for i, e in enumerate(lock.episodes):
+            late = self._late[i]
+            if late is not None and e.steps >= late[0]:
+                start = hands.pose[i] if e.last is None else e.last
+                lock.adopt(i, joined(late[1], e.path[0] if e.path else None, start, self._fastest[0]), late[2])
+                self._late[i] = None
 
 
 def _head(e: Episode) -> EpisodeRows:

@@ -50,6 +50,8 @@ class Episode:
         openings: The openings with them.
         steps: Control steps so far.
         done_at: First control step at which the task was done, or None.
+        missed: Poses that the arm could not reach.
+        last: Last commanded grasp pose.
     """
 
     seed: int
@@ -66,6 +68,7 @@ class Episode:
     steps: int = 0
     done_at: int | None = None
     missed: int = 0
+    last: FloatArray | None = None
 
     @property
     def driven(self) -> tuple[str, ...]:
@@ -177,7 +180,7 @@ class Lockstep:
     def _step(self, e: Episode) -> None:
         goal = e.setpoint.copy()
         if e.path:
-            grasp = e.path.pop(0)
+            grasp = e.last = e.path.pop(0)
             target = grasp @ np.linalg.inv(e.hand.grasp)
             start = dict(zip(e.driven, e.setpoint.tolist(), strict=True))
             found = e.solver.solve({e.hand.link: target[None]}, start)

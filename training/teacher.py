@@ -36,7 +36,9 @@ class Outcome:
     instruction: str
 
 
-def run_batch(robot_name: str, verb: Verb, seeds: list[int], replan: tuple[int, int] = (2, 8)) -> tuple[list[Outcome], int, float]:
+def run_batch(
+    robot_name: str, verb: Verb, seeds: list[int], replan: tuple[int, int] = (2, 8)
+) -> tuple[list[Outcome], int, float]:
     """Run one episode a seed with the teacher replanning at random moments; return outcomes, rows and CPU seconds."""
     began = time.process_time()
     robot = robot_of(robot_name)
@@ -44,7 +46,9 @@ def run_batch(robot_name: str, verb: Verb, seeds: list[int], replan: tuple[int, 
     waiting = list(seeds)
     outcomes: list[Outcome] = []
     rows = 0
-    lock = Lockstep(robot.embodiment, [begin(robot, waiting.pop(0), verb, rng) for _ in range(min(_AT_ONCE, len(seeds)))])
+    lock = Lockstep(
+        robot.embodiment, [begin(robot, waiting.pop(0), verb, rng) for _ in range(min(_AT_ONCE, len(seeds)))]
+    )
     next_plan = [0] * len(lock.episodes)
     longest = round(LONGEST * robot.embodiment.fps)
     while lock.episodes:

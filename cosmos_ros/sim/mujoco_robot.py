@@ -106,7 +106,9 @@ def load_robot(urdf: Path, efforts: dict[str, float]) -> RobotSpec:
         # Fingers on the same palm share the servo's force; what they carry follows by its gears alone.
         palm = joints[name].parent.parent.name
         followers = {
-            n: ratio for n, (source, ratio, _) in mimics.items() if source == name and joints[n].parent.parent.name == palm
+            n: ratio
+            for n, (source, ratio, _) in mimics.items()
+            if source == name and joints[n].parent.parent.name == palm
         }
         _add_servo(spec, name, followers, body.servos[name], efforts)
     for link in spec.bodies:

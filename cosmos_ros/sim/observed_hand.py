@@ -27,9 +27,7 @@ def objects_of(robot: SimulatedRobot) -> dict[str, SceneObject]:
     }
 
 
-def observed_hand(
-    robot: SimulatedRobot, hand: SimulatedHand, job: Jobs, observation: Observation, task: Task
-) -> Hands:
+def observed_hand(robot: SimulatedRobot, hand: SimulatedHand, job: Jobs, observation: Observation, task: Task) -> Hands:
     """Return the teacher's input.
 
     The last command to the fingers is not observed. It is taken to be where the fingers are, and further where they

@@ -115,7 +115,9 @@ def _distractors(rng: np.random.Generator, task: Task, hands: list[str], hand: s
     # Where several hands have small areas, or a lane is kept free, there is room for two.
     most = 2 if len(hands) > 1 or task.verb is Verb.PUSH else 3
     for _ in range(int(rng.integers(1, most + 1))):
-        noun = str(rng.choice([*SHAPES, "pad"] if not any(not o.movable for o in (*task.objects, *result)) else [*SHAPES]))
+        noun = str(
+            rng.choice([*SHAPES, "pad"] if not any(not o.movable for o in (*task.objects, *result)) else [*SHAPES])
+        )
         name = f"{rng.choice(list(COLOURS))}_{noun}"
         if name in taken:
             continue

@@ -161,7 +161,9 @@ def parse_instruction(text: str, objects: Mapping[str, SceneObject], hands: Mapp
         verb = Verb.PUT  # pick it up and put it there
     wanted = 2 if verb.needs_target else 1
     if len(names) != wanted:
-        raise InputError(f"{text!r} names {len(names)} things of the scene, not {wanted}", where="instruction", hint=hint)
+        raise InputError(
+            f"{text!r} names {len(names)} things of the scene, not {wanted}", where="instruction", hint=hint
+        )
     item = objects[names[0]]
     target = objects[names[1]] if wanted == 2 else None
     if not item.movable and verb is not Verb.REACH:
@@ -180,7 +182,13 @@ def instruction_of(task: Task, wording: int = 0, hand_word: str = "") -> str:
 
 
 WORDINGS: Mapping[Verb, tuple[str, ...]] = {
-    Verb.REACH: ("reach the {item}", "go to the {item}", "move to the {item}", "touch the {item}", "approach the {item}"),
+    Verb.REACH: (
+        "reach the {item}",
+        "go to the {item}",
+        "move to the {item}",
+        "touch the {item}",
+        "approach the {item}",
+    ),
     Verb.PUSH: (
         "push the {item} onto the {target}",
         "slide the {item} to the {target}",

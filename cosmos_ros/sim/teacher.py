@@ -113,7 +113,9 @@ class Goals:
 _REACH, _PUSH, _PUT, _LIFT = (list(Verb).index(v) for v in (Verb.REACH, Verb.PUSH, Verb.PUT, Verb.LIFT))
 
 
-def job_of(task: Task, width: float, squeeze: float, scale: float, table: float, tilt: float, forward: FloatArray) -> Jobs:
+def job_of(
+    task: Task, width: float, squeeze: float, scale: float, table: float, tilt: float, forward: FloatArray
+) -> Jobs:
     """Return the job of one hand.
 
     Args:
@@ -155,7 +157,7 @@ def holds(jobs: Jobs, hands: Hands) -> Bools:
 
 def gripping(jobs: Jobs, hands: Hands, held: Bools) -> FloatArray:
     """Return ``[N]`` the opening to command so as to grip: a little closer than where the fingers are stopped."""
-    return np.asarray(np.where(held, hands.opening, jobs.width) - jobs.squeeze)
+    return np.asarray(np.where(held, hands.opening, np.minimum(hands.opening, jobs.width)) - jobs.squeeze)
 
 
 def decide(jobs: Jobs, hands: Hands) -> Goals:
@@ -286,7 +288,9 @@ def _push(jobs: Jobs, hands: Hands, level: FloatArray) -> Goals:
     start = item[:, :2] - along * (radius + 0.022 * k)[:, None]
     to_start = _norm(tool[:, :2] - start)
     shut = np.clip((hands.opening - 0.12) / 0.2, 0.0, 1.0)
-    lift = np.clip(np.maximum(np.maximum((to_start - 0.006 * k) / (0.025 * k), (turn_left - 0.1) / 0.3), shut), 0.0, 1.0)
+    lift = np.clip(
+        np.maximum(np.maximum((to_start - 0.006 * k) / (0.025 * k), (turn_left - 0.1) / 0.3), shut), 0.0, 1.0
+    )
     over = jobs.table + jobs.size[:, 2] + 0.045 * k
     goal = np.concatenate((start, (height + lift * (over - height))[:, None]), axis=1)
     far = to_start > 0.03 * k
@@ -420,7 +424,8 @@ def rotation_between(start: FloatArray, end: FloatArray) -> FloatArray:
     """Return the rotation vectors ``[N, 3]``, in the base frame, that turn ``start`` into ``end``, below half a turn."""
     turned = end @ np.swapaxes(start, 1, 2)
     skew = np.stack(
-        (turned[:, 2, 1] - turned[:, 1, 2], turned[:, 0, 2] - turned[:, 2, 0], turned[:, 1, 0] - turned[:, 0, 1]), axis=1
+        (turned[:, 2, 1] - turned[:, 1, 2], turned[:, 0, 2] - turned[:, 2, 0], turned[:, 1, 0] - turned[:, 0, 1]),
+        axis=1,
     )
     sine = 0.5 * _norm(skew)
     cosine = 0.5 * (turned[:, 0, 0] + turned[:, 1, 1] + turned[:, 2, 2] - 1.0)

@@ -112,9 +112,7 @@ def _where(choose: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], a: Goals, b:
     )
 
 
-def _advance(
-    jobs: Jobs, state: Hands, goal: Goals, dt: float, ease: FloatArray, pace: Pace, stop: FloatArray
-) -> Hands:
+def _advance(jobs: Jobs, state: Hands, goal: Goals, dt: float, ease: FloatArray, pace: Pace, stop: FloatArray) -> Hands:
     held = holds(jobs, state)
     position, rotation = state.pose[:, :3, 3], state.pose[:, :3, :3]
     fastest = pace.speed * goal.speed
@@ -159,7 +157,9 @@ def _rotations(vectors: FloatArray) -> FloatArray:
     return result
 
 
-def _approach(error: FloatArray, rate: FloatArray, fastest: FloatArray, acceleration: FloatArray, dt: float) -> FloatArray:
+def _approach(
+    error: FloatArray, rate: FloatArray, fastest: FloatArray, acceleration: FloatArray, dt: float
+) -> FloatArray:
     """Return the next rates of points that head for ``error`` away within bounds, and stop there."""
     distance = _norm(error)
     # Braking is planned with less than what may be used, so that it can be followed.

@@ -93,7 +93,9 @@ class SimWorld:
         if unknown:
             raise ConfigError(f"home names joints that the robot does not have: {unknown}", where=str(urdf))
         start = {**home, **self.description.start}
-        self._home = np.array([float(np.clip(start.get(name, 0.0), *robot.ranges[name])) for name in self.driven_joints])
+        self._home = np.array(
+            [float(np.clip(start.get(name, 0.0), *robot.ranges[name])) for name in self.driven_joints]
+        )
         self.monitor = LimitMonitor(limits, self.joint_names)
         self._seed = seed
         self.refused_setpoints = 0
