@@ -1,4 +1,4 @@
-"""Disturbances of the executed motion: so that a learner sees states that only a worse driver gets into, and the way back.
+"""Disturbances of the executed motion: a learner is to see states that only a worse driver gets into, and the way back.
 
 Labels are never disturbed: they are the teacher's plan from the state that was really reached.
 """

@@ -15,14 +15,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
+from cosmos_ros.sim.hands import Hands
 from cosmos_ros.sim.task import Verb
-from cosmos_ros.sim.teacher import Hands
 from cosmos_ros.sim.teacher_plan import Plans
 from cosmos_ros.types import FloatArray
 from training.disturb import NONE, Disturbance, disturbed, joined
@@ -51,7 +51,7 @@ class DataOptions:
         linger: It goes on this long after the task is done, s.
         clean: Share of episodes without disturbance.
         width: Width of the canvas in pixels; 0: no pictures.
-        every: Only every so many rows have a picture; 1: all.
+        disturbance: What is done to the other episodes.
     """
 
     embodiment: str = "franka"
@@ -63,7 +63,7 @@ class DataOptions:
     linger: float = 0.8
     clean: float = 0.25
     width: int = 160
-    disturbance: Disturbance = Disturbance()
+    disturbance: Disturbance = field(default_factory=Disturbance)
 
 
 def make_shard(options: DataOptions, index: int, driver: Driver | None = None) -> Arrays:

@@ -14,10 +14,11 @@ import numpy as np
 from cosmos_ros.embodiment import Embodiment, load_embodiment
 from cosmos_ros.errors import ConfigError
 from cosmos_ros.kinematics import InverseKinematics
+from cosmos_ros.sim.hands import Hands, Jobs
 from cosmos_ros.sim.scenes import TaskScene, task_scene
 from cosmos_ros.sim.simulated_robot import SimulatedHand, SimulatedRobot, simulated_robot
 from cosmos_ros.sim.task import Verb, is_done
-from cosmos_ros.sim.teacher import WIDE, Hands, Jobs, stack_jobs
+from cosmos_ros.sim.teacher import WIDE, stack_jobs
 from cosmos_ros.sim.teacher_pace import job_for, pace_for
 from cosmos_ros.sim.teacher_plan import Pace, Plans, plan
 from cosmos_ros.sim.world import TIMESTEP_NS, SimWorld

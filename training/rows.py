@@ -1,8 +1,8 @@
 """What an episode leaves behind, in the numbers that Cosmos3 would see, and the files that hold it.
 
-A shard is one uncompressed ``.npz`` of some episodes; nothing in it is pickled. Arrays of all rows lie one after another
-and ``episode_start`` says where each episode begins. N rows, J joints, P pose blocks and G grippers of the action layout,
-T rows of a chunk, D columns:
+A shard is one uncompressed ``.npz`` of some episodes; nothing in it is pickled. Its episodes lie one after another, and
+``episode_start`` says where each begins. N rows, J joints, P pose blocks and G grippers of the action layout, T rows of
+a chunk, D columns:
 
 =============== =================== =================================================================================
 ``labels``      float16 [N, T, D]   the teacher's chunk from the state of this row, normalised
@@ -101,7 +101,7 @@ class EpisodeRows:
             held = commands[:, index]
             whole = np.repeat(held[:, None], instants, axis=1)
             if grip.gripper == self.gripper:
-                # Row k of a chunk is commanded at the end of its step; the layout says whether it is read at k or k + 1.
+                # Row k is commanded at the end of its step; the layout says whether it is read at k or k + 1.
                 first = openings[:, index : index + 1]
                 whole = np.hstack((planned, planned[:, -1:])) if grip.offset == 0 else np.hstack((first, planned))
             fingers[grip.gripper] = np.clip(whole, 0.0, 1.0).ravel()

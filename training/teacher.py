@@ -57,7 +57,7 @@ def run_batch(
         for i, episode in enumerate(lock.episodes):
             if episode.steps >= next_plan[i]:
                 lock.adopt(i, plans.poses[i, 1:], plans.openings[i])
-                next_plan[i] = episode.steps + int(rng.integers(*replan))
+                next_plan[i] = episode.steps + int(rng.integers(2, 8))
         lock.step()
         for i in reversed(range(len(lock.episodes))):
             e = lock.episodes[i]

@@ -110,9 +110,7 @@ def demo_arguments() -> list[Argument]:
         Argument("seed", "0", "Seed of the simulated scene."),
         Argument("image_width", "320", "Width of the simulated cameras' images in pixels."),
         Argument("image_height", "0", "Their height; 0: as the embodiment's cameras have it for the width."),
-        Argument(
-            "scene", "plain", "varied: the task's objects among others, in colours and light of the seed.", SCENES
-        ),
+        Argument("scene", "plain", "varied: the task's objects among others; colours and light of the seed.", SCENES),
     ]
 
 

@@ -13,8 +13,8 @@ from cosmos_ros.embodiment.canvas import shrink_to
 from cosmos_ros.errors import InputError, ModelError
 from cosmos_ros.sim.rendering import PinholeCamera
 from cosmos_ros.sim.runtime import SimRuntime
-from cosmos_ros.sim.simulated_robot import simulated_robot
 from cosmos_ros.sim.scenes import named_object
+from cosmos_ros.sim.simulated_robot import simulated_robot
 from cosmos_ros.sim.tabletop import Tabletop, tabletop_for
 from cosmos_ros.sim.world import SimWorld, WorldRenderer, WorldState
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointTrajectory, Observation, UInt8Array

@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 
 from cosmos_ros.errors import InputError
+from cosmos_ros.sim.hands import Hands, Jobs
 from cosmos_ros.sim.scenes import vocabulary
 from cosmos_ros.sim.simulated_robot import SimulatedHand, SimulatedRobot
 from cosmos_ros.sim.tabletop import SceneObject
 from cosmos_ros.sim.task import Task
-from cosmos_ros.sim.teacher import Hands, Jobs
 from cosmos_ros.types import NANOSECONDS, FloatArray, Observation
 
-# Fingers that stand still, at most this much further open than the item is wide, press on it; openings, openings a second.
+# Fingers that stand still, open by at most this more than the item is wide, press on it; openings, openings a second.
 _PRESSED, _STOPPED = 0.09, 0.03
 
 

@@ -1,4 +1,4 @@
-"""What the simulator makes of an embodiment: its URDF, joints, controllers and hands, with or without joints of its own."""
+"""What the simulator makes of an embodiment: its URDF, joints, controllers and hands."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class SimulatedHand:
     def gap(self, opening: FloatArray | float) -> FloatArray:
         """Return the distance between the pads in metres at an opening, 0 closed to 1 open."""
         table = np.array(self.description.openings or ((0.0, 0.0), (1.0, 1.0)))
-        return self.description.stroke * np.interp(opening, table[:, 0], table[:, 1])
+        return np.asarray(self.description.stroke * np.interp(opening, table[:, 0], table[:, 1]))
 
     def opening(self, gap: FloatArray | float) -> FloatArray:
         """Return the opening at which the pads are ``gap`` metres apart."""

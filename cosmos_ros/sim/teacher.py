@@ -12,13 +12,21 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-import numpy.typing as npt
 
+from cosmos_ros.sim.hands import (
+    Bools,
+    Hands,
+    Ints,
+    Jobs,
+    dot,
+    facing,
+    grasp_rotation,
+    level_rotation,
+    norm,
+    rotation_between,
+)
 from cosmos_ros.sim.task import LIFTED, Task, Verb
 from cosmos_ros.types import FloatArray
-
-Bools = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
 
 WIDE = 0.92  # fingers open; short of their end, where there is no room to overshoot
 SHUT = 0.03  # fingers closed on nothing; short of their end, too
@@ -46,57 +54,6 @@ class Phase(IntEnum):
 
 # Phases between which a plan stops to look: a plan stays within one of these groups.
 CONTACT: Ints = np.array([0, 0, 1, 2, 2, 2, 3, 4, 4, 5, 6])
-
-
-@dataclass(frozen=True)
-class Jobs:
-    """What N hands are to do, by arrays: the task and the hand's geometry.
-
-    Attributes:
-        verb: ``[N]`` index into ``tuple(Verb)``.
-        size: ``[N, 3]`` full edge lengths of the item, m.
-        sides: ``[N]`` by how many directions it may be gripped: 4 square, 2 oblong, 0 round.
-        width: ``[N]`` opening at which the fingers touch it.
-        squeeze: ``[N]`` how much further than contact the fingers are commanded, in openings.
-        rest: ``[N]`` height of the item's centre above the target's pose when it lies there, m.
-        tolerance: ``[N]`` how far it may lie from the target's middle, m.
-        scale: ``[N]`` size of things relative to a Franka's.
-        table: ``[N]`` height of the table's top, m.
-        tilt: ``[N]`` angle of the approach from straight down, rad.
-        forward: ``[N, 2]`` where the tilted hand leans to, horizontal unit vector.
-    """
-
-    verb: Ints
-    size: FloatArray
-    sides: Ints
-    width: FloatArray
-    squeeze: FloatArray
-    rest: FloatArray
-    tolerance: FloatArray
-    scale: FloatArray
-    table: FloatArray
-    tilt: FloatArray
-    forward: FloatArray
-
-
-@dataclass
-class Hands:
-    """N hands and what is around them at one moment, in the base frame.
-
-    Attributes:
-        pose: ``[N, 4, 4]`` grasp frames: between the fingertips, z out of the hand, y along which they close.
-        velocity, turn_rate: ``[N, 3]`` m/s and rad/s.
-        opening, command: ``[N]`` fingers as measured and as last commanded, 0 closed to 1 open.
-        item, target: ``[N, 4, 4]``; the target is ignored where the task has none.
-    """
-
-    pose: FloatArray
-    velocity: FloatArray
-    turn_rate: FloatArray
-    opening: FloatArray
-    command: FloatArray
-    item: FloatArray
-    target: FloatArray
 
 
 @dataclass
@@ -149,7 +106,7 @@ def stack_jobs(jobs: list[Jobs]) -> Jobs:
 def holds(jobs: Jobs, hands: Hands) -> Bools:
     """Return ``[N]`` whether the fingers are closed on the item and pressed together."""
     offset = hands.item[:, :3, 3] - hands.pose[:, :3, 3]
-    near = (_norm(offset[:, :2]) < 0.022 * jobs.scale) & (np.abs(offset[:, 2]) < 0.024 * jobs.scale)
+    near = (norm(offset[:, :2]) < 0.022 * jobs.scale) & (np.abs(offset[:, 2]) < 0.024 * jobs.scale)
     pressed = hands.command <= hands.opening - 0.4 * jobs.squeeze
     between = (hands.opening <= jobs.width + 0.09) & (hands.opening >= jobs.width - 0.09)
     return np.asarray(near & pressed & between)
@@ -162,7 +119,7 @@ def gripping(jobs: Jobs, hands: Hands, held: Bools) -> FloatArray:
 
 def decide(jobs: Jobs, hands: Hands) -> Goals:
     """Return what each hand should do now."""
-    level = _level(jobs, hands)
+    level = level_rotation(jobs, hands)
     held = holds(jobs, hands)
     pushing = jobs.verb == _PUSH
     goals = _fetch(jobs, hands, level, gripping(jobs, hands, held))
@@ -199,12 +156,12 @@ def _fetch(jobs: Jobs, hands: Hands, level: FloatArray, grip: FloatArray) -> Goa
     """Go above the item, down to it, and close on it."""
     k = jobs.scale
     tool, item = hands.pose[:, :3, 3], hands.item[:, :3, 3]
-    rotation = _grasp_rotation(jobs, hands)
-    turn_left = _norm(rotation_between(hands.pose[:, :3, :3], rotation))
-    away = _norm(tool[:, :2] - item[:, :2])
+    rotation = grasp_rotation(jobs, hands)
+    turn_left = norm(rotation_between(hands.pose[:, :3, :3], rotation))
+    away = norm(tool[:, :2] - item[:, :2])
     height = tool[:, 2] - item[:, 2]
     near = (away < 0.011 * k) & (np.abs(height) < 0.012 * k) & (turn_left < 0.15)
-    begin = near & (_norm(hands.velocity) < SLOW * k)
+    begin = near & (norm(hands.velocity) < SLOW * k)
     # Closing has begun and the item is still between the fingers: go on, wherever exactly the hand stands.
     begun = (hands.command < WIDE - _BEGUN) & (hands.opening > jobs.width - 0.09)
     between = (away < 0.022 * k) & (np.abs(height) < 0.024 * k) & (turn_left < 0.5)
@@ -235,7 +192,7 @@ def _reach(jobs: Jobs, hands: Hands, level: FloatArray) -> Goals:
     """Go over the item and down until the fingertips are just above it; the fingers stay open."""
     k = jobs.scale
     tool, item = hands.pose[:, :3, 3], hands.item[:, :3, 3]
-    away = _norm(tool[:, :2] - item[:, :2])
+    away = norm(tool[:, :2] - item[:, :2])
     top = item[:, 2] + 0.5 * jobs.size[:, 2]
     lift = np.clip((away - 0.008 * k) / (0.06 * k), 0.0, 1.0)
     goal = item.copy()
@@ -243,7 +200,7 @@ def _reach(jobs: Jobs, hands: Hands, level: FloatArray) -> Goals:
     far = away > 0.08 * k
     free = np.clip((tool[:, 2] - top) / (0.05 * k), 0.0, 1.0)
     goal[:, :2] = np.where(far[:, None], tool[:, :2] + free[:, None] * (item[:, :2] - tool[:, :2]), goal[:, :2])
-    near = _norm(tool - goal) < 0.006 * k
+    near = norm(tool - goal) < 0.006 * k
     return Goals(
         position=goal,
         rotation=level,
@@ -270,13 +227,13 @@ def _push(jobs: Jobs, hands: Hands, level: FloatArray) -> Goals:
     k = jobs.scale
     tool, item, target = hands.pose[:, :3, 3], hands.item[:, :3, 3], hands.target[:, :3, 3]
     way = target[:, :2] - item[:, :2]
-    left = np.maximum(_norm(way), 1e-6)
+    left = np.maximum(norm(way), 1e-6)
     along = way / left[:, None]
     across = np.stack((-along[:, 1], along[:, 0]), axis=1)
-    rotation = _facing(jobs, hands, across)
-    turn_left = _norm(rotation_between(hands.pose[:, :3, :3], rotation))
+    rotation = facing(jobs, hands, across)
+    turn_left = norm(rotation_between(hands.pose[:, :3, :3], rotation))
     offset = tool[:, :2] - item[:, :2]
-    behind, beside = -_dot(offset, along), _dot(offset, across)
+    behind, beside = -dot(offset, along), dot(offset, across)
     radius = push_radius(jobs, hands.item, along)
     height = jobs.table + np.maximum(0.45 * jobs.size[:, 2], 0.014 * k)
     low = tool[:, 2] < height + 0.014 * k
@@ -286,7 +243,7 @@ def _push(jobs: Jobs, hands: Hands, level: FloatArray) -> Goals:
     arrived = (left < 0.010 * k) | ((left < 0.6 * jobs.tolerance) & ~push)
     # Behind it, high enough to pass over other things, then down.
     start = item[:, :2] - along * (radius + 0.022 * k)[:, None]
-    to_start = _norm(tool[:, :2] - start)
+    to_start = norm(tool[:, :2] - start)
     shut = np.clip((hands.opening - 0.12) / 0.2, 0.0, 1.0)
     lift = np.clip(
         np.maximum(np.maximum((to_start - 0.006 * k) / (0.025 * k), (turn_left - 0.1) / 0.3), shut), 0.0, 1.0
@@ -337,7 +294,7 @@ def _carry(jobs: Jobs, hands: Hands, level: FloatArray) -> Goals:
     item, target = hands.item[:, :3, 3], hands.target[:, :3, 3]
     rest = target[:, 2] + jobs.rest
     grip = hands.pose[:, :3, 3] - item  # where the item hangs in the hand
-    away = _norm(item[:, :2] - target[:, :2])
+    away = norm(item[:, :2] - target[:, :2])
     # Sideways only once the item is clear of what stands on the table.
     cruise = np.maximum(jobs.table + CLEARANCE * k + 0.5 * jobs.size[:, 2], rest + 0.03 * k)
     free = np.clip((item[:, 2] - cruise + 0.02 * k) / (0.01 * k), 0.0, 1.0)
@@ -360,7 +317,7 @@ def _leave(jobs: Jobs, hands: Hands, level: FloatArray) -> Goals:
     """Open where it stands, go straight up, stay there."""
     k = jobs.scale
     goal = hands.pose[:, :3, 3].copy()
-    beside = _norm(goal[:, :2] - hands.item[:, :2, 3]) < 0.12 * k
+    beside = norm(goal[:, :2] - hands.item[:, :2, 3]) < 0.12 * k
     top = hands.item[:, 2, 3] + 0.5 * jobs.size[:, 2]
     enough = jobs.width + 0.6 * (WIDE - jobs.width)
     opening = beside & (hands.opening < enough) & (goal[:, 2] < top + 0.02 * k)
@@ -374,72 +331,3 @@ def _leave(jobs: Jobs, hands: Hands, level: FloatArray) -> Goals:
         speed=np.where(goal[:, 2] < top, 0.5, 1.0),
         phase=np.where(opening, Phase.OPEN, np.where(rising, Phase.RETREAT, Phase.DONE)),
     )
-
-
-# Directions ---------------------------------------------------------------------------------------------------
-
-
-def _level(jobs: Jobs, hands: Hands) -> FloatArray:
-    """Return the present rotations, turned the short way until the hands approach as they should."""
-    return _approaching(jobs, hands.pose[:, :2, 1])
-
-
-def _grasp_rotation(jobs: Jobs, hands: Hands) -> FloatArray:
-    """Return rotations whose fingers face the item's nearest pair of sides that they can grip."""
-    side = _unit(hands.item[:, :2, 1])
-    quarter = np.stack((-side[:, 1], side[:, 0]), axis=1)
-    now = hands.pose[:, :2, 1]
-    # Tilted hands may not turn far; of two pairs of sides they too take the nearer one.
-    other = (jobs.sides == 4) & (np.abs(_dot(quarter, now)) > np.abs(_dot(side, now)))
-    axis = np.where(other[:, None], quarter, side)
-    axis = np.where(_dot(axis, now)[:, None] < 0.0, -axis, axis)
-    return _approaching(jobs, np.where((jobs.sides == 0)[:, None], now, axis))
-
-
-def _facing(jobs: Jobs, hands: Hands, axis: FloatArray) -> FloatArray:
-    """Return rotations whose closing direction is along ``axis`` or against it, whichever is nearer."""
-    now = hands.pose[:, :2, 1]
-    turned = np.where(_dot(axis, now)[:, None] < 0.0, -axis, axis)
-    # A tilted hand cannot turn to any side: it pushes as it stands.
-    return _approaching(jobs, np.where((jobs.tilt > 0.1)[:, None], now, turned))
-
-
-def _approaching(jobs: Jobs, closing: FloatArray) -> FloatArray:
-    """Return rotations that close along a horizontal direction ``[N, 2]`` and approach downwards at the tilt."""
-    y = np.zeros((len(closing), 3))
-    y[:, :2] = _unit(closing)
-    lean = np.zeros_like(y)
-    lean[:, 0], lean[:, 1] = -y[:, 1], y[:, 0]
-    lean[_dot(lean[:, :2], jobs.forward) < 0.0] *= -1.0
-    z = np.sin(jobs.tilt)[:, None] * lean
-    z[:, 2] = -np.cos(jobs.tilt)
-    rotation = np.empty((len(y), 3, 3))
-    rotation[:, :, 1], rotation[:, :, 2] = y, z
-    rotation[:, 0, 0], rotation[:, 1, 0] = y[:, 1] * z[:, 2], -y[:, 0] * z[:, 2]
-    rotation[:, 2, 0] = y[:, 0] * z[:, 1] - y[:, 1] * z[:, 0]
-    return rotation
-
-
-def rotation_between(start: FloatArray, end: FloatArray) -> FloatArray:
-    """Return the rotation vectors ``[N, 3]``, in the base frame, that turn ``start`` into ``end``, below half a turn."""
-    turned = end @ np.swapaxes(start, 1, 2)
-    skew = np.stack(
-        (turned[:, 2, 1] - turned[:, 1, 2], turned[:, 0, 2] - turned[:, 2, 0], turned[:, 1, 0] - turned[:, 0, 1]),
-        axis=1,
-    )
-    sine = 0.5 * _norm(skew)
-    cosine = 0.5 * (turned[:, 0, 0] + turned[:, 1, 1] + turned[:, 2, 2] - 1.0)
-    share = np.where(sine < 1e-6, 0.5, np.arctan2(sine, cosine) / np.maximum(2.0 * sine, 1e-12))
-    return np.asarray(skew * share[:, None])
-
-
-def _norm(vectors: FloatArray) -> FloatArray:
-    return np.asarray(np.sqrt((vectors * vectors).sum(axis=-1)))
-
-
-def _dot(a: FloatArray, b: FloatArray) -> FloatArray:
-    return np.asarray((a * b).sum(axis=-1))
-
-
-def _unit(vectors: FloatArray) -> FloatArray:
-    return np.asarray(vectors / np.maximum(_norm(vectors), 1e-9)[:, None])

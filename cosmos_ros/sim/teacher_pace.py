@@ -8,9 +8,10 @@ import numpy as np
 
 from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.errors import InputError
+from cosmos_ros.sim.hands import Jobs
 from cosmos_ros.sim.simulated_robot import SimulatedHand, SimulatedRobot, simulated_robot
 from cosmos_ros.sim.task import Task, Verb
-from cosmos_ros.sim.teacher import WIDE, Jobs, job_of
+from cosmos_ros.sim.teacher import WIDE, job_of
 from cosmos_ros.sim.teacher_plan import Pace
 
 # Share of what the action normaliser can express that a plan may use.

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from cosmos_ros.sim.hands import Hands, Jobs, rotation_between
 from cosmos_ros.sim.task import Verb
-from cosmos_ros.sim.teacher import CONTACT, Goals, Hands, Jobs, Phase, decide, holds, push_radius, rotation_between
+from cosmos_ros.sim.teacher import CONTACT, Goals, Phase, decide, holds, push_radius
 from cosmos_ros.types import FloatArray
 
 _STILL = 0.01  # m/s; slower is standing

@@ -61,7 +61,7 @@ def test_every_view_shows_the_things_on_the_table(name, gl) -> None:
     before = {view: renderer.render(view) for view in embodiment.views}
     away = np.eye(4)
     away[:3, 3] = 5.0, 5.0, 5.0
-    world.set_state({}, {name: away for name in made.scene.by_name})
+    world.set_state({}, dict.fromkeys(made.scene.by_name, away))
     renderer.load(world.snapshot())
     changed = [np.abs(before[v].astype(int) - renderer.render(v)).max() for v in embodiment.views]
     renderer.close()

@@ -12,10 +12,11 @@ from scipy.spatial.transform import Rotation
 
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.errors import InputError
+from cosmos_ros.sim.hands import Hands
 from cosmos_ros.sim.simulated_robot import simulated_robot
 from cosmos_ros.sim.tabletop import Tabletop
 from cosmos_ros.sim.task import parse_instruction
-from cosmos_ros.sim.teacher import Hands, Phase, decide, stack_jobs
+from cosmos_ros.sim.teacher import Phase, decide, stack_jobs
 from cosmos_ros.sim.teacher_pace import job_for, pace_for
 from cosmos_ros.sim.teacher_plan import plan
 

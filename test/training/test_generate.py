@@ -1,4 +1,4 @@
-"""Training data: the numbers that Cosmos3 would see, from every state the robot was in, made again where it was stopped."""
+"""Training data: the numbers that Cosmos3 would see, from every state that was visited, resumed where it stopped."""
 
 from __future__ import annotations
 
