@@ -24,7 +24,7 @@ from trajectory_msgs.msg import JointTrajectory
 from visualization_msgs.msg import MarkerArray
 
 from cosmos_ros.embodiment import Embodiment, load_embodiment
-from cosmos_ros.errors import CosmosRosError, InputError
+from cosmos_ros.errors import ConfigError, CosmosRosError, InputError
 from cosmos_ros.messages import joint_state_message, joint_trajectory_from_message, stamp_message
 from cosmos_ros.nodes import qos
 from cosmos_ros.nodes.clocks import steady_clock
@@ -132,6 +132,12 @@ class SimRobot(Node):
             # What this node stamps is on the time that it publishes.
             self.set_parameters([RosParameter("use_sim_time", value=True)])
         embodiment = load_embodiment(values["embodiment"])
+        if simulated_robot(embodiment).held:
+            raise ConfigError(
+                f"{embodiment.name} is hand-held: nothing that this node listens to could move it",
+                where="embodiment",
+                hint="Its episodes are simulated without nodes, by training/.",
+            )
         world = world_of(embodiment, scene=self._scene_of(embodiment), seed=values["seed"])
         options = ("allow_partial_joints_goal", "allow_nonzero_velocity_at_trajectory_end")
         self._start = time.monotonic_ns()

@@ -228,8 +228,9 @@ WRONG = {
     "needs publish_clock": {"real_time_factor": 2.0},
     "names 0 things": {"task": "make coffee"},
     "nose": {"cameras": "nose"},
-    "no joints": {"embodiment": "umi"},
-    "sim_ur5e": {"embodiment": "ur5e"},
+    "no joints": {"embodiment": "av"},
+    "hand-held": {"embodiment": "umi"},
+    "sim_ur10e": {"embodiment": "ur10e"},
 }
 
 
