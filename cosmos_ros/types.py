@@ -153,6 +153,9 @@ class Request:
         state: ``float32 [D]`` state row for checkpoints that take one.
         previous_image: The canvas one control step before ``image``, when known.
         past_action: ``float32 [D]`` the normalised action that led from previous_image to image, when known.
+        committed: ``float32 [k, D]`` normalised rows, k < T, that will be executed whatever the answer is; the answer
+            begins with them and continues them (policy, models that declare ``takes_committed``).
+        commanded: ``float32 [G]`` openings last commanded to the layout's grippers, 0 closed to 1 open, when known.
         instruction: Plain task text.
         prompt: The structured JSON caption the model was trained on; built by the embodiment.
         negative_prompt: Text to steer away from; empty for actions by default.
@@ -179,6 +182,8 @@ class Request:
     state: Float32Array | None = None
     previous_image: UInt8Array | None = None
     past_action: Float32Array | None = None
+    committed: Float32Array | None = None
+    commanded: Float32Array | None = None
     instruction: str = ""
     prompt: str = ""
     negative_prompt: str = ""

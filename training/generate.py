@@ -32,6 +32,7 @@ from training.rows import Arrays, EpisodeRows, join, write_shard
 
 # Training takes seeds below this; what is reported is measured on seeds from ten million up.
 LARGEST_SEED = 4_000_000
+SMALLEST_MEASURED = 10_000_000
 
 # Returns the motion that an episode adopts: poses [n, 4, 4] and openings [n].
 Driver = Callable[[Lockstep, Plans, Hands, Sequence[int]], list[tuple[FloatArray, FloatArray]]]
@@ -66,18 +67,23 @@ class DataOptions:
     disturbance: Disturbance = field(default_factory=Disturbance)
 
 
-def make_shard(options: DataOptions, index: int, driver: Driver | None = None) -> Arrays:
+def make_shard(
+    options: DataOptions, index: int, driver: Driver | None = None, *, measuring: bool = False
+) -> Arrays:
     """Return shard ``index``: the same options and index, the same arrays.
 
     Args:
         options: What data.
         index: Number of the shard.
         driver: Who drives in place of the disturbed teacher, for rounds in which a learner does (DAgger).
+        measuring: The shard is for reported figures, and takes seeds that training may not.
     """
     robot = robot_of(options.embodiment)
     rng = np.random.default_rng([options.first_seed, index, 0xDA7A])
     seeds = range(options.first_seed + index * options.episodes, options.first_seed + (index + 1) * options.episodes)
-    if seeds.stop > LARGEST_SEED:
+    if measuring and seeds.start < SMALLEST_MEASURED:
+        raise ValueError(f"reported figures are of seeds from {SMALLEST_MEASURED} on")
+    if seeds.stop > LARGEST_SEED and not measuring:
         raise ValueError(f"seeds from {LARGEST_SEED} on are kept for measuring")
     verbs = [Verb(v) for v in options.verbs]
     episodes = [begin(robot, seed, verbs[seed % len(verbs)], rng) for seed in seeds]
@@ -183,9 +189,12 @@ def _head(e: Episode) -> EpisodeRows:
     return EpisodeRows(e.seed, verb, e.made.instruction, e.hand.link, e.hand.gripper)
 
 
-def _shard_to_file(options: DataOptions, index: int, folder: str) -> tuple[int, int, int, float]:
+def _shard_to_file(
+    options: DataOptions, index: int, folder: str, convert: Callable[[Arrays], Arrays] | None
+) -> tuple[int, int, int, float]:
     began = time.process_time()
     arrays = make_shard(options, index)
+    arrays = arrays if convert is None else convert(arrays)
     write_shard(shard_path(Path(folder), index), arrays)
     done = int(np.count_nonzero(arrays["episode_done"]))
     return len(arrays["phase"]), done, len(arrays["episode_done"]), time.process_time() - began
@@ -202,9 +211,12 @@ def shards(folder: Path) -> Iterator[Path]:
 
 
 def generate(
-    folder: Path, options: DataOptions, *, rows: int, processes: int, gigabytes: float, seconds: float = float("inf")
-) -> int:
+    folder: Path, options: DataOptions, *, rows: int, processes: int, gigabytes: float, seconds: float = float("inf"),
+    convert: Callable[[Arrays], Arrays] | None = None,
+) -> int:  # fmt: skip
     """Make shards until there are enough rows, or as much on disk, or as much time passed, as allowed.
+
+    ``convert`` changes a shard before it is written.
 
     Returns:
         The number of rows there are.
@@ -228,7 +240,7 @@ def generate(
             size = sum(path.stat().st_size for path in shards(folder)) / 1e9
             enough = made >= rows or size >= gigabytes or time.monotonic() - began >= seconds
             while not enough and len(running) < processes:
-                running.add(pool.submit(_shard_to_file, options, next(numbers), str(folder)))
+                running.add(pool.submit(_shard_to_file, options, next(numbers), str(folder), convert))
             if not running:
                 break
             ended, running = wait(running, return_when=FIRST_COMPLETED)

@@ -76,6 +76,8 @@ class RequestBuilder(CompiledEmbodiment):
         video: UInt8Array | None = None,
         negative_prompt: str = "",
         needs_observation: bool = False,
+        committed: FloatArray | None = None,
+        commanded: Mapping[str, float] | None = None,
     ) -> Request:
         """Put an observation into the model's own terms.
 
@@ -89,6 +91,8 @@ class RequestBuilder(CompiledEmbodiment):
             video: ``uint8 [T+1, H, W, 3]`` canvases, for inverse_dynamics only.
             negative_prompt: Text to steer away from.
             needs_observation: Put the observation itself into the request.
+            committed: ``[k, D]`` normalised rows that will be executed whatever is answered, for policy only.
+            commanded: Gripper → opening last commanded, 0 closed to 1 open, of every gripper of the rows.
 
         Raises:
             InputError: A view, joint or array is missing or wrong; names it.
@@ -124,6 +128,8 @@ class RequestBuilder(CompiledEmbodiment):
             state=self._state(observation),
             previous_image=previous_image,
             past_action=self._past_action(observation),
+            committed=self._committed(committed, mode, steps),
+            commanded=self._commanded(commanded),
             instruction=observation.instruction,
             prompt=build_prompt(
                 observation.instruction,
@@ -173,6 +179,22 @@ class RequestBuilder(CompiledEmbodiment):
         if len(rows) != steps:
             raise InputError(f"expected {steps} action rows, got {len(rows)}", where="actions")
         return self.normaliser.clamp(rows)[0].astype(np.float32)
+
+    def _committed(self, rows: FloatArray | None, mode: Mode, steps: int) -> Float32Array | None:
+        if rows is None or not len(rows):
+            return None
+        if mode is not Mode.POLICY:
+            raise InputError(f"{mode.value} takes no committed rows", where="committed")
+        given = np.asarray(rows, dtype=np.float64)
+        check_rows(self.layout, given)
+        if len(given) >= steps:
+            raise InputError(f"{len(given)} rows leave nothing to predict of {steps}", where="committed")
+        return self.normaliser.clamp(given)[0].astype(np.float32)
+
+    def _commanded(self, openings: Mapping[str, float] | None) -> Float32Array | None:
+        if openings is None or any(grip.gripper not in openings for grip in self.layout.grips):
+            return None
+        return np.array([np.clip(openings[grip.gripper], 0.0, 1.0) for grip in self.layout.grips], dtype=np.float32)
 
     def _state(self, observation: Observation) -> Float32Array | None:
         """Return the state row of joint-space policies: joints (rad) and gripper openings, as in an action row."""

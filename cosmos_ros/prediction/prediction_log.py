@@ -25,7 +25,7 @@ from cosmos_ros.world_models.protocol import WorldModel
 
 FORMAT = 1
 _IMAGES = ("image", "previous_image", "video")
-_ROWS = ("actions", "state", "past_action", "hold_action")
+_ROWS = ("actions", "state", "past_action", "hold_action", "committed", "commanded")
 # Field → a text, or the largest number that is read back.
 _PLAIN: dict[str, str | int | float] = {
     "domain_name": "",

@@ -30,6 +30,7 @@ class Capabilities:
             again, a difference is then reported as unexpected.
         settings: Names of the sampler settings it takes; None leaves the check to its ``predict``.
         negative_prompt: It takes one.
+        takes_committed: It begins its answer with ``Request.committed`` and continues them.
     """
 
     modes: frozenset[Mode]
@@ -45,6 +46,7 @@ class Capabilities:
     deterministic: bool = True
     settings: frozenset[str] | None = None
     negative_prompt: bool = True
+    takes_committed: bool = False
 
 
 @runtime_checkable
@@ -95,6 +97,16 @@ def check_request(model: WorldModel, request: Request) -> None:
             f"chunk size {request.chunk_size} is not supported; allowed: {can.chunk_sizes or 'any positive'}",
             where=where,
         )
+    rows = request.committed
+    if rows is not None:
+        if not can.takes_committed or request.mode is not Mode.POLICY:
+            raise CapabilityError("it takes no committed rows", where=where, hint="Join its answer to them instead.")
+        if rows.ndim != 2 or rows.shape[1] != request.action_dim or not len(rows) < request.chunk_size:
+            raise CapabilityError(
+                f"committed rows have shape {list(rows.shape)}, expected [k, {request.action_dim}] with k below "
+                f"{request.chunk_size}",
+                where=where,
+            )
     if can.needs_scene and not (request.observation and request.observation.scene):
         raise CapabilityError(
             "it reads the simulator's scene, and none is being published", where=where, hint="Run it with sim_robot."

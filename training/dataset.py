@@ -1,0 +1,188 @@
+"""Shards on the card: every picture as bytes in its memory, indexed there, so that no loader stands in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cosmos_ros.sim.scenes import hand_words
+from cosmos_ros.sim.teacher import Phase
+from cosmos_ros.world_models.compact.robot_inputs import RobotInputs, state_statistics
+from cosmos_ros.world_models.compact.words import Vocabulary
+from training.generate import LARGEST_SEED, shards
+from training.lockstep import robot_of
+from training.robots import raw_states
+from training.rows import Arrays, read_shard
+from training.wordings import wordings
+
+# Seeds of this range are for validation while training; nothing is fitted to them.
+VALIDATION_SEEDS = range(3_900_000, LARGEST_SEED)
+# Ways to say each instruction that are kept.
+_WORDINGS = 8
+# Rows of these phases are drawn more often: they decide, and they are few.
+_OFTEN = {Phase.DESCEND: 1.5, Phase.CLOSE: 3.0, Phase.LIFT: 1.5, Phase.LOWER: 2.0, Phase.OPEN: 3.0, Phase.PUSH: 1.5}
+_STATISTICS_ROWS = 50_000
+
+
+@dataclass
+class RobotData:
+    """The rows of one robot, N of them; tensors on one device.
+
+    Attributes:
+        robot: What the network is given of it, with statistics.
+        pictures: A view's ``uint8 [N, H, W, 3]`` each.
+        labels: ``float16 [N, T, D]``; executed ``float16 [N, D]``.
+        states, known: ``float32 [N, S]`` before normalisation, and what is known.
+        left: ``int64 [N]`` rows that follow in the same episode.
+        words: ``int64 [I, W, L]`` ways to say each instruction; ``instruction`` says which is a row's.
+        often: ``float32 [N]`` how often each row is drawn.
+    """
+
+    robot: RobotInputs
+    pictures: list[Tensor]
+    labels: Tensor
+    executed: Tensor
+    states: Tensor
+    known: Tensor
+    left: Tensor
+    words: Tensor
+    instruction: Tensor
+    often: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def draw(self, count: int, source: torch.Generator, rows_after: int = 0) -> Tensor:
+        """Return row numbers ``int64 [count]``, at least ``rows_after`` rows before their episode's end.
+
+        Raises:
+            ValueError: No episode is that long.
+        """
+        weights = self.often if not rows_after else self.often * (self.left >= rows_after)
+        if not bool(weights.any()):
+            raise ValueError(f"no episode of {self.robot.embodiment} has {rows_after + 1} rows")
+        # By the inverse of the cumulated weights: multinomial draws from 2^24 rows at most.
+        total = torch.cumsum(weights.double(), dim=0)
+        where = torch.rand(count, generator=source, device=weights.device, dtype=torch.float64) * total[-1]
+        return torch.searchsorted(total, where, right=True).clamp(max=len(self) - 1)
+
+    def seen(self, rows: Tensor) -> list[Tensor]:
+        """Return a view's ``uint8 [..., H, W, 3]`` each of row numbers ``[...]``."""
+        return [pictures[rows] for pictures in self.pictures]
+
+
+def load_robot(
+    robot: RobotInputs,
+    folders: Sequence[Path],
+    vocabulary: Vocabulary,
+    *,
+    device: torch.device,
+    gigabytes: float,
+    validation: bool = False,
+) -> RobotData:
+    """Read shards until they are all read or so much memory is taken.
+
+    Args:
+        robot: What the network is given; its statistics are kept, or taken from the rows where there are none.
+        folders: Where the shards are, those that matter most first.
+        vocabulary: Of the instructions.
+        device: Where the tensors are to be.
+        gigabytes: Largest size of the pictures.
+        validation: Episodes of the validation seeds, else the others.
+
+    Raises:
+        ValueError: There is no row, or an episode has a seed that is kept for measuring.
+    """
+    names = [f"view_{view.name}" for view in robot.views]
+    chunks: list[dict[str, Tensor]] = []
+    kept: list[tuple[np.ndarray, np.ndarray]] = []
+    words: dict[str, int] = {}
+    taken = 0
+    for path in (path for folder in folders for path in shards(folder)):
+        shard = _chosen(read_shard(path), validation=validation)
+        if not len(shard["phase"]):
+            continue
+        size = sum(shard[name].nbytes for name in names)
+        if taken + size > gigabytes * 1e9:
+            break
+        taken += size
+        raw, known = raw_states(robot, shard)
+        kept.append((raw, known))
+        lengths = np.diff(np.append(shard["episode_start"], len(shard["phase"])))
+        left = np.concatenate([np.arange(n)[::-1] for n in lengths])
+        numbers = [words.setdefault(str(text), len(words)) for text in shard["episode_instruction"]]
+        chunks.append(
+            {
+                **{name: torch.from_numpy(shard[name]).to(device) for name in names},
+                "labels": torch.from_numpy(shard["labels"]).to(device),
+                "executed": torch.from_numpy(shard["executed"]).to(device),
+                "left": torch.from_numpy(left.astype(np.int64)).to(device),
+                "instruction": torch.from_numpy(np.repeat(numbers, lengths).astype(np.int64)).to(device),
+                "often": torch.from_numpy(_often(shard)).to(device),
+            }
+        )
+    if not chunks:
+        raise ValueError(f"no rows of {robot.embodiment} in {[str(folder) for folder in folders]}")
+    # One array at a time: both its parts and the whole are held only for the moment of joining them.
+    joined = {name: torch.cat([chunk.pop(name) for chunk in chunks]) for name in list(chunks[0])}
+    raw, known = (np.concatenate(part) for part in zip(*kept, strict=True))
+    if not robot.std:
+        step = max(1, len(raw) // _STATISTICS_ROWS)
+        mean, std = state_statistics(robot, raw[::step])
+        robot = replace(robot, mean=mean, std=std)
+    hands = tuple(hand_words(robot_of(robot.embodiment).description).items())
+    return RobotData(
+        robot=robot,
+        pictures=[joined[name] for name in names],
+        labels=joined["labels"],
+        executed=joined["executed"],
+        states=torch.from_numpy(raw).to(device),
+        known=torch.from_numpy(known).to(device),
+        left=joined["left"],
+        words=_said(words, hands, vocabulary).to(device),
+        instruction=joined["instruction"],
+        often=joined["often"],
+    )
+
+
+def _chosen(shard: Arrays, *, validation: bool) -> Arrays:
+    """Return the episodes of a shard that training, or validation, may see."""
+    seeds = shard["episode_seed"].astype(np.int64)
+    if seeds.max() >= LARGEST_SEED:
+        raise ValueError(f"seed {seeds.max()} is kept for measuring; training stops at {LARGEST_SEED}")
+    mine = (seeds >= VALIDATION_SEEDS.start) == validation
+    if mine.all():
+        return shard
+    count = len(shard["phase"])
+    lengths = np.diff(np.append(shard["episode_start"], count))
+    rows = np.repeat(mine, lengths)
+    chosen = {
+        name: array[mine] if name.startswith("episode_") else array[rows] for name, array in shard.items()
+    }
+    chosen["episode_start"] = np.concatenate(([0], np.cumsum(lengths[mine])))[: int(mine.sum())].astype(np.int64)
+    return chosen
+
+
+def _often(shard: Arrays) -> np.ndarray:
+    weights = np.ones(len(shard["phase"]), dtype=np.float32)
+    for phase, factor in _OFTEN.items():
+        weights[shard["phase"] == int(phase)] = factor
+    # What is done stays done; a little of that is enough.
+    weights[shard["done"].astype(bool)] *= 0.5
+    return weights
+
+
+def _said(texts: dict[str, int], hands: tuple[tuple[str, str], ...], vocabulary: Vocabulary) -> Tensor:
+    """Return ``int64 [I, W, L]``; the first of each is the instruction itself."""
+    table = []
+    for text in texts:
+        ways = wordings(text, hands)
+        source = np.random.default_rng([len(text), *text.encode()[:64]])
+        others = [ways[i] for i in source.choice(len(ways), _WORDINGS - 1)]
+        table.append(np.stack([vocabulary.encode(way)[0] for way in (ways[0], *others)]))
+    return torch.from_numpy(np.stack(table))

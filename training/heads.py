@@ -1,0 +1,97 @@
+"""Heads of the network: future frames by warping the first, and what two frames say about the motion between them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from training.layers import coordinates
+
+# Fields of a predicted frame: displacement x and y, share of new content, its colour.
+FIELDS = 6
+# Fields have a pixel for so many of the view.
+FIELD_STRIDE = 4
+
+
+class FrameHead(nn.Module):
+    """Predicts, for each step, where each pixel comes from, and what is new.
+
+    Args:
+        features: Channels of the trunk's features at a stride of 8.
+        width: Of the steps' vectors.
+        channels: Inside.
+    """
+
+    def __init__(self, features: int, width: int, channels: int) -> None:
+        super().__init__()
+        self.look = nn.Conv2d(features, channels, 1)
+        self.steer = nn.Linear(width, 4 * channels)
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv3 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.fields = nn.Conv2d(channels, 4 * FIELDS, 1)
+        nn.init.normal_(self.fields.weight, std=0.01)
+        nn.init.zeros_(self.fields.bias)
+        with torch.no_grad():
+            self.fields.bias[2 * 4 : 3 * 4] = -3.0  # at first nothing is new
+
+    def forward(self, features: Tensor, steps: Tensor) -> Tensor:
+        """Return fields ``[B, K, FIELDS, h, w]`` of features ``[B, C, h/2, w/2]`` and steps ``[B, K, width]``."""
+        batch, count = steps.shape[:2]
+        seen = self.look(features)
+        scale, shift, scale2, shift2 = self.steer(steps).flatten(0, 1)[:, :, None, None].chunk(4, dim=1)
+        x = seen[:, None].expand(-1, count, -1, -1, -1).flatten(0, 1)
+        x = F.relu(self.conv1(F.relu(x * (1.0 + scale) + shift)))
+        x = F.relu(self.conv2(x) * (1.0 + scale2) + shift2)
+        x = x + F.relu(self.conv3(x))
+        fields = F.pixel_shuffle(self.fields(x), 2)
+        flow, share, colour = fields.split((2, 1, 3), dim=1)
+        fields = torch.cat((flow, torch.sigmoid(share), torch.tanh(colour)), dim=1)
+        return fields.reshape(batch, count, FIELDS, *fields.shape[-2:])
+
+
+def compose_frames(first: Tensor, fields: Tensor) -> Tensor:
+    """Return frames ``[B, K, 3, H, W]`` of the first ones ``[B, 3, H, W]`` and fields.
+
+    A displacement is in shares of half the picture; each pixel is looked up that far away in the first picture and
+    replaced by the new colour in part.
+    """
+    batch, count = fields.shape[:2]
+    height, width = first.shape[-2:]
+    # Fields are made of features that cover a little more than the picture where it is no multiple of their stride.
+    whole = F.interpolate(fields.flatten(0, 1).float(), size=(height, width), mode="bilinear", align_corners=False)
+    flow, share, colour = whole.split((2, 1, 3), dim=1)
+    grid = (coordinates(height, width, first.device) + flow).permute(0, 2, 3, 1)
+    source = first.float()[:, None].expand(-1, count, -1, -1, -1).flatten(0, 1)
+    moved = F.grid_sample(source, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return (moved + share * (colour - moved)).reshape(batch, count, 3, height, width)
+
+
+class PairEncoder(nn.Module):
+    """Reads the motion off two consecutive pictures of a view."""
+
+    def __init__(self, width: int, questions: int = 6) -> None:
+        super().__init__()
+        sizes = (8, 32, 64, 96, 128)
+        self.down = nn.ModuleList(
+            nn.Conv2d(a, b, 5 if a == 8 else 3, stride=2, padding=2 if a == 8 else 1)
+            for a, b in zip(sizes, sizes[1:], strict=False)
+        )
+        self.norms = nn.ModuleList(nn.GroupNorm(8, b) for b in sizes[1:])
+        self.more = nn.Conv2d(96, 96, 3, padding=1)
+        self.ask = nn.Linear(128 + 2, questions)
+        self.out = nn.Linear(questions * (128 + 2), width)
+
+    def forward(self, before: Tensor, after: Tensor) -> Tensor:
+        """Return ``[N, width]`` of pictures ``[N, 3, H, W]``, -1 to 1."""
+        grid = coordinates(*before.shape[-2:], before.device).expand(len(before), -1, -1, -1)
+        x = torch.cat((before, after - before, grid.to(before.dtype)), dim=1)
+        for i, (down, norm) in enumerate(zip(self.down, self.norms, strict=True)):
+            x = F.relu(norm(down(x)))
+            if i == 2:
+                x = x + F.relu(self.more(x))
+        grid = coordinates(*x.shape[-2:], x.device).expand(len(x), -1, -1, -1)
+        x = torch.cat((x, grid.to(x.dtype)), dim=1).flatten(2).transpose(1, 2)  # [N, places, C]
+        share = self.ask(x).softmax(dim=1)
+        return self.out((share.transpose(1, 2) @ x).flatten(1))

@@ -1,0 +1,229 @@
+"""What the network is trained to do: one batch of one robot, three tasks over one encoding.
+
+The first ``pairs`` samples of a batch are for inverse dynamics, the first ``frames`` for forward dynamics, and all but
+those of inverse dynamics for the policy. Rows may be committed: half of the samples are given the first of their rows,
+those of the teacher's plan or those that were really executed, and are taught what comes after.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from training.dataset import RobotData
+from training.graphs import from_bytes
+from training.heads import compose_frames
+from training.model import OPENING_CLASSES, Acted, CompactNet, Encoded
+
+# Errors below this, in normalised units, count as their square.
+_ROUND = 0.05
+# Times by which a moving pixel counts more than one that stands.
+_MOVING = 4.0
+_STANDS = 0.06
+
+
+@dataclass(frozen=True)
+class Batch:
+    """How a batch is made up.
+
+    Attributes:
+        size: Samples.
+        frames: Of which also forward dynamics.
+        pairs: Of which inverse dynamics, and no policy.
+        times: Frames a sample of forward dynamics.
+        committed: Share of policy samples with committed rows, and the most of those.
+        jitter: Largest change of brightness.
+        unknown: Share of samples that lack a part of the state.
+    """
+
+    size: int = 384
+    frames: int = 96
+    pairs: int = 16
+    times: int = 4
+    committed: tuple[float, int] = (0.5, 8)
+    jitter: float = 0.15
+    unknown: float = 0.15
+
+
+def losses(net: CompactNet, data: RobotData, batch: Batch, source: torch.Generator) -> dict[str, Tensor]:
+    """Return the parts of the loss of one random batch, and figures of it whose names begin with an underscore."""
+    robot, steps = data.robot.embodiment, data.robot.chunk_size
+    device = data.labels.device
+    long = data.draw(batch.frames, source, rows_after=steps)
+    rows = torch.cat((long, data.draw(batch.size - batch.frames, source)))
+    jitter = _jitter(batch, source, device)
+    pictures = [_jittered(from_bytes(p), jitter) for p in data.seen(rows)]
+    way = torch.randint(data.words.shape[1], (batch.size,), generator=source, device=device)
+    words = data.words[data.instruction[rows], way]
+    state = _state(data, rows, batch, source)
+    blind = torch.arange(batch.size, device=device) < batch.pairs
+    words = torch.where(blind[:, None], 0, words)
+    state = torch.where(blind[:, None], 0.0, state)
+    noisy = [p + 0.02 * torch.randn(p.shape, generator=source, device=device) for p in pictures]
+    encoded = net.encode(robot, noisy, state, words)
+
+    policy = slice(batch.pairs, batch.size)
+    target, is_given = committed_targets(data, rows[policy], batch, source)
+    found, error = _denoise(
+        net, data, encoded.memory[policy], target, is_given, None, source
+    )
+    parts = _row_losses(data, found, target, error, is_given)
+    moved = data.executed[long[:, None] + torch.arange(steps, device=device)].float()
+    parts |= _frame_losses(net, data, encoded.first(batch.frames), pictures, jitter, long, moved, batch, source)
+    if batch.pairs:
+        read = long[: batch.pairs]
+        videos = [
+            _jittered(from_bytes(video), jitter[: batch.pairs, None])
+            for video in data.seen(read[:, None] + torch.arange(steps + 1, device=device))
+        ]
+        nothing = torch.zeros(batch.pairs, steps, device=device)
+        evidence = net.evidence(robot, videos)
+        target = moved[: batch.pairs]
+        found, error = _denoise(net, data, encoded.memory[: batch.pairs], target, nothing, evidence, source)
+        inverse = _row_losses(data, found, target, error, nothing)
+        parts |= {f"inverse_{name}".replace("inverse__", "_inverse_"): value for name, value in inverse.items()}
+    return parts
+
+
+def total(parts: dict[str, Tensor]) -> Tensor:
+    """Return the weighted sum of the parts."""
+    weights = {
+        "rows": 1.0, "classes": 0.1, "spread": 0.02, "frames": 1.0, "frame_spread": 0.01,
+        "inverse_rows": 0.5, "inverse_classes": 0.05, "inverse_spread": 0.01,
+    }  # fmt: skip
+    return torch.stack([weights[name] * value for name, value in parts.items() if not name.startswith("_")]).sum()
+
+
+def committed_targets(
+    data: RobotData, rows: Tensor, batch: Batch, source: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Return rows ``[B, T, D]`` to be found and ``[B, T]``, 1 where they are given."""
+    device, count, steps = rows.device, len(rows), data.robot.chunk_size
+    share, most = batch.committed
+
+    def chance() -> Tensor:
+        return torch.rand(count, generator=source, device=device)
+
+    given = torch.randint(1, min(most, steps - 1) + 1, (count,), generator=source, device=device)
+    given = torch.where(chance() < share, given, 0)
+    # What was executed differs from the plan where something disturbed it; the plan of where that led goes on.
+    executed = (chance() < 0.5) & (data.left[rows] >= given)
+    later = torch.where(executed, given, 0)
+    numbers = torch.arange(steps, device=device)
+    plan = data.labels[rows + later].float()
+    behind = (numbers - later[:, None]).clamp(min=0)
+    target = plan.gather(1, behind[..., None].expand_as(plan))
+    inside = torch.minimum(numbers[None], data.left[rows][:, None])
+    done = data.executed[rows[:, None] + inside].float()
+    target = torch.where((numbers < later[:, None])[..., None], done, target)
+    return target, (numbers < given[:, None]).float()
+
+
+def _denoise(
+    net: CompactNet, data: RobotData, memory: Tensor, target: Tensor, is_given: Tensor, evidence: Tensor | None,
+    source: torch.Generator,
+) -> tuple[Acted, Tensor]:  # fmt: skip
+    """Return what the network makes of noisy targets, and its error ``[B, T, D]``."""
+    device, steps = target.device, net.sizes.flow_steps
+    # Only the levels that sampling passes; the first decides most.
+    odds = torch.ones(steps, device=device)
+    odds[0] = 2.0
+    level = torch.multinomial(odds, len(target), replacement=True, generator=source)[:, None].float() / steps
+    level = is_given + (1.0 - is_given) * level
+    noise = torch.randn(target.shape, generator=source, device=device)
+    x = level[..., None] * target + (1.0 - level[..., None]) * noise
+    nothing = torch.zeros(1, 1, net.sizes.width, device=device) if evidence is None else evidence
+    found = net.act(data.robot.embodiment, net.remember(memory), x, level, nothing)
+    return found, found.rows.float() - target
+
+
+def _row_losses(data: RobotData, found: Acted, target: Tensor, error: Tensor, is_given: Tensor) -> dict[str, Tensor]:
+    device = target.device
+    weight = torch.ones(target.shape[-1], device=device)
+    grippers = list(data.robot.gripper_columns)
+    # The diagonal of a small rotation says nothing, and its normalised range is a thousandth wide.
+    for start in range(0, target.shape[-1]):
+        if data.robot.scale[start] < 0.02 and start not in grippers and data.robot.offset[start] > 0.9:
+            weight[start] = 0.1
+    sooner = torch.linspace(1.0, 0.5, target.shape[1], device=device)
+    wanted = (1.0 - is_given) * sooner
+    rounded = (error.square() + _ROUND**2).sqrt() - _ROUND
+    each = (rounded * weight).sum(-1) / weight.sum()
+    rows = (each * wanted).sum() / wanted.sum()
+    openings = target[..., grippers]
+    classes = ((openings + 1.0) * 0.5 * OPENING_CLASSES).long().clamp(0, OPENING_CLASSES - 1)
+    logits = found.classes.float()
+    missed = F.cross_entropy(logits.flatten(0, -2), classes.flatten(), reduction="none").reshape(classes.shape)
+    size = (error.detach().abs() * weight).sum(-1) / weight.sum()
+    spread = found.spread.float().clamp(-6.0, 3.0)
+    likely = spread + size * torch.exp(-spread)
+    return {
+        "rows": rows,
+        "classes": (missed.mean(-1) * wanted).sum() / wanted.sum(),
+        "spread": (likely * wanted).sum() / wanted.sum(),
+        "_error": ((error.detach().abs().mean(-1)) * (1.0 - is_given)).sum() / (1.0 - is_given).sum(),
+    }
+
+
+def _frame_losses(
+    net: CompactNet, data: RobotData, encoded: Encoded, pictures: list[Tensor], jitter: Tensor, rows: Tensor,
+    moved: Tensor, batch: Batch, source: torch.Generator,
+) -> dict[str, Tensor]:  # fmt: skip
+    device, count = rows.device, len(rows)
+    robot = data.robot.embodiment
+    level = torch.ones(count, moved.shape[1], device=device)
+    nothing = torch.zeros(1, 1, net.sizes.width, device=device)
+    hidden = net.act(robot, net.remember(encoded.memory), moved, level, nothing).hidden
+    times = torch.randint(moved.shape[1], (count, batch.times), generator=source, device=device)
+    chosen = hidden.gather(1, times[..., None].expand(-1, -1, hidden.shape[-1]))
+    fields = net.frame_fields(robot, encoded.features, chosen)
+    later = data.seen(rows[:, None] + times + 1)
+    loss = torch.zeros((), device=device)
+    sizes = torch.zeros(times.shape, device=device)
+    squares, still = torch.zeros((), device=device), torch.zeros((), device=device)
+    for picture, field, after in zip(pictures, fields, later, strict=True):
+        first = picture[:count]
+        truth = _jittered(from_bytes(after), jitter[:count, None])
+        error = compose_frames(first, field) - truth
+        change = (truth - first[:, None]).abs().amax(2, keepdim=True)
+        weight = 1.0 + _MOVING * (change > _STANDS).float()
+        loss = loss + (weight * (error.square() + 0.1 * error.abs())).mean()
+        sizes = sizes + error.detach().abs().mean(dim=(2, 3, 4))
+        squares = squares + error.detach().square().mean()
+        still = still + (truth - first[:, None]).square().mean()
+    sizes = sizes / len(fields)
+    spread = net.frame_spread(chosen)[..., 0].float().clamp(-8.0, 2.0)
+    return {
+        "frames": loss / len(fields),
+        "frame_spread": (spread + sizes * torch.exp(-spread)).mean(),
+        "_gain_db": 10.0 * torch.log10((still / squares.clamp(min=1e-9)).clamp(min=1e-9)),
+    }
+
+
+def _state(data: RobotData, rows: Tensor, batch: Batch, source: torch.Generator) -> Tensor:
+    """Return normalised state vectors, of which some lack a part."""
+    device = rows.device
+    raw, known = data.states[rows], data.known[rows].clone()
+    flags = raw.clone()
+    for first, last in data.robot.flag_groups().values():
+        lost = torch.rand(len(rows), generator=source, device=device) < batch.unknown
+        known[:, first:last] = torch.where(lost[:, None], 0.0, known[:, first:last])
+        flags[:, last - 1] = torch.where(lost, 0.0, raw[:, last - 1])
+    mean = torch.tensor(data.robot.mean, device=device)
+    std = torch.tensor(data.robot.std, device=device)
+    return ((flags - mean) / std).clamp(-8.0, 8.0) * known
+
+
+def _jitter(batch: Batch, source: torch.Generator, device: torch.device) -> Tensor:
+    """Return gain and shift of each channel of each sample, ``[B, 2, 3]``."""
+    change = (2.0 * torch.rand(batch.size, 2, 3, generator=source, device=device) - 1.0) * batch.jitter
+    return change + torch.tensor([1.0, 0.0], device=device)[:, None]
+
+
+def _jittered(pictures: Tensor, jitter: Tensor) -> Tensor:
+    """Return pictures ``[..., 3, H, W]`` in another light."""
+    gain, shift = jitter[: len(pictures), ..., 0, :, None, None], jitter[: len(pictures), ..., 1, :, None, None]
+    return (pictures * gain + shift).clamp(-1.0, 1.0)

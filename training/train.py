@@ -1,0 +1,184 @@
+"""Trains the network on rows that are on the card already; goes on from its last checkpoint.
+
+Run by ``python -m training.compact``. The same data, options and seed give the same weights on the same machine.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from training.checkpoints import about_checkpoint, latest_checkpoint, load_training, save_checkpoint
+from training.dataset import RobotData
+from training.losses import Batch, losses, total
+from training.model import CompactNet
+
+_VALIDATION_BATCHES = 4
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """How it is trained.
+
+    Attributes:
+        steps: Of the whole training, over which the rate falls along half a cosine.
+        batch: What a batch is made of.
+        rate: Largest learning rate.
+        warm_up: Steps until it is reached.
+        decay: Of the weights.
+        average: Of the averaged weights, per step.
+        largest_gradient: Longer gradients are shortened to this norm.
+        seed: Of everything random.
+        report, checkpoint: Every so many steps.
+    """
+
+    steps: int = 12_000
+    batch: Batch = field(default_factory=Batch)
+    rate: float = 8e-4
+    warm_up: int = 500
+    decay: float = 0.05
+    average: float = 0.999
+    largest_gradient: float = 1.0
+    seed: int = 0
+    report: int = 200
+    checkpoint: int = 2_000
+
+
+def best_device() -> torch.device:
+    """Return CUDA where it is, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def train(
+    net: CompactNet,
+    data: Mapping[str, RobotData],
+    validation: Mapping[str, RobotData],
+    folder: Path,
+    options: TrainOptions,
+    *,
+    stop_at: int | None = None,
+    seconds: float = math.inf,
+) -> Path:
+    """Train until the last step, or until ``stop_at`` or the time given; return the last checkpoint.
+
+    Args:
+        net: The network, on the data's device.
+        data, validation: Robot → rows; validation may be empty.
+        folder: Of checkpoints and of ``log.jsonl``.
+        options: How.
+        stop_at: Stop after this step, to go on another time.
+        seconds: Write a checkpoint and stop after so long.
+    """
+    _deterministic()
+    device = next(net.parameters()).device
+    optimizer = torch.optim.AdamW(_groups(net, options.decay), lr=options.rate, betas=(0.9, 0.98))
+    step = 0
+    average = {k: v.detach().clone().float() for k, v in net.state_dict().items()}
+    last = latest_checkpoint(folder)
+    if last is not None:
+        average = load_training(last, net, optimizer)
+        step = int(about_checkpoint(last)["step"])
+    end = min(options.steps, options.steps if stop_at is None else stop_at)
+    began, window, source = time.monotonic(), time.monotonic(), torch.Generator(device)
+    sums: dict[str, Tensor] = {}
+    net.train()
+    names = sorted(data)
+    while step < end and time.monotonic() - began < seconds:
+        for group in optimizer.param_groups:
+            group["lr"] = options.rate * rate_share(step, options)
+        # Each step has its own numbers, so that a run that was stopped goes on as one that was not.
+        source.manual_seed(options.seed * 1_000_003 + step)
+        one = data[names[step % len(names)]]
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            parts = losses(net, one, options.batch, source)
+        optimizer.zero_grad(set_to_none=True)
+        total(parts).backward()
+        norm = torch.nn.utils.clip_grad_norm_(net.parameters(), options.largest_gradient)
+        optimizer.step()
+        step += 1
+        _follow(average, net, min(options.average, (1 + step) / (10 + step)))
+        parts = {**parts, "_gradient": norm}
+        for name, value in parts.items():
+            sums[name] = sums.get(name, torch.zeros((), device=device)) + value.detach()
+        if step % options.report == 0 or step == end:
+            count = (step - 1) % options.report + 1
+            figures = {name: float(value) / count for name, value in sums.items()}
+            if not math.isfinite(sum(figures.values())):
+                raise FloatingPointError(f"the loss is not finite by step {step}; go on from {last}")
+            rate = count / (time.monotonic() - window)
+            _log(folder, {"step": step, "steps_per_s": rate, "robots": names, **figures})
+            sums, window = {}, time.monotonic()
+        if step % options.checkpoint == 0 or step == end:
+            figures = {"validation": validate(net, average, validation, options)}
+            _log(folder, {"step": step, **figures})
+            last = save_checkpoint(folder, net, average, optimizer, {"step": step, "options": asdict(options), **figures})
+            window = time.monotonic()
+    if last is None or int(about_checkpoint(last)["step"]) != step:
+        last = save_checkpoint(folder, net, average, optimizer, {"step": step, "options": asdict(options)})
+    return last
+
+
+def rate_share(step: int, options: TrainOptions) -> float:
+    """Return the share of the largest rate at a step: up along a line, down along half a cosine to a hundredth."""
+    up = min(1.0, (step + 1) / max(1, options.warm_up))
+    along = min(1.0, step / max(1, options.steps))
+    return up * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * along)))
+
+
+@torch.no_grad()
+def validate(
+    net: CompactNet, average: Mapping[str, Tensor], validation: Mapping[str, RobotData], options: TrainOptions
+) -> dict[str, dict[str, float]]:
+    """Return robot → figures of the averaged weights on validation rows, with the same random numbers each time."""
+    if not validation:
+        return {}
+    present = {k: v.detach().clone() for k, v in net.state_dict().items()}
+    net.load_state_dict(dict(average))
+    net.eval()
+    result = {}
+    for name, one in validation.items():
+        source = torch.Generator(one.labels.device).manual_seed(options.seed)
+        sums: dict[str, float] = {}
+        for _ in range(_VALIDATION_BATCHES):
+            for part, value in losses(net, one, options.batch, source).items():
+                sums[part] = sums.get(part, 0.0) + float(value) / _VALIDATION_BATCHES
+        result[name] = sums
+    net.load_state_dict(present)
+    net.train()
+    return result
+
+
+def _groups(net: CompactNet, decay: float) -> list[dict[str, object]]:
+    """Return parameters with decay, which are matrices and kernels, and those without."""
+    heavy = [p for name, p in net.named_parameters() if p.ndim > 1 and "places" not in name and "views" not in name]
+    chosen = {id(p) for p in heavy}
+    light = [p for p in net.parameters() if id(p) not in chosen]
+    return [{"params": heavy, "weight_decay": decay}, {"params": light, "weight_decay": 0.0}]
+
+
+@torch.no_grad()
+def _follow(average: dict[str, Tensor], net: CompactNet, share: float) -> None:
+    state = net.state_dict()
+    torch._foreach_lerp_([average[k] for k in state], [v.float() for v in state.values()], 1.0 - share)
+
+
+def _deterministic() -> None:
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def _log(folder: Path, figures: Mapping[str, object]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    line = json.dumps({k: round(v, 5) if isinstance(v, float) else v for k, v in figures.items()})
+    with (folder / "log.jsonl").open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+    print(line, flush=True)
