@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,16 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from cosmos_ros.world_models.compact.manifest import robot_from_json
+from cosmos_ros.world_models.compact.words import default_vocabulary
+from training.model import CompactNet, Sizes
+
 _LATEST = "latest.json"
 _LARGEST_FILE = 16_000_000
 
 
 def save_checkpoint(
-    folder: Path, net: nn.Module, average: dict[str, Tensor], optimizer: torch.optim.Optimizer, about: dict[str, Any]
+    folder: Path, net: CompactNet, average: dict[str, Tensor], optimizer: torch.optim.Optimizer, about: dict[str, Any]
 ) -> Path:
     """Write a checkpoint of step ``about["step"]`` and drop the one before.
 
@@ -49,6 +54,7 @@ def save_checkpoint(
         save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, path)
         if path.stat().st_size > _LARGEST_FILE:
             raise ValueError(f"{path} has {path.stat().st_size} bytes, at most {_LARGEST_FILE} are allowed")
+    about = {**about, "robots": [asdict(robot) for robot in net.inputs.values()], "sizes": asdict(net.sizes)}
     (unfinished / "about.json").write_text(json.dumps(about, indent=1, sort_keys=True), encoding="utf-8")
     shutil.rmtree(target, ignore_errors=True)
     unfinished.replace(target)
@@ -94,3 +100,13 @@ def load_training(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer) 
                 "exp_avg_sq": second[name].float(),
             }
     return {k: v.float() for k, v in load_file(path / "average.safetensors", device=str(device)).items()}
+
+
+def network_of(path: Path, device: torch.device) -> CompactNet:
+    """Return the network of a checkpoint, with its averaged weights."""
+    about = about_checkpoint(path)
+    robots = [robot_from_json(entry) for entry in about["robots"]]
+    sizes = Sizes(**{k: tuple(v) if isinstance(v, list) else v for k, v in about["sizes"].items()})
+    net = CompactNet(robots, default_vocabulary().size, sizes).to(device)
+    load_weights(path, net)
+    return net.eval()

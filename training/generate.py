@@ -190,11 +190,10 @@ def _head(e: Episode) -> EpisodeRows:
 
 
 def _shard_to_file(
-    options: DataOptions, index: int, folder: str, convert: Callable[[Arrays], Arrays] | None
+    options: DataOptions, index: int, folder: str, make: Callable[[DataOptions, int], Arrays]
 ) -> tuple[int, int, int, float]:
     began = time.process_time()
-    arrays = make_shard(options, index)
-    arrays = arrays if convert is None else convert(arrays)
+    arrays = make(options, index)
     write_shard(shard_path(Path(folder), index), arrays)
     done = int(np.count_nonzero(arrays["episode_done"]))
     return len(arrays["phase"]), done, len(arrays["episode_done"]), time.process_time() - began
@@ -212,11 +211,11 @@ def shards(folder: Path) -> Iterator[Path]:
 
 def generate(
     folder: Path, options: DataOptions, *, rows: int, processes: int, gigabytes: float, seconds: float = float("inf"),
-    convert: Callable[[Arrays], Arrays] | None = None,
+    make: Callable[[DataOptions, int], Arrays] = make_shard,
 ) -> int:  # fmt: skip
     """Make shards until there are enough rows, or as much on disk, or as much time passed, as allowed.
 
-    ``convert`` changes a shard before it is written.
+    ``make`` makes a shard; it is sent to other processes.
 
     Returns:
         The number of rows there are.
@@ -240,7 +239,7 @@ def generate(
             size = sum(path.stat().st_size for path in shards(folder)) / 1e9
             enough = made >= rows or size >= gigabytes or time.monotonic() - began >= seconds
             while not enough and len(running) < processes:
-                running.add(pool.submit(_shard_to_file, options, next(numbers), str(folder), convert))
+                running.add(pool.submit(_shard_to_file, options, next(numbers), str(folder), make))
             if not running:
                 break
             ended, running = wait(running, return_when=FIRST_COMPLETED)

@@ -62,7 +62,8 @@ def compose_frames(first: Tensor, fields: Tensor) -> Tensor:
     # Fields are made of features that cover a little more than the picture where it is no multiple of their stride.
     whole = F.interpolate(fields.flatten(0, 1).float(), size=(height, width), mode="bilinear", align_corners=False)
     flow, share, colour = whole.split((2, 1, 3), dim=1)
-    grid = (coordinates(height, width, first.device) + flow).permute(0, 2, 3, 1)
+    # Exact pixels, not their half-precision numbers: no displacement is to look up each pixel itself.
+    grid = (coordinates(height, width, first.device, exact=True) + flow).permute(0, 2, 3, 1)
     source = first.float()[:, None].expand(-1, count, -1, -1, -1).flatten(0, 1)
     moved = F.grid_sample(source, grid, mode="bilinear", padding_mode="border", align_corners=False)
     return (moved + share * (colour - moved)).reshape(batch, count, 3, height, width)
@@ -71,7 +72,7 @@ def compose_frames(first: Tensor, fields: Tensor) -> Tensor:
 class PairEncoder(nn.Module):
     """Reads the motion off two consecutive pictures of a view."""
 
-    def __init__(self, width: int, questions: int = 6) -> None:
+    def __init__(self, width: int, questions: int = 4) -> None:
         super().__init__()
         sizes = (8, 32, 64, 96, 128)
         self.down = nn.ModuleList(
@@ -81,10 +82,11 @@ class PairEncoder(nn.Module):
         self.norms = nn.ModuleList(nn.GroupNorm(8, b) for b in sizes[1:])
         self.more = nn.Conv2d(96, 96, 3, padding=1)
         self.ask = nn.Linear(128 + 2, questions)
-        self.out = nn.Linear(questions * (128 + 2), width)
+        self.read = nn.Linear(questions * (128 + 2), width)
+        self.out = nn.Linear(width, width)
 
-    def forward(self, before: Tensor, after: Tensor) -> Tensor:
-        """Return ``[N, width]`` of pictures ``[N, 3, H, W]``, -1 to 1."""
+    def forward(self, before: Tensor, after: Tensor, view: Tensor) -> Tensor:
+        """Return ``[N, width]`` of pictures ``[N, 3, H, W]``, -1 to 1, of the view that ``[2 * width]`` stands for."""
         grid = coordinates(*before.shape[-2:], before.device).expand(len(before), -1, -1, -1)
         x = torch.cat((before, after - before, grid.to(before.dtype)), dim=1)
         for i, (down, norm) in enumerate(zip(self.down, self.norms, strict=True)):
@@ -94,4 +96,6 @@ class PairEncoder(nn.Module):
         grid = coordinates(*x.shape[-2:], x.device).expand(len(x), -1, -1, -1)
         x = torch.cat((x, grid.to(x.dtype)), dim=1).flatten(2).transpose(1, 2)  # [N, places, C]
         share = self.ask(x).softmax(dim=1)
-        return self.out((share.transpose(1, 2) @ x).flatten(1))
+        scale, shift = view.chunk(2)
+        read = F.gelu(self.read((share.transpose(1, 2) @ x).flatten(1)), approximate="tanh")
+        return self.out(read * (1.0 + scale) + shift)

@@ -9,10 +9,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def coordinates(height: int, width: int, device: torch.device) -> Tensor:
-    """Return ``[2, height, width]``: x and y of each pixel's middle, -1 to 1."""
+def coordinates(height: int, width: int, device: torch.device, *, exact: bool = False) -> Tensor:
+    """Return ``[2, height, width]``: x and y of each pixel's middle, -1 to 1.
+
+    Unless they must be exact, they are rounded so that half precision holds them.
+    """
     y = (torch.arange(height, device=device, dtype=torch.float32) + 0.5) / height * 2 - 1
     x = (torch.arange(width, device=device, dtype=torch.float32) + 0.5) / width * 2 - 1
+    if not exact:
+        x, y = torch.round(x * 1024.0) / 1024.0, torch.round(y * 1024.0) / 1024.0
     return torch.stack((x[None, :].expand(height, width), y[:, None].expand(height, width)))
 
 

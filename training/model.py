@@ -44,7 +44,7 @@ class Sizes:
     expand: int = 3
     reading: int = 3
     acting: int = 3
-    channels: tuple[int, int, int, int] = (24, 48, 96, 192)
+    channels: tuple[int, int, int, int] = (24, 48, 96, 176)
     text: int = 96
     frame_channels: int = 48
     flow_steps: int = 4
@@ -88,14 +88,14 @@ class _Robot(nn.Module):
         super().__init__()
         width, grippers = sizes.width, len(robot.gripper_columns)
         self.state = nn.Sequential(
-            nn.Linear(robot.state_size, width), nn.GELU("tanh"), nn.Linear(width, 2 * width)
+            nn.Linear(robot.state_size, width // 2), nn.GELU("tanh"), nn.Linear(width // 2, 2 * width)
         )  # two tokens
         self.views = nn.Parameter(0.1 * torch.randn(len(robot.views), width))
         self.frame_views = nn.Parameter(0.1 * torch.randn(len(robot.views), width))
         self.rows_in = nn.Linear(robot.action_dim, width)
         self.rows_out = nn.Linear(width, robot.action_dim)
         self.classes = nn.Linear(width, grippers * OPENING_CLASSES)
-        self.pair_views = nn.ModuleList(nn.Linear(width, width) for _ in robot.views)
+        self.pair_views = nn.Parameter(0.1 * torch.randn(len(robot.views), 2 * width))
 
 
 class CompactNet(nn.Module):
@@ -115,8 +115,7 @@ class CompactNet(nn.Module):
         self.text = TextEncoder(vocabulary, MAX_WORDS, sizes.text)
         self.text_token = nn.Linear(sizes.text, width)
         self.trunk = Trunk(sizes.channels, sizes.text)
-        self.look = nn.Linear(sizes.channels[3], width)
-        self.place = nn.Linear(32, width)
+        self.look = nn.Linear(sizes.channels[3] + 32, width)
         self.reading = nn.ModuleList(
             Layer(width, sizes.heads, sizes.expand, crossed=False) for _ in range(sizes.reading)
         )
@@ -147,8 +146,10 @@ class CompactNet(nn.Module):
             features.append(fine)
             height, width = coarse.shape[-2:]
             grid = coordinates(height, width, coarse.device).flatten(1).T
-            place = self.place(torch.cat((sinusoids(grid[:, 0], 16, 8.0), sinusoids(grid[:, 1], 16, 8.0)), dim=-1))
-            tokens.append(self.look(coarse.flatten(2).transpose(1, 2)) + place + own.views[number])
+            place = torch.cat((sinusoids(grid[:, 0], 16, 8.0), sinusoids(grid[:, 1], 16, 8.0)), dim=-1)
+            seen = coarse.flatten(2).transpose(1, 2)
+            seen = torch.cat((seen, place.to(seen.dtype).expand(len(seen), -1, -1)), dim=-1)
+            tokens.append(self.look(seen) + own.views[number])
         known = own.state(state).reshape(len(state), 2, -1)
         memory = torch.cat((*tokens, known, self.text_token(text)[:, None]), dim=1)
         for layer in self.reading:
@@ -203,8 +204,8 @@ class CompactNet(nn.Module):
         own = self.robots[robot]
         batch, count = videos[0].shape[0], videos[0].shape[1] - 1
         total = torch.zeros(1, device=videos[0].device)
-        for head, video in zip(own.pair_views, videos, strict=True):
-            total = total + head(self.pairs(video[:, :-1].flatten(0, 1), video[:, 1:].flatten(0, 1)))
+        for view, video in zip(own.pair_views, videos, strict=True):
+            total = total + self.pairs(video[:, :-1].flatten(0, 1), video[:, 1:].flatten(0, 1), view)
         return total.reshape(batch, count, -1)
 
     def sample(

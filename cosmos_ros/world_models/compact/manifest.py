@@ -139,7 +139,7 @@ def _manifest(data: Mapping[str, Any]) -> Manifest:
             raise ValueError(f"file name {name!r} is not a plain name")
         if not 0 < file.bytes <= MAX_FILE_BYTES:
             raise ValueError(f"{name} is said to have {file.bytes} bytes; at most {MAX_FILE_BYTES} are read")
-    robots = {str(name): _robot(entry) for name, entry in data["robots"].items()}
+    robots = {str(name): robot_from_json(entry) for name, entry in data["robots"].items()}
     graphs = {str(name): {str(k): str(v) for k, v in parts.items()} for name, parts in data["graphs"].items()}
     for name in robots:
         missing = [part for part in PARTS if graphs[name].get(part) not in files]
@@ -156,7 +156,8 @@ def _manifest(data: Mapping[str, Any]) -> Manifest:
     )  # fmt: skip
 
 
-def _robot(entry: Mapping[str, Any]) -> RobotInputs:
+def robot_from_json(entry: Mapping[str, Any]) -> RobotInputs:
+    """Return what ``dataclasses.asdict`` made data of; ValueError when its numbers cannot be."""
     views = tuple(ViewInput(**view) for view in entry["views"])
     fixed: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items() if k != "views"}
     robot = RobotInputs(**fixed, views=views)
