@@ -30,10 +30,22 @@ def _network(checkpoint: str) -> CompactNet:
     return network_of(Path(checkpoint), best_device())
 
 
-def learner_shard(options: DataOptions, index: int, checkpoint: str, *, measuring: bool = False) -> Arrays:
-    """Return a shard driven by the network of a checkpoint, with the network's views."""
+def learner_shard(
+    options: DataOptions, index: int, checkpoint: str, *, canvas: int = 0, measuring: bool = False
+) -> Arrays:
+    """Return a shard driven by the network of a checkpoint, with the network's views.
+
+    Args:
+        options: What data; a width of 0 leaves out the views.
+        index: Number of the shard.
+        checkpoint: Its folder.
+        canvas: Width of what the network is shown, pixels; 0 as of the options.
+        measuring: As of ``make_shard``.
+    """
     net = _network(checkpoint)
-    driver = Learner(net, options.embodiment, default_vocabulary(), options.width, options.first_seed + index)
+    driver = Learner(
+        net, options.embodiment, default_vocabulary(), canvas or options.width, options.first_seed + index
+    )
     try:
         arrays = make_shard(options, index, driver, measuring=measuring)
     finally:

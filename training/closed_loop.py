@@ -1,0 +1,82 @@
+"""The learner by itself in the simulator: share of tasks done on held-out scenes, without the nodes and the guard.
+
+Run: python -m training.closed_loop CHECKPOINT --embodiment franka --task lift --episodes 100
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from cosmos_ros.sim.task import Verb
+from training.dagger import learner_shard
+from training.generate import SMALLEST_MEASURED, DataOptions
+from training.robots import EYES
+from training.statistics import wilson
+
+
+def measure(
+    checkpoint: Path, name: str, verb: Verb, *, episodes: int, processes: int, seed: int = SMALLEST_MEASURED,
+    width: int | None = None, longest: float = 40.0,
+) -> dict[str, Any]:  # fmt: skip
+    """Return the share of tasks done, with its n and a 95 % interval (Wilson).
+
+    Args:
+        checkpoint: Whose network drives.
+        name: The embodiment.
+        verb: The kind of task.
+        episodes: How many.
+        processes: Among which they are divided.
+        seed: The first; each episode takes one.
+        width: Of the canvas it sees, pixels; None as it was trained with.
+        longest: Simulated time after which a task has failed, s.
+    """
+    each = -(-episodes // processes)
+    options = DataOptions(
+        embodiment=name, verbs=(verb.value,), episodes=each, first_seed=seed, width=0, longest=longest, linger=0.0
+    )
+    jobs = [(options, index, str(checkpoint), width or EYES[name].canvas) for index in range(processes)]
+    if processes == 1:
+        outcomes = _outcomes(*jobs[0])
+    else:
+        with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+            outcomes = [one for part in pool.map(_outcomes, *zip(*jobs, strict=True)) for one in part]
+    outcomes = sorted(outcomes)[:episodes]
+    done = sum(ok for _, ok in outcomes)
+    low, high = wilson(done, len(outcomes))
+    return {
+        "value": 100.0 * done / len(outcomes), "low": 100.0 * low, "high": 100.0 * high, "n": len(outcomes),
+        "unit": "% done", "failed_seeds": [seed for seed, ok in outcomes if not ok],
+    }  # fmt: skip
+
+
+def _outcomes(options: DataOptions, index: int, checkpoint: str, canvas: int) -> list[tuple[int, bool]]:
+    """Return seed and outcome of each episode of a shard."""
+    shard = learner_shard(options, index, checkpoint, canvas=canvas, measuring=True)
+    return list(zip(shard["episode_seed"].tolist(), shard["episode_done"].tolist(), strict=True))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--embodiment", choices=tuple(EYES), default="franka")
+    parser.add_argument("--task", choices=(*(v.value for v in Verb), "all"), default="all")
+    parser.add_argument("--episodes", type=int, default=100)
+    parser.add_argument("--processes", type=int, default=1)
+    given = parser.parse_args(arguments)
+    for verb in list(Verb) if given.task == "all" else [Verb(given.task)]:
+        figure = measure(
+            given.checkpoint, given.embodiment, verb, episodes=given.episodes, processes=given.processes
+        )
+        print(json.dumps({"embodiment": given.embodiment, "task": verb.value, **figure}), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
