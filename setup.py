@@ -25,6 +25,11 @@ EXTRAS: dict[str, list[str]] = {
     "bags": [*IMAGES, "rosbags>=0.11"],
     "lerobot": [*IMAGES, "rosbags>=0.11", "pyarrow>=14", "av>=12"],
     "network": [*IMAGES, "aiohttp>=3.9", "av>=12", "msgpack>=1.0"],
+    # The small learned world model; in place of it, gpu where there is CUDA.
+    "compact": [*IMAGES, "onnxruntime>=1.20"],
+    "gpu": [*IMAGES, "onnxruntime-gpu>=1.20"],
+    # To make it, from the source tree, with sim.
+    "training": [*IMAGES, "torch>=2.6", "safetensors>=0.4", "onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.20"],
     "viewer": [*IMAGES, "rerun-sdk>=0.41", "rosbags>=0.11"],
     "ray": [*IMAGES, "ray>=2.9", "rosbags>=0.11"],
     "cosmos3": [
@@ -44,6 +49,8 @@ EXTRAS: dict[str, list[str]] = {
         "pytest-timeout>=2.1",
         "pytest-xdist>=3.5",
         "hypothesis>=6.80",
+        "onnx>=1.17",
+        "onnxruntime>=1.20",
         "psutil>=5.9",
         "scikit-image>=0.22",
     ],

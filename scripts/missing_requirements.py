@@ -16,11 +16,11 @@ import sys
 from pathlib import Path
 from unittest import mock
 
-_DEMO = ("cli", "kinematics", "sim", "bags")
+_DEMO = ("cli", "kinematics", "sim", "bags", "compact")
 EXTRAS = {
     "demo": _DEMO,
     "test": (*_DEMO, "lerobot", "network", "ray", "test", "dev"),
-    "cosmos3": ("cli", "cosmos3", "kinematics"),
+    "cosmos3": ("cli", "cosmos3", "kinematics", "sim", "training"),
 }
 
 

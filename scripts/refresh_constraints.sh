@@ -33,11 +33,11 @@ sets=("$@")
 [ ${#sets[@]} -gt 0 ] || sets=(demo test cosmos3 docs)
 for set_name in "${sets[@]}"; do
     case $set_name in
-        demo) resolve demo 3.10 ros,cli,kinematics,sim,bags ;;
+        demo) resolve demo 3.10 ros,cli,kinematics,sim,bags,compact ;;
         # The test set holds the demo set at the same versions, since both live in one environment.
-        test) resolve test 3.10 ros,cli,kinematics,sim,bags,lerobot,network,ray,viewer,test,dev -r "$PWD/constraints/demo.txt" ;;
+        test) resolve test 3.10 ros,cli,kinematics,sim,bags,compact,lerobot,network,ray,viewer,test,dev -r "$PWD/constraints/demo.txt" ;;
         # diffusers 0.42 needs Python 3.11.
-        cosmos3) resolve cosmos3 3.11 ros,cli,cosmos3,kinematics,network,bags,test "torch==2.13.0" ;;
+        cosmos3) resolve cosmos3 3.11 ros,cli,cosmos3,kinematics,network,bags,sim,training,test "torch==2.13.0" ;;
         docs) resolve_packages docs 3.10 "mkdocs-material>=9.7,<10" "mkdocstrings[python]>=1.0,<2" ;;
         *) echo "no such set: $set_name" >&2; exit 1 ;;
     esac

@@ -49,8 +49,10 @@ def model_card(
     for name in manifest.robots:
         measured = figures.get(name, {})
         lines += [f"### {name}", ""]
-        lines += ["```text", *(line_of(figure, value) for figure, value in measured.items()), "```"] if measured else [
-            "Not measured."
-        ]
+        lines += (
+            ["```text", *(line_of(figure, value) for figure, value in measured.items()), "```"]
+            if measured
+            else ["Not measured."]
+        )
         lines.append("")
     return "\n".join(lines) + "\n" + _LIMITS

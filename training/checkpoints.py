@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -60,7 +59,7 @@ def save_checkpoint(
     unfinished.replace(target)
     latest = folder / _LATEST
     latest.with_suffix(".unfinished").write_text(json.dumps({"folder": target.name}), encoding="utf-8")
-    os.replace(latest.with_suffix(".unfinished"), latest)
+    latest.with_suffix(".unfinished").replace(latest)
     for old in folder.glob("step_*"):
         if old != target:
             shutil.rmtree(old, ignore_errors=True)

@@ -71,9 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--processes", type=int, default=1)
     given = parser.parse_args(arguments)
     for verb in list(Verb) if given.task == "all" else [Verb(given.task)]:
-        figure = measure(
-            given.checkpoint, given.embodiment, verb, episodes=given.episodes, processes=given.processes
-        )
+        figure = measure(given.checkpoint, given.embodiment, verb, episodes=given.episodes, processes=given.processes)
         print(json.dumps({"embodiment": given.embodiment, "task": verb.value, **figure}), flush=True)
     return 0
 

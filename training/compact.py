@@ -17,7 +17,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -69,8 +69,8 @@ class Plan:
     rounds: tuple[float, ...] = (0.55, 0.8)
     episodes: int = 32
     longest: float = 25.0
-    sizes: Sizes = Sizes()
-    train: TrainOptions = TrainOptions()
+    sizes: Sizes = field(default_factory=Sizes)
+    train: TrainOptions = field(default_factory=TrainOptions)
     gigabytes: float = 45.0
     figures: int = 24
     closed_loop: int = 100
@@ -145,13 +145,16 @@ class Maker:
                 return
             if self._round_is_made(number):
                 continue
+            rows = 0
             for name in self._plan.robots:
                 # One round is driven by one network, also where it was stopped: the checkpoint stays until it is made.
-                dagger_round(
+                rows += dagger_round(
                     self._folder / f"round{number}" / name, self._options(name), checkpoint, number,
                     rows=self._plan.round_rows, processes=self._processes, gigabytes=self._plan.gigabytes,
                     seconds=self._left(),
                 )  # fmt: skip
+            if not rows:
+                return
             (self._folder / f"round{number}" / "made").touch()
         self.train()
 
@@ -196,7 +199,11 @@ class Maker:
     def _options(self, name: str) -> DataOptions:
         plan = self._plan
         return DataOptions(
-            embodiment=name, verbs=plan.verbs, episodes=plan.episodes, longest=plan.longest, width=plan.eyes(name).canvas
+            embodiment=name,
+            verbs=plan.verbs,
+            episodes=plan.episodes,
+            longest=plan.longest,
+            width=plan.eyes(name).canvas,
         )
 
     def _step(self) -> int:
@@ -215,9 +222,7 @@ class Maker:
         robot: RobotInputs = known.get(name) or inputs_of(name, self._plan.eyes(name))
         share = self._plan.gigabytes / len(self._plan.robots)
         paths = [self._folder / folder / name for folder in folders]
-        return load_robot(
-            robot, paths, default_vocabulary(), device=device, gigabytes=share, validation=validation
-        )
+        return load_robot(robot, paths, default_vocabulary(), device=device, gigabytes=share, validation=validation)
 
     def _keep_robots(self, robots: Sequence[RobotInputs]) -> None:
         self._run.mkdir(parents=True, exist_ok=True)

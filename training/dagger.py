@@ -43,9 +43,7 @@ def learner_shard(
         measuring: As of ``make_shard``.
     """
     net = _network(checkpoint)
-    driver = Learner(
-        net, options.embodiment, default_vocabulary(), canvas or options.width, options.first_seed + index
-    )
+    driver = Learner(net, options.embodiment, default_vocabulary(), canvas or options.width, options.first_seed + index)
     try:
         arrays = make_shard(options, index, driver, measuring=measuring)
     finally:

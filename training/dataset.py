@@ -161,9 +161,7 @@ def _chosen(shard: Arrays, *, validation: bool) -> Arrays:
     count = len(shard["phase"])
     lengths = np.diff(np.append(shard["episode_start"], count))
     rows = np.repeat(mine, lengths)
-    chosen = {
-        name: array[mine] if name.startswith("episode_") else array[rows] for name, array in shard.items()
-    }
+    chosen = {name: array[mine] if name.startswith("episode_") else array[rows] for name, array in shard.items()}
     chosen["episode_start"] = np.concatenate(([0], np.cumsum(lengths[mine])))[: int(mine.sum())].astype(np.int64)
     return chosen
 

@@ -14,6 +14,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,13 @@ def mean_figure(values: Sequence[float], unit: str) -> Figure:
     """Return mean, n and a 95 % bootstrap interval."""
     array = np.asarray([v for v in values if np.isfinite(v)], dtype=np.float64)
     low, high = percentile_interval(resampled_means(array, _RESAMPLES, np.random.default_rng(0)), 0.95)
-    return {"value": float(array.mean()) if len(array) else None, "low": low, "high": high, "n": len(array), "unit": unit}
+    return {
+        "value": float(array.mean()) if len(array) else None,
+        "low": low,
+        "high": high,
+        "n": len(array),
+        "unit": unit,
+    }
 
 
 def evaluate(model: Path, name: str, *, episodes: int, stride: int, width: int | None = None) -> dict[str, Figure]:
@@ -86,7 +93,7 @@ def forward_dynamics(world: WorldModel, asker: Asker, stride: int) -> dict[str, 
             "flow": extrapolate_frames(asker.shard["canvas"][row - 1], truth[0], travel),
             **({} if wrong is None else {"wrong": _frames(world, asker, row, wrong)}),
         }
-        masks = [moving_pixels(before, after) for before, after in zip(truth[:-1], truth[1:], strict=True)]
+        masks = [moving_pixels(before, after) for before, after in pairwise(truth)]
         if all(mask is None for mask in masks):
             continue
         for who, frames in predicted.items():
@@ -97,7 +104,9 @@ def forward_dynamics(world: WorldModel, asker: Asker, stride: int) -> dict[str, 
             ]
             scores[who].append(psnr_of(float(np.mean(errors))))
     over = {
-        who: np.subtract(scores["model"][: len(scores[who])], scores[who]) for who in ("held", "flow", "wrong") if scores[who]
+        who: np.subtract(scores["model"][: len(scores[who])], scores[who])
+        for who in ("held", "flow", "wrong")
+        if scores[who]
     }
     return {
         "forward_psnr": mean_figure(scores["model"], "dB"),

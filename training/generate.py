@@ -67,9 +67,7 @@ class DataOptions:
     disturbance: Disturbance = field(default_factory=Disturbance)
 
 
-def make_shard(
-    options: DataOptions, index: int, driver: Driver | None = None, *, measuring: bool = False
-) -> Arrays:
+def make_shard(options: DataOptions, index: int, driver: Driver | None = None, *, measuring: bool = False) -> Arrays:
     """Return shard ``index``: the same options and index, the same arrays.
 
     Args:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from training.layers import coordinates
 
@@ -42,10 +44,10 @@ class FrameHead(nn.Module):
         seen = self.look(features)
         scale, shift, scale2, shift2 = self.steer(steps).flatten(0, 1)[:, :, None, None].chunk(4, dim=1)
         x = seen[:, None].expand(-1, count, -1, -1, -1).flatten(0, 1)
-        x = F.relu(self.conv1(F.relu(x * (1.0 + scale) + shift)))
-        x = F.relu(self.conv2(x) * (1.0 + scale2) + shift2)
-        x = x + F.relu(self.conv3(x))
-        fields = F.pixel_shuffle(self.fields(x), 2)
+        x = functional.relu(self.conv1(functional.relu(x * (1.0 + scale) + shift)))
+        x = functional.relu(self.conv2(x) * (1.0 + scale2) + shift2)
+        x = x + functional.relu(self.conv3(x))
+        fields = functional.pixel_shuffle(self.fields(x), 2)
         flow, share, colour = fields.split((2, 1, 3), dim=1)
         fields = torch.cat((flow, torch.sigmoid(share), torch.tanh(colour)), dim=1)
         return fields.reshape(batch, count, FIELDS, *fields.shape[-2:])
@@ -60,12 +62,14 @@ def compose_frames(first: Tensor, fields: Tensor) -> Tensor:
     batch, count = fields.shape[:2]
     height, width = first.shape[-2:]
     # Fields are made of features that cover a little more than the picture where it is no multiple of their stride.
-    whole = F.interpolate(fields.flatten(0, 1).float(), size=(height, width), mode="bilinear", align_corners=False)
+    whole = functional.interpolate(
+        fields.flatten(0, 1).float(), size=(height, width), mode="bilinear", align_corners=False
+    )
     flow, share, colour = whole.split((2, 1, 3), dim=1)
     # Exact pixels, not their half-precision numbers: no displacement is to look up each pixel itself.
     grid = (coordinates(height, width, first.device, exact=True) + flow).permute(0, 2, 3, 1)
     source = first.float()[:, None].expand(-1, count, -1, -1, -1).flatten(0, 1)
-    moved = F.grid_sample(source, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    moved = functional.grid_sample(source, grid, mode="bilinear", padding_mode="border", align_corners=False)
     return (moved + share * (colour - moved)).reshape(batch, count, 3, height, width)
 
 
@@ -76,8 +80,7 @@ class PairEncoder(nn.Module):
         super().__init__()
         sizes = (8, 32, 64, 96, 128)
         self.down = nn.ModuleList(
-            nn.Conv2d(a, b, 5 if a == 8 else 3, stride=2, padding=2 if a == 8 else 1)
-            for a, b in zip(sizes, sizes[1:], strict=False)
+            nn.Conv2d(a, b, 5 if a == 8 else 3, stride=2, padding=2 if a == 8 else 1) for a, b in pairwise(sizes)
         )
         self.norms = nn.ModuleList(nn.GroupNorm(8, b) for b in sizes[1:])
         self.more = nn.Conv2d(96, 96, 3, padding=1)
@@ -90,12 +93,12 @@ class PairEncoder(nn.Module):
         grid = coordinates(*before.shape[-2:], before.device).expand(len(before), -1, -1, -1)
         x = torch.cat((before, after - before, grid.to(before.dtype)), dim=1)
         for i, (down, norm) in enumerate(zip(self.down, self.norms, strict=True)):
-            x = F.relu(norm(down(x)))
+            x = functional.relu(norm(down(x)))
             if i == 2:
-                x = x + F.relu(self.more(x))
+                x = x + functional.relu(self.more(x))
         grid = coordinates(*x.shape[-2:], x.device).expand(len(x), -1, -1, -1)
         x = torch.cat((x, grid.to(x.dtype)), dim=1).flatten(2).transpose(1, 2)  # [N, places, C]
         share = self.ask(x).softmax(dim=1)
         scale, shift = view.chunk(2)
-        read = F.gelu(self.read((share.transpose(1, 2) @ x).flatten(1)), approximate="tanh")
+        read = functional.gelu(self.read((share.transpose(1, 2) @ x).flatten(1)), approximate="tanh")
         return self.out(read * (1.0 + scale) + shift)

@@ -6,7 +6,7 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 
 def coordinates(height: int, width: int, device: torch.device, *, exact: bool = False) -> Tensor:
@@ -45,9 +45,9 @@ class SteeredBlock(nn.Module):
     def forward(self, x: Tensor, by: Tensor) -> Tensor:
         """Return features like ``x [B, C, H, W]``, steered ``by [B, steering]``."""
         scale, shift = self.steer(by)[:, :, None, None].chunk(2, dim=1)
-        hidden = self.conv1(F.relu(self.norm1(x)))
+        hidden = self.conv1(functional.relu(self.norm1(x)))
         hidden = self.norm2(hidden) * (1.0 + scale) + shift
-        return x + self.conv2(F.relu(hidden))
+        return x + self.conv2(functional.relu(hidden))
 
 
 class Trunk(nn.Module):
@@ -73,9 +73,9 @@ class Trunk(nn.Module):
         """Return ``[B, c8, h, w]`` and ``[B, c16, h, w]`` of pictures ``[B, 3, H, W]``, -1 to 1."""
         grid = coordinates(*pictures.shape[-2:], pictures.device)
         x = torch.cat((pictures, grid.expand(len(pictures), -1, -1, -1).to(pictures.dtype)), dim=1)
-        x = self.block4(self.down4(F.relu(self.stem(x))), by)
-        fine = self.block8(self.down8(F.relu(x)), by)
-        return fine, self.block16(self.down16(F.relu(fine)), by)
+        x = self.block4(self.down4(functional.relu(self.stem(x))), by)
+        fine = self.block8(self.down8(functional.relu(x)), by)
+        return fine, self.block16(self.down16(functional.relu(fine)), by)
 
 
 class Attention(nn.Module):
@@ -98,7 +98,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, remembered: tuple[Tensor, Tensor]) -> Tensor:
         """Return what ``x [B, N, width]`` finds there."""
-        found = F.scaled_dot_product_attention(self._split(self.query(x)), *remembered)
+        found = functional.scaled_dot_product_attention(self._split(self.query(x)), *remembered)
         return self.out(found.transpose(1, 2).reshape(x.shape))
 
 
@@ -112,7 +112,9 @@ class Layer(nn.Module):
         self.crossed_norm = nn.LayerNorm(width) if crossed else None
         self.other = Attention(width, heads) if crossed else None
         self.last_norm = nn.LayerNorm(width)
-        self.network = nn.Sequential(nn.Linear(width, expand * width), nn.GELU("tanh"), nn.Linear(expand * width, width))
+        self.network = nn.Sequential(
+            nn.Linear(width, expand * width), nn.GELU("tanh"), nn.Linear(expand * width, width)
+        )
 
     def remember(self, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Return keys and values of a memory ``[B, M, width]``."""

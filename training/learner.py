@@ -91,7 +91,9 @@ class Learner:
             for i in range(len(self._inputs.views))
         ]
         state = torch.from_numpy(np.concatenate([state for _, state, _ in observed])).to(device)
-        words = torch.from_numpy(np.stack([self._vocabulary.encode(e.made.instruction)[0] for e in episodes])).to(device)
+        words = torch.from_numpy(np.stack([self._vocabulary.encode(e.made.instruction)[0] for e in episodes])).to(
+            device
+        )
         noise = torch.from_numpy(self._rng.standard_normal(given.shape, dtype=np.float32)).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             encoded = net.encode(self._name, views, state, words)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 from training.dataset import RobotData
 from training.graphs import from_bytes
@@ -67,9 +67,7 @@ def losses(net: CompactNet, data: RobotData, batch: Batch, source: torch.Generat
 
     policy = slice(batch.pairs, batch.size)
     target, is_given = committed_targets(data, rows[policy], batch, source)
-    found, error = _denoise(
-        net, data, encoded.memory[policy], target, is_given, None, source
-    )
+    found, error = _denoise(net, data, encoded.memory[policy], target, is_given, None, source)
     parts = _row_losses(data, found, target, error, is_given)
     moved = data.executed[long[:, None] + torch.arange(steps, device=device)].float()
     parts |= _frame_losses(net, data, encoded.first(batch.frames), pictures, jitter, long, moved, batch, source)
@@ -97,9 +95,7 @@ def total(parts: dict[str, Tensor]) -> Tensor:
     return torch.stack([weights[name] * value for name, value in parts.items() if not name.startswith("_")]).sum()
 
 
-def committed_targets(
-    data: RobotData, rows: Tensor, batch: Batch, source: torch.Generator
-) -> tuple[Tensor, Tensor]:
+def committed_targets(data: RobotData, rows: Tensor, batch: Batch, source: torch.Generator) -> tuple[Tensor, Tensor]:
     """Return rows ``[B, T, D]`` to be found and ``[B, T]``, 1 where they are given."""
     device, count, steps = rows.device, len(rows), data.robot.chunk_size
     share, most = batch.committed
@@ -145,7 +141,7 @@ def _row_losses(data: RobotData, found: Acted, target: Tensor, error: Tensor, is
     weight = torch.ones(target.shape[-1], device=device)
     grippers = list(data.robot.gripper_columns)
     # The diagonal of a small rotation says nothing, and its normalised range is a thousandth wide.
-    for start in range(0, target.shape[-1]):
+    for start in range(target.shape[-1]):
         if data.robot.scale[start] < 0.02 and start not in grippers and data.robot.offset[start] > 0.9:
             weight[start] = 0.1
     sooner = torch.linspace(1.0, 0.5, target.shape[1], device=device)
@@ -156,7 +152,7 @@ def _row_losses(data: RobotData, found: Acted, target: Tensor, error: Tensor, is
     openings = target[..., grippers]
     classes = ((openings + 1.0) * 0.5 * OPENING_CLASSES).long().clamp(0, OPENING_CLASSES - 1)
     logits = found.classes.float()
-    missed = F.cross_entropy(logits.flatten(0, -2), classes.flatten(), reduction="none").reshape(classes.shape)
+    missed = functional.cross_entropy(logits.flatten(0, -2), classes.flatten(), reduction="none").reshape(classes.shape)
     size = (error.detach().abs() * weight).sum(-1) / weight.sum()
     spread = found.spread.float().clamp(-6.0, 3.0)
     likely = spread + size * torch.exp(-spread)

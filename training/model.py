@@ -72,8 +72,14 @@ class Encoded:
 
 @dataclass
 class Acted:
-    """What ``act`` found: ``rows [B, T, D]`` clean, ``spread [B, T]`` log of a Laplace scale, ``classes [B, T, G, C]``
-    logits, ``hidden [B, T, width]``."""
+    """What ``act`` found.
+
+    Attributes:
+        rows: ``[B, T, D]`` clean.
+        spread: ``[B, T]`` log of a Laplace distribution's scale.
+        classes: ``[B, T, G, C]`` logits.
+        hidden: ``[B, T, width]``.
+    """
 
     rows: Tensor
     spread: Tensor

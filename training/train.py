@@ -119,7 +119,9 @@ def train(
         if step % options.checkpoint == 0 or step == end:
             figures = {"validation": validate(net, average, validation, options)}
             _log(folder, {"step": step, **figures})
-            last = save_checkpoint(folder, net, average, optimizer, {"step": step, "options": asdict(options), **figures})
+            last = save_checkpoint(
+                folder, net, average, optimizer, {"step": step, "options": asdict(options), **figures}
+            )
             window = time.monotonic()
     if last is None or int(about_checkpoint(last)["step"]) != step:
         last = save_checkpoint(folder, net, average, optimizer, {"step": step, "options": asdict(options)})

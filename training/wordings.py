@@ -61,9 +61,7 @@ def wordings(instruction: str, hands: tuple[tuple[str, str], ...] = ()) -> tuple
     item = task.item.name.replace("_", " ")
     target = "" if task.target is None else task.target.name.replace("_", " ")
     word = dict(hands).get(task.hand, "")
-    texts = [
-        pattern.format(item=item, target=target) for pattern in (*WORDINGS[task.verb], *_MORE[task.verb])
-    ]
+    texts = [pattern.format(item=item, target=target) for pattern in (*WORDINGS[task.verb], *_MORE[task.verb])]
     if word:
         texts = [pattern.format(text=text, hand=word) for text in texts for pattern in _HANDS]
     return (instruction, *texts)

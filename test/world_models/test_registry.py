@@ -133,7 +133,7 @@ def test_weightless_models_speak_the_protocol(name):
 
 
 def test_unknown_name_lists_the_choices():
-    with pytest.raises(ConfigError, match="flow, persistence, cosmos3"):
+    with pytest.raises(ConfigError, match="flow, persistence, compact"):
         create_world_model("crystal_ball")
 
 

@@ -324,4 +324,4 @@ def test_compatibility_matches_what_the_backends_refuse(franka, make_request):
 def test_world_models_prints_the_table(capsys):
     assert run("world-models", "--embodiment", "franka") == 0
     table = capsys.readouterr().out
-    assert "| franka | P F | P F I | P F I | P F | P F I | – (1) | – (1) | P F I |" in table
+    assert "| franka | P F | P F I | P F I | P F I | P F | P F I | – (1) | – (1) | P F I |" in table

@@ -24,15 +24,16 @@ class CompactOptions(DeclaredSettings):
         "auto", "Where it runs; auto takes CUDA where onnxruntime-gpu is installed.", choices=("auto", "cpu", "cuda")
     )
     threads: int = setting(
-        2, "CPU threads of the model; 0 takes all cores, which the rest of the chain then lacks.", minimum=0, maximum=256
+        2,
+        "CPU threads of the model; 0 takes all cores, which the rest of the chain then lacks.",
+        minimum=0,
+        maximum=256,
     )
     precision: str = setting(
         "float32", "Of the arithmetic on CUDA; tf32 is faster and a little less exact.", choices=("float32", "tf32")
     )
     frames: bool = setting(True, "Predict frames; without, policy answers sooner and forward_dynamics is refused.")
-    frame_scale: float = setting(
-        0.5, "Size of predicted frames relative to the canvas.", minimum=0.1, maximum=1.0
-    )
+    frame_scale: float = setting(0.5, "Size of predicted frames relative to the canvas.", minimum=0.1, maximum=1.0)
     warm_up: bool = setting(True, "Ask it once while loading.")
 
 
@@ -43,7 +44,7 @@ def capabilities(options: CompactOptions) -> Capabilities:
     embodiment = load_embodiment(options.embodiment)
     if not options.model and embodiment.name not in ROBOTS:
         raise ConfigError(
-            f"the shipped model is made for {', '.join(ROBOTS)}, not for {embodiment.name}",
+            f"the shipped model is made for {', '.join(ROBOTS)} only",
             where="world_model compact",
             hint="Give a model of your own: model:=FOLDER.",
         )

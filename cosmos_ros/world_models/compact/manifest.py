@@ -1,4 +1,4 @@
-"""The manifest of a trained model: what its files are, what they must hash to, and what each robot's graphs are given."""
+"""The manifest of a trained model: its files, what they must hash to, and what each robot's graphs are given."""
 
 from __future__ import annotations
 

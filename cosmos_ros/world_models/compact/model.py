@@ -73,7 +73,9 @@ class Compact:
         providers = chosen_providers(self._options.providers, self._options.precision)
         parts = [part for part in PARTS if part != "frames" or self._options.frames]
         self._graphs = {
-            part: Graph(folder / manifest.graphs[robot.embodiment][part], providers, self._options.threads, manifest.opset)
+            part: Graph(
+                folder / manifest.graphs[robot.embodiment][part], providers, self._options.threads, manifest.opset
+            )
             for part in parts
         }
         self._manifest, self._robot = manifest, robot
@@ -270,7 +272,9 @@ class Compact:
         if self._options.model:
             folder = Path(self._options.model).expanduser()
             if not folder.is_dir():
-                raise ConfigError("is no folder", where=f"{_WHERE}, model {folder}", hint="Give an exported model's folder.")
+                raise ConfigError(
+                    "is no folder", where=f"{_WHERE}, model {folder}", hint="Give an exported model's folder."
+                )
             return folder
         folder = shipped_folder()
         if not (folder / "manifest.json").is_file():

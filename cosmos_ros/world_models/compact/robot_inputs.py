@@ -3,8 +3,8 @@
 Training and prediction call the same functions. N is a number of states; one request has N = 1.
 
 The state vector has, in this order: each tool's translation (m) and first two rotation columns, measured openings,
-openings last commanded and whether they are known, joint positions, joint velocities and whether they are known, and the
-normalised row that led here, its grippers zeroed, and whether it is known. What is not known is zero after
+openings last commanded and whether they are known, joint positions, joint velocities and whether they are known, and
+the normalised row that led here, its grippers zeroed, and whether it is known. What is not known is zero after
 normalisation.
 """
 

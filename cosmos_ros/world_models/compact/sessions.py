@@ -23,7 +23,9 @@ def import_runtime() -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise ConfigError(f"onnxruntime cannot be imported: {error}", where="world_model compact", hint=_INSTALL) from None
+        raise ConfigError(
+            f"onnxruntime cannot be imported: {error}", where="world_model compact", hint=_INSTALL
+        ) from None
     return onnxruntime
 
 

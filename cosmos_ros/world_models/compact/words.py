@@ -53,8 +53,8 @@ _SAME: tuple[str, ...] = (
 _NOUNS = "cube cylinder block pad"
 # Words that change nothing.
 _IGNORED = (
-    "the a an please with of now using use your you robot that this there at for so is can could would should kindly off "
-    "table until air in from its one by"
+    "the a an please with of now using use your you robot that this there at for so is can could would should kindly "
+    "off table until air in from its one by"
 )
 
 
