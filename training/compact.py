@@ -31,7 +31,7 @@ from training.card import model_card
 from training.checkpoints import about_checkpoint, latest_checkpoint, network_of
 from training.closed_loop import measure
 from training.dagger import dagger_round
-from training.dataset import VALIDATION_SEEDS, RobotData, load_robot
+from training.dataset import VALIDATION_SEEDS, RobotData, joined, load_robot
 from training.evaluate import evaluate, line_of
 from training.export import export
 from training.generate import DataOptions, generate, make_shard
@@ -41,6 +41,7 @@ from training.robots import EYES, TINY_EYES, Eyes, inputs_of, with_views
 from training.rows import Arrays
 from training.train import TrainOptions, best_device, train
 
+_LOOKED_INTO = 12
 STAGES = ("generate", "train", "dagger", "export", "evaluate")
 
 
@@ -104,6 +105,8 @@ class Maker:
         self._folder, self._plan, self._processes = folder, plan, processes
         self._until = time.monotonic() + seconds
         self._run, self.model = folder / "run", folder / "model"
+        self._data: dict[str, RobotData] = {}
+        self._read: set[str] = set()
 
     def generate(self) -> None:
         """Make the teacher's rows, and those for validation."""
@@ -127,14 +130,15 @@ class Maker:
         if self._step() >= stop or self._left() <= 0.0:
             return
         device = best_device()
-        folders = [f"round{number}" for number in range(made)] + ["data"]
-        data = {name: self._load(name, folders, device) for name in self._plan.robots}
-        self._keep_robots([one.robot for one in data.values()])
-        validation = {name: self._load(name, ["validation"], device, validation=True) for name in self._plan.robots}
+        data = self._rows(["data", *(f"round{number}" for number in range(made))], device)
+        validation = {name: self._load(name, "validation", device, validation=True) for name in self._plan.robots}
         print({name: len(one) for name, one in data.items()}, "rows on", device, flush=True)
         torch.manual_seed(self._plan.train.seed)
         net = CompactNet([one.robot for one in data.values()], default_vocabulary().size, self._plan.sizes).to(device)
         train(net, data, validation, self._run, self._plan.train, stop_at=stop, seconds=self._left())
+        del net, validation
+        if device.type == "cuda":
+            torch.cuda.empty_cache()  # the processes of a round need some, too
 
     def dagger(self) -> None:
         """Make each round when training has got so far, and train on."""
@@ -148,8 +152,10 @@ class Maker:
             rows = 0
             for name in self._plan.robots:
                 # One round is driven by one network, also where it was stopped: the checkpoint stays until it is made.
+                # Each world that is looked into keeps a GL context; a process has fewer of them at once.
+                options = replace(self._options(name), episodes=min(self._plan.episodes, _LOOKED_INTO))
                 rows += dagger_round(
-                    self._folder / f"round{number}" / name, self._options(name), checkpoint, number,
+                    self._folder / f"round{number}" / name, options, checkpoint, number,
                     rows=self._plan.round_rows, processes=self._processes, gigabytes=self._plan.gigabytes,
                     seconds=self._left(),
                 )  # fmt: skip
@@ -213,16 +219,30 @@ class Maker:
     def _round_is_made(self, number: int) -> bool:
         return (self._folder / f"round{number}" / "made").exists()
 
-    def _load(self, name: str, folders: list[str], device: torch.device, *, validation: bool = False) -> RobotData:
+    def _rows(self, folders: Sequence[str], device: torch.device) -> dict[str, RobotData]:
+        """Return robot → rows of some folders; what was read before stays on the card."""
+        for folder in folders:
+            if folder in self._read:
+                continue
+            more = {name: self._load(name, folder, device) for name in self._plan.robots}
+            self._keep_robots([one.robot for one in more.values()])
+            self._data = {name: joined(self._data[name], more[name]) for name in more} if self._data else more
+            self._read.add(folder)
+        return self._data
+
+    def _load(self, name: str, folder: str, device: torch.device, *, validation: bool = False) -> RobotData:
         # The statistics of the first loading stay: later rows must not change what the weights were made for.
         kept = self._run / "robots.json"
         known = {}
         if kept.exists():
             known = {e["embodiment"]: robot_from_json(e) for e in json.loads(kept.read_text(encoding="utf-8"))}
         robot: RobotInputs = known.get(name) or inputs_of(name, self._plan.eyes(name))
-        share = self._plan.gigabytes / len(self._plan.robots)
-        paths = [self._folder / folder / name for folder in folders]
-        return load_robot(robot, paths, default_vocabulary(), device=device, gigabytes=share, validation=validation)
+        taken = sum(one.bytes for one in self._data.values()) / 1e9
+        share = max(0.0, self._plan.gigabytes - taken) / len(self._plan.robots)
+        return load_robot(
+            robot, [self._folder / folder / name], default_vocabulary(), device=device, gigabytes=share,
+            validation=validation,
+        )  # fmt: skip
 
     def _keep_robots(self, robots: Sequence[RobotInputs]) -> None:
         self._run.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +41,8 @@ class RobotData:
         left: ``int64 [N]`` rows that follow in the same episode.
         words: ``int64 [I, W, L]`` ways to say each instruction; ``instruction`` says which is a row's.
         often: ``float32 [N]`` how often each row is drawn.
+        mean, std: ``[S]`` of the state vector.
+        column_weights: ``[D]`` how much each column of a row counts.
     """
 
     robot: RobotInputs
@@ -53,9 +55,24 @@ class RobotData:
     words: Tensor
     instruction: Tensor
     often: Tensor
+    _totals: dict[int, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        device = self.states.device
+        self.mean = torch.tensor(self.robot.mean, device=device)
+        self.std = torch.tensor(self.robot.std, device=device)
+        scale, offset = (torch.tensor(v, device=device) for v in (self.robot.scale, self.robot.offset))
+        # The diagonal of a small rotation says nothing, and its normalised range is a thousandth wide.
+        self.column_weights = torch.where((scale < 0.02) & (offset > 0.9), 0.1, 1.0)
+        self.column_weights[list(self.robot.gripper_columns)] = 1.0
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def bytes(self) -> int:
+        """Size of the pictures."""
+        return sum(pictures.nbytes for pictures in self.pictures)
 
     def draw(self, count: int, source: torch.Generator, rows_after: int = 0) -> Tensor:
         """Return row numbers ``int64 [count]``, at least ``rows_after`` rows before their episode's end.
@@ -63,12 +80,14 @@ class RobotData:
         Raises:
             ValueError: No episode is that long.
         """
-        weights = self.often if not rows_after else self.often * (self.left >= rows_after)
-        if not bool(weights.any()):
-            raise ValueError(f"no episode of {self.robot.embodiment} has {rows_after + 1} rows")
-        # By the inverse of the cumulated weights: multinomial draws from 2^24 rows at most.
-        total = torch.cumsum(weights.double(), dim=0)
-        where = torch.rand(count, generator=source, device=weights.device, dtype=torch.float64) * total[-1]
+        if rows_after not in self._totals:
+            weights = self.often * (self.left >= rows_after)
+            if not bool(weights.any()):
+                raise ValueError(f"no episode of {self.robot.embodiment} has {rows_after + 1} rows")
+            self._totals[rows_after] = torch.cumsum(weights.double(), dim=0)
+        # By the inverse of the cumulated weights: multinomial draws from 2^24 rows at most, and sums anew each time.
+        total = self._totals[rows_after]
+        where = torch.rand(count, generator=source, device=total.device, dtype=torch.float64) * total[-1]
         return torch.searchsorted(total, where, right=True).clamp(max=len(self) - 1)
 
     def seen(self, rows: Tensor) -> list[Tensor]:
@@ -147,6 +166,19 @@ def load_robot(
         words=_said(words, hands, vocabulary).to(device),
         instruction=joined["instruction"],
         often=joined["often"],
+    )
+
+
+def joined(first: RobotData, second: RobotData) -> RobotData:
+    """Return the rows of both, which are of one robot with one set of statistics."""
+    if first.robot != second.robot:
+        raise ValueError(f"rows of {first.robot.embodiment} and {second.robot.embodiment} have other statistics")
+    names = ("labels", "executed", "states", "known", "left", "often", "words")
+    return RobotData(
+        robot=first.robot,
+        pictures=[torch.cat(pair) for pair in zip(first.pictures, second.pictures, strict=True)],
+        instruction=torch.cat((first.instruction, second.instruction + len(first.words))),
+        **{name: torch.cat((getattr(first, name), getattr(second, name))) for name in names},
     )
 
 

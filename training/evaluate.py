@@ -51,23 +51,25 @@ def mean_figure(values: Sequence[float], unit: str) -> Figure:
     }
 
 
-def evaluate(model: Path, name: str, *, episodes: int, stride: int, width: int | None = None) -> dict[str, Figure]:
+def evaluate(
+    model: Path | None, name: str, *, episodes: int, stride: int, width: int | None = None
+) -> dict[str, Figure]:
     """Return figure → value, n, interval and unit.
 
     Args:
-        model: Exported folder.
+        model: Exported folder; None for the shipped one.
         name: The embodiment.
         episodes: How many episodes are asked about.
         stride: A question every so many rows.
         width: Of the canvases, pixels; None as they were trained with.
     """
+    world = create_world_model("compact", model=str(model or ""), embodiment=name, frame_scale=1.0)
+    world.load()
     options = DataOptions(
         embodiment=name, episodes=episodes, first_seed=SMALLEST_MEASURED, width=width or EYES[name].canvas, clean=0.5
     )
     asker = Asker(name, make_shard(options, 0, measuring=True))
     figures: dict[str, Figure] = {}
-    world = create_world_model("compact", model=str(model), embodiment=name, frame_scale=1.0)
-    world.load()
     try:
         for part in (forward_dynamics, inverse_dynamics, policy, seams):
             figures |= part(world, asker, stride)
@@ -200,12 +202,12 @@ def seams(world: WorldModel, asker: Asker, stride: int) -> dict[str, Figure]:
     }
 
 
-def latencies(model: Path, asker: Asker, repeats: int = 30) -> dict[str, Figure]:
+def latencies(model: Path | None, asker: Asker, repeats: int = 30) -> dict[str, Figure]:
     """Return the median time of one policy chunk with frames and without, and the process's largest memory."""
     figures: dict[str, Figure] = {}
     request = asker.request(asker.rows(asker.embodiment.chunk_size, 1)[0], Mode.POLICY)
     for label, frames in (("chunk_with_frames", True), ("actions_alone", False)):
-        world = create_world_model("compact", model=str(model), embodiment=asker.name, frames=frames)
+        world = create_world_model("compact", model=str(model or ""), embodiment=asker.name, frames=frames)
         world.load()
         times = []
         for _ in range(repeats):
@@ -225,17 +227,21 @@ def main(arguments: list[str] | None = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
-    parser.add_argument("--embodiment", choices=tuple(EYES), default="franka")
+    parser.add_argument("--embodiment", default="franka")
     parser.add_argument("--episodes", type=int, default=24)
     parser.add_argument("--stride", type=int, default=20, help="rows between questions")
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     given = parser.parse_args(arguments)
-    figures = evaluate(given.model, given.embodiment, episodes=given.episodes, stride=given.stride)
-    for name, figure in figures.items():
-        print(line_of(name, figure))
-    if given.json is not None:
-        given.json.parent.mkdir(parents=True, exist_ok=True)
-        given.json.write_text(json.dumps({given.embodiment: figures}, indent=1), encoding="utf-8")
+    return report(given.model, given.embodiment, episodes=given.episodes, stride=given.stride, json_to=given.json)
+
+
+def report(model: Path | None, name: str, *, episodes: int, stride: int, json_to: Path | None) -> int:
+    """Measure, print, and write the figures as JSON where that is wanted; return 0."""
+    figures = evaluate(model, name, episodes=episodes, stride=stride)
+    print("\n".join(line_of(figure, value) for figure, value in figures.items()))
+    if json_to is not None:
+        json_to.parent.mkdir(parents=True, exist_ok=True)
+        json_to.write_text(json.dumps({name: figures}, indent=1), encoding="utf-8")
     return 0
 
 

@@ -138,12 +138,7 @@ def _denoise(
 
 def _row_losses(data: RobotData, found: Acted, target: Tensor, error: Tensor, is_given: Tensor) -> dict[str, Tensor]:
     device = target.device
-    weight = torch.ones(target.shape[-1], device=device)
-    grippers = list(data.robot.gripper_columns)
-    # The diagonal of a small rotation says nothing, and its normalised range is a thousandth wide.
-    for start in range(target.shape[-1]):
-        if data.robot.scale[start] < 0.02 and start not in grippers and data.robot.offset[start] > 0.9:
-            weight[start] = 0.1
+    weight, grippers = data.column_weights, list(data.robot.gripper_columns)
     sooner = torch.linspace(1.0, 0.5, target.shape[1], device=device)
     wanted = (1.0 - is_given) * sooner
     rounded = (error.square() + _ROUND**2).sqrt() - _ROUND
@@ -208,9 +203,7 @@ def _state(data: RobotData, rows: Tensor, batch: Batch, source: torch.Generator)
         lost = torch.rand(len(rows), generator=source, device=device) < batch.unknown
         known[:, first:last] = torch.where(lost[:, None], 0.0, known[:, first:last])
         flags[:, last - 1] = torch.where(lost, 0.0, raw[:, last - 1])
-    mean = torch.tensor(data.robot.mean, device=device)
-    std = torch.tensor(data.robot.std, device=device)
-    return ((flags - mean) / std).clamp(-8.0, 8.0) * known
+    return ((flags - data.mean) / data.std).clamp(-8.0, 8.0) * known
 
 
 def _jitter(batch: Batch, source: torch.Generator, device: torch.device) -> Tensor:

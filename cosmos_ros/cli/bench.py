@@ -1,8 +1,11 @@
-"""``cosmos-ros bench``: measure the chain on this machine."""
+"""``cosmos-ros bench``: measure the chain, or the small learned model, on this machine."""
 
 from __future__ import annotations
 
+import importlib
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 
@@ -47,4 +50,50 @@ class BenchPipeline:
         return 0
 
 
-VERB = {"pipeline": BenchPipeline}
+@dataclass(frozen=True)
+class BenchCompact:
+    """The small learned model, offline: frames, motion read off frames, seams, uncertainty, time and memory.
+
+    Asked about episodes of the simulator that no training saw; each figure with its n and a 95 % interval. Runs from
+    the source tree, where the episodes are made.
+
+    For example: cosmos-ros bench compact --model out/compact/model --episodes 24 --json out/figures.json
+
+    Attributes:
+        model: Folder of an exported model; empty takes the shipped one.
+        embodiment: Which robot.
+        episodes: How many episodes.
+        stride: Rows between two questions.
+        json: Write the figures there, too.
+    """
+
+    model: str = ""
+    embodiment: str = "franka"
+    episodes: int = 24
+    stride: int = 20
+    json: Path | None = None
+
+    def run(self) -> int:
+        """Measure and print."""
+        from cosmos_ros.bench.machine import machine
+        from cosmos_ros.errors import ConfigError
+        from cosmos_ros.resources import share_directory
+
+        for name in ("episodes", "stride"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{getattr(self, name)} is not positive", where=f"--{name}")
+        root = share_directory()
+        if not (root / "training" / "evaluate.py").is_file():
+            raise ConfigError(
+                "the episodes are made by training/, which is not installed", hint="Run it from the source tree."
+            )
+        sys.path.insert(0, str(root))
+        evaluate = importlib.import_module("training.evaluate")
+        model = Path(self.model) if self.model else None
+        print(machine(), flush=True)
+        return int(
+            evaluate.report(model, self.embodiment, episodes=self.episodes, stride=self.stride, json_to=self.json)
+        )
+
+
+VERB = {"pipeline": BenchPipeline, "compact": BenchCompact}

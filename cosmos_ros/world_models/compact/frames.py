@@ -20,19 +20,19 @@ def predicted_view(first: UInt8Array, fields: Float32Array) -> UInt8Array:
 
     height, width = first.shape[:2]
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    half = np.array([0.5 * width, 0.5 * height], dtype=np.float32)
     frames = np.empty((len(fields), height, width, 3), dtype=np.uint8)
     for frame, field in zip(frames, fields, strict=True):
-        flow = cv2.resize(np.ascontiguousarray(field[:2].transpose(1, 2, 0)) * half, (width, height))
-        moved = cv2.remap(first, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        share = cv2.resize(field[2], (width, height))
-        changed = share > 1.0 / 512.0
-        if changed.any():
-            colour = cv2.resize(np.ascontiguousarray(field[3:].transpose(1, 2, 0)), (width, height))
-            old = moved[changed].astype(np.float32)
-            new = np.clip(127.5 * (colour[changed] + 1.0), 0.0, 255.0)
-            moved[changed] = np.rint(old + share[changed, None] * (new - old)).astype(np.uint8)
-        frame[:] = moved
+        flow_x, flow_y, share = (cv2.resize(plane, (width, height)) for plane in field[:3])
+        moved = cv2.remap(
+            first,
+            x + 0.5 * width * flow_x,
+            y + 0.5 * height * flow_y,
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        colour = np.rint(np.clip(127.5 * (field[3:].transpose(1, 2, 0) + 1.0), 0.0, 255.0)).astype(np.uint8)
+        # It divides by the sum of the weights and a little more: whole pixels stay whole.
+        cv2.blendLinear(moved, cv2.resize(colour, (width, height)), 1.0 - share, share, frame)
     return frames
 
 
