@@ -86,11 +86,20 @@ def load_weights(path: Path, net: nn.Module, which: str = "average") -> None:
 
 
 def load_training(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Load weights and moments; return the averaged weights, on the network's device."""
+    """Load weights and moments; return the averaged weights, on the network's device.
+
+    A checkpoint that travelled as ``average`` and ``about.json`` alone goes on from the average, with fresh moments.
+    """
     device = next(net.parameters()).device
+    average = {k: v.float() for k, v in load_file(path / "average.safetensors", device=str(device)).items()}
+    if not (path / "weights.safetensors").exists():
+        net.load_state_dict(average)
+        return average
     load_weights(path, net, "weights")
     first, second = (load_file(path / f"moment{i}.safetensors", device=str(device)) for i in (1, 2))
-    step = torch.tensor(float(about_checkpoint(path)["step"]))
+    # Fused updates count the steps on the card.
+    fused = bool(optimizer.defaults.get("fused"))
+    step = torch.tensor(float(about_checkpoint(path)["step"]), device=device if fused else "cpu")
     for name, parameter in net.named_parameters():
         if name in first:
             optimizer.state[parameter] = {
@@ -98,7 +107,7 @@ def load_training(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer) 
                 "exp_avg": first[name].float(),
                 "exp_avg_sq": second[name].float(),
             }
-    return {k: v.float() for k, v in load_file(path / "average.safetensors", device=str(device)).items()}
+    return average
 
 
 def network_of(path: Path, device: torch.device) -> CompactNet:

@@ -79,7 +79,8 @@ def train(
     """
     device = next(net.parameters()).device
     _prepare(device)
-    optimizer = torch.optim.AdamW(_groups(net, options.decay), lr=options.rate, betas=(0.9, 0.98))
+    on_card = device.type == "cuda"
+    optimizer = torch.optim.AdamW(_groups(net, options.decay), lr=options.rate, betas=(0.9, 0.98), fused=on_card)
     step = 0
     average = {k: v.detach().clone().float() for k, v in net.state_dict().items()}
     last = latest_checkpoint(folder)
@@ -97,7 +98,7 @@ def train(
         # Each step has its own numbers, so that a run that was stopped goes on as one that was not.
         source.manual_seed(options.seed * 1_000_003 + step)
         one = data[names[step % len(names)]]
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        with torch.autocast(device.type, torch.bfloat16, enabled=on_card):
             parts = losses(net, one, options.batch, source)
         optimizer.zero_grad(set_to_none=True)
         total(parts).backward()
