@@ -30,7 +30,7 @@ from training.learner import Learner  # noqa: E402
 from training.losses import Batch, committed_targets, losses  # noqa: E402
 from training.model import TINY, CompactNet  # noqa: E402
 from training.questions import Asker  # noqa: E402
-from training.robots import TINY_EYES, inputs_of  # noqa: E402
+from training.robots import TINY_EYES, inputs_of, raw_states  # noqa: E402
 from training.rows import write_shard  # noqa: E402
 from training.train import TrainOptions, train  # noqa: E402
 
@@ -144,11 +144,13 @@ class Oracle(Learner):
 
     def __call__(self, lock, plans, hands, due):
         self.plans, self.due = plans, due
+        self.seen = getattr(self, "seen", [])
         return super().__call__(lock, plans, hands, due)
 
     def _answers(self, observed, episodes, given, is_given):
         rows = np.zeros_like(given)
         for number, (index, e) in enumerate(zip(self.due, episodes, strict=True)):
+            self.seen.append((e.seed, e.steps, observed[number][1][0]))
             rows[number] = self._rows(e, observed[number][2], self.plans.poses[index, 1:], self.plans.openings[index])
         return np.where(is_given[..., None] > 0, given, rows)
 
@@ -163,6 +165,15 @@ def test_the_learners_way_through_the_simulator_loses_nothing(name) -> None:
     shard = make_shard(options, 0, driver, measuring=True)
     driver.close()
     assert shard["episode_done"].all()
+    # What it saw is what the rows say, but for the row that led there, which it does not know.
+    first, last = robot.flag_groups()["past"]
+    trained = robot.state(*raw_states(robot, shard))
+    starts = dict(zip(shard["episode_seed"].tolist(), shard["episode_start"].tolist(), strict=True))
+    assert len(driver.seen) > 20
+    for seed, step, state in driver.seen:
+        truth = trained[starts[seed] + step]
+        assert np.allclose(np.delete(state, np.s_[first:last]), np.delete(truth, np.s_[first:last]), atol=2e-5)
+        assert (state[first:last] == 0.0).all()
 
 
 def test_committed_rows_are_continued_by_the_plan_from_where_they_lead(data) -> None:
