@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from cosmos_ros.sim.task import Verb
-from training.dagger import learner_shard
-from training.generate import SMALLEST_MEASURED, DataOptions
+from training.dagger import learner_of
+from training.generate import SMALLEST_MEASURED, DataOptions, make_shard
 from training.robots import EYES
 from training.statistics import wilson
 
 
 def measure(
     checkpoint: Path, name: str, verb: Verb, *, episodes: int, processes: int, seed: int = SMALLEST_MEASURED,
-    width: int | None = None, longest: float = 40.0,
+    width: int | None = None, longest: float = 40.0, swap: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
     """Return the share of tasks done, with its n and a 95 % interval (Wilson).
 
@@ -35,12 +35,13 @@ def measure(
         seed: The first; each episode takes one.
         width: Of the canvas it sees, pixels; None as it was trained with.
         longest: Simulated time after which a task has failed, s.
+        swap: Ask for another object on the same table, and judge by that; only episodes that have one count.
     """
     each = -(-episodes // processes)
     options = DataOptions(
         embodiment=name, verbs=(verb.value,), episodes=each, first_seed=seed, width=0, longest=longest, linger=0.0
     )
-    jobs = [(options, index, str(checkpoint), width or EYES[name].canvas) for index in range(processes)]
+    jobs = [(options, index, str(checkpoint), width or EYES[name].canvas, swap) for index in range(processes)]
     if processes == 1:
         outcomes = _outcomes(*jobs[0])
     else:
@@ -50,15 +51,17 @@ def measure(
     done = sum(ok for _, ok in outcomes)
     low, high = wilson(done, len(outcomes))
     return {
-        "value": 100.0 * done / len(outcomes), "low": 100.0 * low, "high": 100.0 * high, "n": len(outcomes),
+        "value": 100.0 * done / len(outcomes) if outcomes else None, "low": 100.0 * low, "high": 100.0 * high, "n": len(outcomes),
         "unit": "% done", "failed_seeds": [seed for seed, ok in outcomes if not ok],
     }  # fmt: skip
 
 
-def _outcomes(options: DataOptions, index: int, checkpoint: str, canvas: int) -> list[tuple[int, bool]]:
-    """Return seed and outcome of each episode of a shard."""
-    shard = learner_shard(options, index, checkpoint, canvas=canvas, measuring=True)
-    return list(zip(shard["episode_seed"].tolist(), shard["episode_done"].tolist(), strict=True))
+def _outcomes(options: DataOptions, index: int, checkpoint: str, canvas: int, swap: bool) -> list[tuple[int, bool]]:
+    """Return seed and outcome of each episode of a shard that counts."""
+    with learner_of(options, index, checkpoint, canvas=canvas, swap=swap) as driver:
+        shard = make_shard(options, index, driver, measuring=True)
+    outcomes = zip(shard["episode_seed"].tolist(), shard["episode_done"].tolist(), strict=True)
+    return [(seed, done) for seed, done in outcomes if not swap or seed in driver.swapped]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -69,10 +72,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--task", choices=(*(v.value for v in Verb), "all"), default="all")
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--swap", action="store_true", help="ask for another object on the same table")
     given = parser.parse_args(arguments)
     for verb in list(Verb) if given.task == "all" else [Verb(given.task)]:
-        figure = measure(given.checkpoint, given.embodiment, verb, episodes=given.episodes, processes=given.processes)
-        print(json.dumps({"embodiment": given.embodiment, "task": verb.value, **figure}), flush=True)
+        figure = measure(
+            given.checkpoint, given.embodiment, verb, episodes=given.episodes, processes=given.processes,
+            swap=given.swap,
+        )  # fmt: skip
+        about = {"embodiment": given.embodiment, "task": verb.value, "swap": given.swap}
+        print(json.dumps({**about, **figure}), flush=True)
     return 0
 
 

@@ -185,10 +185,11 @@ class Maker:
         for name in self._plan.robots:
             width = self._plan.eyes(name).canvas
             one = evaluate(self.model, name, episodes=self._plan.figures, stride=20, width=width)
-            for verb in self._plan.verbs:
-                one[f"closed_loop_{verb}"] = measure(
+            longest = self._plan.longest if self._plan.tiny else 40.0
+            for verb, swap in [*((verb, False) for verb in self._plan.verbs), ("reach", True)]:
+                one[f"closed_loop_{verb}{'_swapped' if swap else ''}"] = measure(
                     checkpoint, name, Verb(verb), episodes=self._plan.closed_loop, processes=self._processes,
-                    width=width, longest=self._plan.longest if self._plan.tiny else 40.0,
+                    width=width, longest=longest, swap=swap,
                 )  # fmt: skip
             figures[name] = one
             print("\n".join(line_of(figure, value) for figure, value in one.items()), flush=True)

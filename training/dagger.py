@@ -5,6 +5,8 @@ Every process holds the network and steps a shard's episodes together: one forwa
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -30,25 +32,34 @@ def _network(checkpoint: str) -> CompactNet:
     return network_of(Path(checkpoint), best_device())
 
 
-def learner_shard(
-    options: DataOptions, index: int, checkpoint: str, *, canvas: int = 0, measuring: bool = False
-) -> Arrays:
-    """Return a shard driven by the network of a checkpoint, with the network's views.
+@contextmanager
+def learner_of(
+    options: DataOptions, index: int, checkpoint: str, *, canvas: int = 0, swap: bool = False
+) -> Iterator[Learner]:
+    """Give the learner that drives a shard; its GL contexts are freed at the end.
 
     Args:
-        options: What data; a width of 0 leaves out the views.
+        options: What data.
         index: Number of the shard.
         checkpoint: Its folder.
         canvas: Width of what the network is shown, pixels; 0 as of the options.
-        measuring: As of ``make_shard``.
+        swap: Ask for another object on the same table.
     """
-    net = _network(checkpoint)
-    driver = Learner(net, options.embodiment, default_vocabulary(), canvas or options.width, options.first_seed + index)
+    seed = options.first_seed + index
+    driver = Learner(
+        _network(checkpoint), options.embodiment, default_vocabulary(), canvas or options.width, seed, swap=swap
+    )
     try:
-        arrays = make_shard(options, index, driver, measuring=measuring)
+        yield driver
     finally:
         driver.close()
-    return with_views(arrays, net.inputs[options.embodiment]) if options.width else arrays
+
+
+def learner_shard(options: DataOptions, index: int, checkpoint: str) -> Arrays:
+    """Return a shard driven by the network of a checkpoint, with the network's views."""
+    with learner_of(options, index, checkpoint) as driver:
+        arrays = make_shard(options, index, driver)
+    return with_views(arrays, _network(checkpoint).inputs[options.embodiment])
 
 
 def dagger_round(

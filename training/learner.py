@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -10,6 +11,8 @@ import torch
 from cosmos_ros.embodiment import RecordedStates
 from cosmos_ros.se3 import pose9d_from_matrix
 from cosmos_ros.sim.hands import Hands
+from cosmos_ros.sim.task import instruction_of
+from cosmos_ros.sim.teacher_pace import job_for
 from cosmos_ros.sim.teacher_plan import Plans
 from cosmos_ros.types import Float32Array, FloatArray, UInt8Array
 from cosmos_ros.world_models.compact.model import decided
@@ -33,15 +36,20 @@ class Learner:
         width: Of the canvas that is rendered, pixels.
         seed: Of its noise.
         committed: Fewest and one more than most rows that go on being executed while it thinks.
+        swap: Ask for another object that lies there than the one the scene was made for.
+
+    Attributes:
+        swapped: Seeds of the episodes in which another object could be asked for.
     """
 
     def __init__(
         self, net: CompactNet, name: str, vocabulary: Vocabulary, width: int, seed: int,
-        *, committed: tuple[int, int] = _COMMITTED,
+        *, committed: tuple[int, int] = _COMMITTED, swap: bool = False,
     ) -> None:  # fmt: skip
         self._net, self._name, self._vocabulary, self._width = net.eval(), name, vocabulary, width
         self._robot, self._inputs = robot_of(name), net.inputs[name]
-        self._rng, self._committed = np.random.default_rng(seed), committed
+        self._rng, self._committed, self._swap = np.random.default_rng(seed), committed, swap
+        self.swapped: set[int] = set()
         self._worlds: dict[int, Pictures] = {}
         self._device = next(net.parameters()).device
 
@@ -57,6 +65,9 @@ class Learner:
         """Return grasp poses and openings for the episodes that are due."""
         embodiment = self._robot.embodiment
         episodes = [lock.episodes[i] for i in due]
+        for e in episodes:
+            if self._swap and e.steps == 0:
+                self._ask_for_another(e)
         observed = [self._observed(e) for e in episodes]
         steps, width = self._inputs.chunk_size, self._inputs.action_dim
         given = np.zeros((len(due), steps, width), dtype=np.float32)
@@ -135,6 +146,17 @@ class Learner:
             past=None,
         )
         return [view.picture(canvas) for view in inputs.views], inputs.state(raw, known_columns), poses
+
+    def _ask_for_another(self, e: Episode) -> None:
+        """Change an episode's task to the first other object that can be moved with the same hand."""
+        task = e.made.task
+        others = [o for o in e.made.scene.objects if o.movable and o.name not in {i.name for i in task.objects}]
+        others = [o for o in others if o.hand in ("", e.hand.gripper)]
+        if others:
+            changed = replace(task, item=others[0])
+            text = instruction_of(changed, 0, e.hand.description.word)
+            e.made, e.job = replace(e.made, task=changed, instruction=text), job_for(self._robot, e.hand, changed)
+            self.swapped.add(e.seed)
 
     def _rows(
         self, e: Episode, poses: dict[str, FloatArray], path: Sequence[FloatArray], openings: Sequence[float]

@@ -165,6 +165,14 @@ def test_the_learners_way_through_the_simulator_loses_nothing(name) -> None:
     shard = make_shard(options, 0, driver, measuring=True)
     driver.close()
     assert shard["episode_done"].all()
+    swapping = Oracle(
+        network(robot), name, default_vocabulary(), TINY_EYES[name].canvas, 0, committed=(0, 1), swap=True
+    )
+    swapped = make_shard(replace(options, verbs=("reach",)), 0, swapping, measuring=True)
+    swapping.close()
+    # Judged by the other object: the plans of the first step are still for the first one, the later ones are not.
+    assert bool(swapping.swapped) == (name != "agibot_g1")  # whose other things lie before the other arm
+    assert swapped["episode_done"][np.isin(swapped["episode_seed"], list(swapping.swapped))].all()
     # What it saw is what the rows say, but for the row that led there, which it does not know.
     first, last = robot.flag_groups()["past"]
     trained = robot.state(*raw_states(robot, shard))
