@@ -50,8 +50,9 @@ def measure(
     outcomes = sorted(outcomes)[:episodes]
     done = sum(ok for _, ok in outcomes)
     low, high = wilson(done, len(outcomes))
+    share = 100.0 * done / len(outcomes) if outcomes else None
     return {
-        "value": 100.0 * done / len(outcomes) if outcomes else None, "low": 100.0 * low, "high": 100.0 * high, "n": len(outcomes),
+        "value": share, "low": 100.0 * low, "high": 100.0 * high, "n": len(outcomes),
         "unit": "% done", "failed_seeds": [seed for seed, ok in outcomes if not ok],
     }  # fmt: skip
 

@@ -108,7 +108,7 @@ def test_what_was_exported_is_the_checkpoint_in_half_precision(made) -> None:
 
 
 def test_a_few_rows_are_learned_by_heart(data, tmp_path) -> None:
-    options = TrainOptions(steps=240, batch=BATCH, rate=2e-3, warm_up=10, report=40, checkpoint=240)
+    options = TrainOptions(steps=160, batch=BATCH, rate=2e-3, warm_up=10, report=40, checkpoint=160)
     train(network(data.robot), {"franka": data}, {}, tmp_path, options)
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     log = [line for line in log if "rows" in line]
