@@ -163,6 +163,8 @@ def policy(world: WorldModel, asker: Asker, stride: int) -> dict[str, Figure]:
         uncertainty.append(float(answer.uncertainty.mean()))
 
     def rank(pairs: FloatArray) -> float:
+        if np.ptp(pairs, axis=0).min() == 0.0:  # all alike, as some samples of few are
+            return float("nan")
         return float(spearmanr(pairs[:, 0], pairs[:, 1]).statistic)
 
     return {

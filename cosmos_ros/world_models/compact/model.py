@@ -80,6 +80,12 @@ class Compact:
         }
         self._manifest, self._robot = manifest, robot
         try:
+            if self._options.providers == "cuda" and self._graphs["encode"].device != "cuda":
+                raise ModelError(
+                    "providers=cuda, but onnxruntime fell back to the CPU",
+                    where=_WHERE,
+                    hint="Check the driver, CUDA and cuDNN that this onnxruntime-gpu needs, or take providers=auto.",
+                )
             if self._options.warm_up:
                 self._warm_up(robot)
         except ModelError:
