@@ -6,7 +6,7 @@ is somewhere on the previous trajectory. The new one must start exactly there, w
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,11 +22,27 @@ MINIMUM_SEGMENT_NS = 5_000_000
 
 @dataclass(frozen=True)
 class MotionState:
-    """Where the joints are commanded to be at one time: ``float64 [J]`` positions and velocities."""
+    """Where the joints are commanded to be at one time: ``float64 [J]`` each.
+
+    Accelerations are zero where none are known, as of a measurement.
+    """
 
     joint_names: tuple[str, ...]
     positions: FloatArray
     velocities: FloatArray
+    accelerations: FloatArray
+
+    @classmethod
+    def of(cls, names: Sequence[str], positions: FloatArray, velocities: FloatArray | None = None) -> MotionState:
+        """Return a state without acceleration, and at rest where no velocities are given."""
+        still = np.zeros_like(positions)
+        return cls(tuple(names), positions, still if velocities is None else velocities, still)
+
+    def only(self, indices: Sequence[int]) -> MotionState:
+        """Return the joints at these indices, in this order."""
+        order = list(indices)
+        names = tuple(self.joint_names[k] for k in order)
+        return MotionState(names, self.positions[order], self.velocities[order], self.accelerations[order])
 
 
 @dataclass(frozen=True)
@@ -55,28 +71,30 @@ def motion_at(trajectory: JointTrajectory, time_ns: int) -> MotionState:
     end = trajectory.stamp_ns + int(trajectory.times_ns[-1])
     if len(trajectory.times_ns) == 1 or time_ns >= end or time_ns < begin:
         index = 0 if time_ns < begin else -1
-        positions = np.array(trajectory.positions[index], dtype=np.float64)
-        return MotionState(trajectory.joint_names, positions, np.zeros_like(positions))
+        return MotionState.of(trajectory.joint_names, np.array(trajectory.positions[index], dtype=np.float64))
     spline = piecewise(trajectory)
     seconds = (time_ns - trajectory.stamp_ns) / NANOSECONDS
-    return MotionState(trajectory.joint_names, spline(seconds), spline.derivative()(seconds))
+    rates = spline.derivative()(seconds), spline.derivative(2)(seconds)
+    return MotionState(trajectory.joint_names, spline(seconds), *rates)
 
 
 def measured_motion(state: JointState) -> MotionState:
     """Return a joint state as a motion; missing velocities count as zero."""
-    velocities = np.zeros_like(state.positions) if state.velocities is None else state.velocities
-    return MotionState(state.names, state.positions, velocities)
+    if state.velocities is None:
+        return MotionState.of(state.names, state.positions)
+    # Drivers say NaN for what their hardware does not measure.
+    return MotionState.of(state.names, state.positions, np.nan_to_num(state.velocities, nan=0.0))
 
 
 def merge(base: MotionState, *overrides: MotionState) -> MotionState:
     """Return ``base`` with the joints of later motions replacing its own."""
     values = {
-        name: (float(motion.positions[i]), float(motion.velocities[i]))
+        name: (motion.positions[i], motion.velocities[i], motion.accelerations[i])
         for motion in (base, *overrides)
         for i, name in enumerate(motion.joint_names)
     }
-    table = np.array(list(values.values()), dtype=np.float64).reshape(-1, 2)
-    return MotionState(tuple(values), table[:, 0], table[:, 1])
+    table = np.array(list(values.values()), dtype=np.float64).reshape(-1, 3)
+    return MotionState(tuple(values), table[:, 0], table[:, 1], table[:, 2])
 
 
 def blend_seconds(error: FloatArray, error_rate: FloatArray, accelerations: FloatArray) -> float:
