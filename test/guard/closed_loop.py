@@ -77,13 +77,24 @@ class Lagging(Robot):
 
 
 class Sagging(Robot):
-    """Rests off its command by a constant, as an arm under load without integral action."""
+    """Comes to rest off its command, as an arm under load without integral action; it sags once it is first moved.
+
+    Args:
+        offsets: ``[J]`` rad or m, reached at 0.1 rad/s.
+    """
 
     def __init__(self, offsets: np.ndarray) -> None:
         self._offsets = offsets
+        self._first: np.ndarray | None = None
+        self._since = 0.0
 
     def follow(self, commands: np.ndarray, tick: float) -> np.ndarray:
-        return commands + self._offsets
+        if self._first is None:
+            self._first = commands[0].copy()
+        moved = np.maximum.accumulate(np.abs(commands - self._first).max(axis=1) > 1e-6) | (self._since > 0.0)
+        since = self._since + tick * np.cumsum(moved)
+        self._since = float(since[-1])
+        return commands + np.sign(self._offsets) * np.minimum(np.abs(self._offsets), 0.1 * since[:, None])
 
 
 class Blocked(Robot):
