@@ -4,24 +4,20 @@
 position, velocity, acceleration and jerk between the points too. ``stream_faults`` looks at the positions that were
 commanded at every control cycle over the whole run, hand-overs and stops included: a joint inside its bounds stays
 there, one outside moves inwards only; no cycle's step is longer than the velocity bound allows, no change of speed than
-the acceleration bound, at no hand-over a jump. ``body_faults`` looks at the arm's own capsules and the tool's speed.
+the acceleration bound. ``handover_faults`` looks at what the controllers commanded just before and after.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
-import pytest
-from closed_loop import MS, S, World, embodiment_of
+from closed_loop import S, World
 from loop_controller import derivative, evaluate, hermite, orders
 
 from cosmos_ros.guard import GuardSettings
 from cosmos_ros.guard.checks.time_step import TimeStepSettings
-from cosmos_ros.guard.surroundings import surroundings_of
 from cosmos_ros.limits import JointLimit, RobotLimits
-from cosmos_ros.resources import resource
 from cosmos_ros.types import JointTrajectory
 
 # The guard's tolerance against rounding is 1e-6 on every bound.
@@ -54,8 +50,17 @@ def _worst(faults: list[str], what: str, names: tuple[str, ...], values: np.ndar
     slack = bounds * 1e-6 + SLACK
     peak = np.nanmax(values, axis=tuple(range(values.ndim - 1))) if values.size else np.zeros(len(names))
     over = ~(peak <= bounds + np.where(np.isfinite(slack), slack, 0.0))
-    for j in np.flatnonzero(over):
-        faults.append(f"{what} {names[j]}: {peak[j]:.6g} > {bounds[j]:.6g}")
+    for j in _first(over, peak / bounds):
+        faults.append(f"{what} {names[j]}: {peak[j]:.6g} > {bounds[j]:.6g}{_others(over)}")
+
+
+def _first(over: np.ndarray, by: np.ndarray) -> list[int]:
+    """The joint that is worst, if any is over: one line says enough."""
+    return [int(np.argmax(np.where(over, np.nan_to_num(by, nan=np.inf), -1.0)))] if over.any() else []
+
+
+def _others(over: np.ndarray) -> str:
+    return f", and {over.sum() - 1} more joints" if over.sum() > 1 else ""
 
 
 def sent_faults(sent: JointTrajectory, limits: RobotLimits, settings: GuardSettings, now_ns: int) -> list[str]:
@@ -124,24 +129,33 @@ def stream_faults(world: World, *, stopped_by_others: bool = False) -> list[str]
     faults: list[str] = []
     excess = np.maximum(np.maximum(q - table.upper, table.lower - q), 0.0)
     outwards = excess - np.minimum.accumulate(excess, axis=0)
-    for j in np.flatnonzero(outwards.max(axis=0) > SLACK):
+    over = outwards.max(axis=0) > SLACK
+    for j in _first(over, outwards.max(axis=0)):
         k = int(outwards[:, j].argmax())
-        faults.append(f"{names[j]} leaves its bounds by {outwards[k, j]:.6f} at {seconds[k] - 1000:.3f} s")
+        faults.append(
+            f"{names[j]} leaves its bounds by {outwards[k, j]:.6f} at {seconds[k] - 1000:.3f} s{_others(over)}"
+        )
     step = np.diff(q, axis=0)
+    fast = np.empty_like(step)
     for j, name in enumerate(names):
-        up, down = _velocity_bound(limits.joints[name], np.minimum(np.maximum(q[:-1, j], table.lower[j]), table.upper[j]))
-        over = np.maximum(step[:, j] - up * tick, -step[:, j] - down * tick)
-        if not over.max() <= SLACK + 1e-6 * tick * limits.joints[name].velocity:
-            k = int(over.argmax())
-            faults.append(f"commanded step of {name}: {step[k, j]:.6f} rad in {tick} s at {seconds[k] - 1000:.3f} s")
+        inside = np.clip(q[:-1, j], table.lower[j], table.upper[j])
+        up, down = _velocity_bound(limits.joints[name], inside)
+        fast[:, j] = np.maximum(step[:, j] - up * tick, -step[:, j] - down * tick)
+    over = ~(fast.max(axis=0) <= SLACK + 1e-6 * tick * table.velocity)
+    for j in _first(over, fast.max(axis=0) / table.velocity):
+        k = int(fast[:, j].argmax())
+        faults.append(
+            f"commanded step of {names[j]}: {step[k, j]:.6f} in {tick} s at {seconds[k] - 1000:.3f} s{_others(over)}"
+        )
     if not stopped_by_others:
         change = np.abs(np.diff(step, axis=0))
-        over = change - table.acceleration * tick**2 * (1.0 + 1e-6)
-        for j in np.flatnonzero(~(over.max(axis=0) <= 1e-8)):
-            k = int(over[:, j].argmax())
+        harsh = change - table.acceleration * tick**2 * (1.0 + 1e-6)
+        over = ~(harsh.max(axis=0) <= 1e-8)
+        for j in _first(over, harsh.max(axis=0)):
+            k = int(harsh[:, j].argmax())
             faults.append(
-                f"commanded speed of {names[j]} changes by {change[k, j] / tick:.4f} in {tick} s "
-                f"({change[k, j] / tick**2:.4g} > {table.acceleration[j]:.4g}) at {seconds[k + 1] - 1000:.3f} s"
+                f"commanded speed of {names[j]} changes by {change[k, j] / tick:.4f} in {tick} s ({change[k, j] / tick**2:.4g}"
+                f" > {table.acceleration[j]:.4g}) at {seconds[k + 1] - 1000:.3f} s{_others(over)}"
             )
     return faults
 
@@ -159,108 +173,12 @@ def handover_faults(world: World) -> list[str]:
             ("acceleration", np.where(np.isfinite(table.jerk), table.jerk * CYCLE, np.inf)),
         )
         for order, (what, bound) in enumerate(bounds):
-            for j in np.flatnonzero(~(jump[order] <= bound * (1 + 1e-6) + SLACK)):
-                at = handover.time_ns / S - 1000
+            over = ~(jump[order] <= bound * (1 + 1e-6) + SLACK)
+            for j in _first(over, jump[order] / bound):
                 faults.append(
-                    f"{what} of {handover.joints[j]} jumps by {jump[order, j]:.6g} > {bound[j]:.6g} at {at:.3f} s"
+                    f"{what} of {handover.joints[j]} jumps by {jump[order, j]:.6g} > {bound[j]:.6g} "
+                    f"at {handover.time_ns / S - 1000:.3f} s{_others(over)}"
                 )
-    return faults
-
-
-# -- the arm's own body ----------------------------------------------------------------------------------------------
-
-
-class Body:
-    """Capsules and tool of an embodiment by Pinocchio, with distances by a formula of this file."""
-
-    def __init__(self, name: str) -> None:
-        pin = pytest.importorskip("pinocchio")
-        self._pin = pin
-        embodiment = embodiment_of(name)
-        around = surroundings_of(embodiment)
-        self.model = pin.buildModelFromUrdf(str(resource("embodiments", *embodiment.spec.robot.urdf.split("/"))))
-        self.data = self.model.createData()
-        self.capsules, self.pairs = around.capsules, np.array(around.collision_pairs, dtype=int).reshape(-1, 2)
-        self.tools = embodiment.limits.cartesian
-        self.frames = [self.model.getFrameId(c.link) for c in self.capsules]
-        axis = {"x": 0, "y": 1, "z": 2}
-        half = np.array([np.eye(3)[axis[c.axis]] * 0.5 * c.length for c in self.capsules]).reshape(-1, 3)
-        centre = np.array([c.xyz for c in self.capsules]).reshape(-1, 3)
-        self._ends = np.stack((centre - half, centre + half), axis=1)  # [C, 2, 3]
-        self._radii = np.array([c.radius for c in self.capsules])
-        self._index = {n: self.model.joints[self.model.getJointId(n)].idx_q for n in self.model.names if n != "universe"}
-
-    def distances(self, names: tuple[str, ...], q: np.ndarray) -> np.ndarray:
-        """Distances ``[M, P]`` of the pairs at positions ``[M, J]``."""
-        if not len(self.pairs):
-            return np.zeros((len(q), 0))
-        ends = np.empty((len(q), len(self.capsules), 2, 3))
-        for k, place in enumerate(self._placed(names, q)):
-            for c, frame in enumerate(self.frames):
-                pose = place[frame]
-                ends[k, c] = self._ends[c] @ pose.rotation.T + pose.translation
-        a, b = ends[:, self.pairs[:, 0]], ends[:, self.pairs[:, 1]]
-        gap = segment_gap(a[..., 0, :], a[..., 1, :], b[..., 0, :], b[..., 1, :])
-        return gap - self._radii[self.pairs].sum(axis=1)
-
-    def tool_path(self, names: tuple[str, ...], q: np.ndarray, link: str) -> np.ndarray:
-        """Positions ``[M, 3]`` of a link's origin."""
-        frame = self.model.getFrameId(link)
-        return np.array([place[frame].translation.copy() for place in self._placed(names, q)])
-
-    def _placed(self, names: tuple[str, ...], q: np.ndarray):  # noqa: ANN202 - Pinocchio's frames, one q at a time
-        whole = self._pin.neutral(self.model)
-        known = [(k, self._index[name]) for k, name in enumerate(names) if name in self._index]
-        for row in q:
-            for k, at in known:
-                whole[at] = row[k]
-            self._pin.framesForwardKinematics(self.model, self.data, whole)
-            yield self.data.oMf
-
-
-@lru_cache(maxsize=8)
-def body_of(name: str) -> Body:
-    return Body(name)
-
-
-def segment_gap(a0: np.ndarray, a1: np.ndarray, b0: np.ndarray, b1: np.ndarray) -> np.ndarray:
-    """Distance of two segments ``[..., 3]``: the least of the lines' inner solution and the four ends' distances."""
-
-    def to_segment(p: np.ndarray, s0: np.ndarray, s1: np.ndarray) -> np.ndarray:
-        along = s1 - s0
-        share = ((p - s0) * along).sum(-1) / np.maximum((along * along).sum(-1), 1e-18)
-        return np.linalg.norm(p - s0 - np.clip(share, 0.0, 1.0)[..., None] * along, axis=-1)
-
-    u, v, w = a1 - a0, b1 - b0, a0 - b0
-    uu, uv, vv, uw, vw = (u * u).sum(-1), (u * v).sum(-1), (v * v).sum(-1), (u * w).sum(-1), (v * w).sum(-1)
-    det = uu * vv - uv * uv
-    with np.errstate(all="ignore"):
-        s, t = (uv * vw - vv * uw) / det, (uu * vw - uv * uw) / det
-    inside = (det > 1e-15) & (s >= 0) & (s <= 1) & (t >= 0) & (t <= 1)
-    s, t = np.where(inside, s, 0.0), np.where(inside, t, 0.0)
-    crossing = np.where(inside, np.linalg.norm(w + s[..., None] * u - t[..., None] * v, axis=-1), np.inf)
-    ends = (to_segment(a0, b0, b1), to_segment(a1, b0, b1), to_segment(b0, a0, a1), to_segment(b1, a0, a1))
-    return np.minimum(np.min(ends, axis=0), crossing)
-
-
-def body_faults(world: World, margin: float, *, every: int = 20) -> list[str]:
-    """Self collision and tool speed of the commanded motion; a pair too close may only come apart."""
-    body = body_of(world.embodiment.name)
-    seconds, q, _ = world.stream()
-    faults = []
-    distances = body.distances(world.names, q[::every])
-    if distances.size:
-        lack = np.maximum(margin - distances, 0.0)
-        closer = lack - np.minimum.accumulate(lack, axis=0)
-        if closer.max() > 2e-4:  # the guard decides to a tenth of a millimetre
-            k, p = np.unravel_index(int(closer.argmax()), closer.shape)
-            links = [body.capsules[i].link for i in body.pairs[p]]
-            faults.append(f"{links} come to {distances[k, p]:.4f} m at {seconds[::every][k] - 1000:.3f} s")
-    for tool in body.tools:
-        path = body.tool_path(world.names, q[::every], tool.tool_link)
-        speed = np.linalg.norm(np.diff(path, axis=0), axis=1) / (every * world.tick_ns / S)
-        if len(speed) and speed.max() > tool.linear_speed * (1.0 + 1e-4) + 1e-4:
-            faults.append(f"{tool.tool_link} at {speed.max():.4f} m/s > {tool.linear_speed}")
     return faults
 
 
@@ -273,5 +191,3 @@ def faults_of(world: World) -> list[str]:
     found += [e for t, e in world.record.events if "refuses" in e]
     return found + stream_faults(world) + handover_faults(world)
 
-
-__all__ = ["MS", "body_faults", "faults_of", "handover_faults", "segment_gap", "sent_faults", "stream_faults"]

@@ -12,7 +12,8 @@ refuses what it is sent, and no input raises.
 from __future__ import annotations
 
 import pytest
-from dense_checks import body_faults, faults_of
+from body_checks import body_faults
+from dense_checks import faults_of
 from hostile_chains import EMBODIMENTS, chain
 
 from cosmos_ros.guard.checks.self_collision import SelfCollisionSettings
