@@ -184,7 +184,8 @@ class World:
         self.embodiment = embodiment_of(embodiment)
         self.guard = guard_of(embodiment)
         self.now = 1000 * S
-        self.supervisor = Supervisor(self.guard, SupervisorSettings(**settings), lambda: self.now, ())
+        self._judging_ns = 0
+        self.supervisor = Supervisor(self.guard, SupervisorSettings(**settings), lambda: self.now + self._judging_ns, ())
         self.names = tuple(name for _, joints in self.embodiment.controllers for name in joints)
         at = {**{n: float(self.embodiment.home.get(n, 0.0)) for n in self.names}, **(start or {})}
         self.position = np.array([at[name] for name in self.names])
@@ -216,8 +217,19 @@ class World:
         for state in self.states(self) if states is None else states:
             self.apply(self.supervisor.on_joint_state(state, self.now))
 
-    def candidate(self, trajectory: JointTrajectory) -> Output:
-        return self.apply(self.supervisor.on_candidate(trajectory, self.now))
+    def candidate(self, trajectory: JointTrajectory, *, judging: float = 0.0) -> Output:
+        """Give a candidate to the supervisor.
+
+        Args:
+            trajectory: The candidate.
+            judging: How long judging it takes, s; nothing else is heard meanwhile, and its answer comes at the end.
+        """
+        self._judging_ns = round(judging * S)
+        output = self.supervisor.on_candidate(trajectory, self.now)
+        if self._judging_ns:
+            self._move(self.now + self._judging_ns)
+            self._judging_ns = 0
+        return self.apply(output)
 
     def e_stop(self, pressed: bool = True) -> Output:
         return self.apply(self.supervisor.on_e_stop(pressed, self.now))
@@ -275,9 +287,11 @@ class World:
         for controller in self.controllers:
             controller.scaling = scaling
 
-    def hang(self, hung: bool) -> None:
+    def jump(self, seconds: float) -> None:
+        """The clock of all jumps; what the controllers run goes on."""
+        self.now += round(seconds * S)
         for controller in self.controllers:
-            controller.hung = hung
+            controller.jump(round(seconds * S))
 
     def why(self) -> str:
         """State, reason and events, for the message of a failing test."""

@@ -110,9 +110,9 @@ def chunk(rng: np.random.Generator, world: World) -> JointTrajectory:
     t = np.linspace(0.0, duration, points)
     kind = int(rng.integers(10))
     if kind <= 2:
-        made = _smooth(t, position, np.zeros(count), goal)
+        made = smooth(t, position, np.zeros(count), goal)
     elif kind <= 4:
-        made = _smooth(t, position, velocity, goal)
+        made = smooth(t, position, velocity, goal)
     elif kind == 5:  # slopes that do not fit the points
         made = (np.linspace(position, goal, points), rng.normal(0.0, size, (points, count)), None)
         made[1][-1] = 0.0
@@ -127,7 +127,7 @@ def chunk(rng: np.random.Generator, world: World) -> JointTrajectory:
         t = np.array([0.0, duration])
         made = (np.stack((position, goal)), np.zeros((2, count)), None)
     else:
-        q, v, a = _smooth(t, position, velocity, goal)
+        q, v, a = smooth(t, position, velocity, goal)
         made = (q, v, a if rng.random() < 0.7 else rng.normal(0.0, 3.0, a.shape))
     q, v, a = made
     if rng.random() < 0.4:
@@ -149,7 +149,7 @@ def _bounds(world: World) -> tuple[np.ndarray, np.ndarray]:
     return np.array([j.lower for j in joints]), np.array([j.upper for j in joints])
 
 
-def _smooth(
+def smooth(
     t: np.ndarray, start: np.ndarray, speed: np.ndarray, goal: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Positions, velocities, accelerations ``[N, J]`` of a quintic to rest at ``goal``."""

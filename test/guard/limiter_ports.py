@@ -9,11 +9,13 @@ Written anew from
 - libfranka ``rate_limiting.h`` and ``rate_limiting.cpp`` (Research 3): ``limitRate`` for joint positions with the
   position-dependent velocity bounds, each bound 1e-3 lower as published.
 
-Each takes positions ``[M, J]`` commanded at 1 kHz from rest and returns how far its own output, fed back into it as the
-last command, is from them: ``[M, J]``, rad or m.
+Each takes positions ``[M, ..., J]`` commanded at 1 kHz from rest, of one run or of several side by side, and returns how
+far its own output, fed back into it as the last command, is from them: the same shape, rad or m.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 from dense_checks import Table
@@ -40,21 +42,10 @@ def libfranka_velocity_bounds(q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return upper, -(np.minimum(_FASTEST, np.maximum(0.0, down)) - _TOLERANCE)
 
 
-def libfranka_changes(q: np.ndarray, *, fed_back: bool = True) -> np.ndarray:
-    """What ``franka::limitRate`` changes in joint positions ``[M, 7]`` of a Research 3.
-
-    Args:
-        q: Commands at 1 kHz.
-        fed_back: False: each cycle is judged by itself, after the commands as they were.
-    """
-    if not fed_back:
-        still = np.vstack((q[:1], q[:1], q[:1], q))
-        last = still[2:-1]
-        speed = (still[2:-1] - still[1:-2]) / CYCLE
-        bend = (still[2:-1] - 2.0 * still[1:-2] + still[:-3]) / CYCLE**2
-        return _limited(q, last, speed, bend) - q
+def libfranka_changes(q: np.ndarray) -> np.ndarray:
+    """What ``franka::limitRate`` changes in joint positions ``[M, ..., 7]`` of a Research 3."""
     changes = np.zeros_like(q)
-    last, speed, bend = q[0], np.zeros(7), np.zeros(7)
+    last, speed, bend = q[0], np.zeros_like(q[0]), np.zeros_like(q[0])
     for k, wanted in enumerate(q):
         given = _limited(wanted, last, speed, bend)
         now = (given - last) / CYCLE
@@ -73,15 +64,20 @@ def _limited(wanted: np.ndarray, last: np.ndarray, speed: np.ndarray, bend: np.n
     return last + (speed + acceleration * CYCLE) * CYCLE
 
 
+def _reaching_start(table: Table, q: np.ndarray) -> Table:
+    """The bounds, wide enough for where each run starts."""
+    return replace(table, lower=np.minimum(table.lower, q[0]), upper=np.maximum(table.upper, q[0]))
+
+
 def ros2_control_changes(q: np.ndarray, names: tuple[str, ...], limits: RobotLimits) -> np.ndarray:
     """What the resource manager's saturation limiter changes in position commands ``[M, J]``.
 
     Within the velocity bound, and within what the robot's present speed and the acceleration bound allow. The robot
     follows perfectly.
     """
-    table = Table.of(limits, names)
+    table = _reaching_start(Table.of(limits, names), q)
     changes = np.zeros_like(q)
-    last, speed = q[0], np.zeros(q.shape[1])
+    last, speed = q[0], np.zeros_like(q[0])
     for k, wanted in enumerate(q):
         reach = np.minimum(table.velocity, np.abs(speed) + table.acceleration * CYCLE) * CYCLE
         low = np.maximum(np.minimum(last - reach, table.upper), table.lower)
@@ -95,9 +91,9 @@ def ros2_control_changes(q: np.ndarray, names: tuple[str, ...], limits: RobotLim
 
 def ros2_control_point_changes(q: np.ndarray, names: tuple[str, ...], limits: RobotLimits) -> np.ndarray:
     """What the saturation limiter for trajectory points clamps: position, velocity, acceleration."""
-    table = Table.of(limits, names)
+    table = _reaching_start(Table.of(limits, names), q)
     changes = np.zeros_like(q)
-    last, speed = q[0], np.zeros(q.shape[1])
+    last, speed = q[0], np.zeros_like(q[0])
     for k, wanted in enumerate(q):
         given = np.clip(wanted, table.lower, table.upper)
         rate = np.clip((given - last) / CYCLE, -table.velocity, table.velocity)
@@ -111,3 +107,9 @@ def ros2_control_point_changes(q: np.ndarray, names: tuple[str, ...], limits: Ro
         last = given
         changes[k] = given - wanted
     return changes
+
+
+def side_by_side(streams: list[np.ndarray]) -> np.ndarray:
+    """Runs ``[M_k, J]`` of different length as ``[M, C, J]``: each rests at its end."""
+    length = max(len(q) for q in streams)
+    return np.stack([np.vstack((q, np.tile(q[-1], (length - len(q), 1)))) for q in streams], axis=1)

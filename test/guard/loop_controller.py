@@ -92,6 +92,7 @@ class Controller:
         self.joints = joints
         self.scaling = 1.0
         self.hung = False  # takes nothing and holds what it commanded last
+        self.deaf = False  # takes nothing and goes on
         self.refusals: list[tuple[int, str]] = []
         self.handovers: list[Handover] = []
         self._keeps_lost_time = keeps_lost_time
@@ -122,9 +123,9 @@ class Controller:
             now_ns: Time of the world; the controller's own unless it has lost some.
             measured, speeds: ``[J]`` measured state of its joints.
         """
-        if self.hung:
-            self.refusals.append((now_ns, "hung"))
-            return "hung"
+        if self.hung or self.deaf:
+            self.refusals.append((now_ns, "takes nothing"))
+            return "takes nothing"
         if not self._keeps_lost_time:
             self._own_ns = float(now_ns)
         reason = self._refusal(trajectory)
@@ -145,9 +146,10 @@ class Controller:
         self.handovers.append(Handover(now_ns, self.joints, before, self.commanded()))
         return None
 
-    def rest_ns(self) -> float:
-        """Time, by its own clock, at which what it runs is over."""
-        return self._begin_ns + self._times[-1] * _SECOND
+    def jump(self, by_ns: int) -> None:
+        """The clock of the world jumps; what runs goes on."""
+        self._own_ns += by_ns
+        self._begin_ns += by_ns
 
     def _refusal(self, trajectory: JointTrajectory) -> str | None:
         names, times = trajectory.joint_names, trajectory.times_ns
