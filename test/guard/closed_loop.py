@@ -164,6 +164,7 @@ class World:
         state_ns: Time between joint states.
         watch_ns: Time between ticks of the supervisor.
         transport_ns: From the guard to the controllers, whole control cycles.
+        keeps_lost_time, starts_at_cycle: See ``Controller``.
         settings: Of the supervisor, where they differ from the defaults.
     """
 
@@ -179,6 +180,7 @@ class World:
         watch_ns: int = 20 * MS,
         transport_ns: int = 0,
         keeps_lost_time: bool = False,
+        starts_at_cycle: bool = False,
         **settings: float | bool,
     ) -> None:
         self.embodiment = embodiment_of(embodiment)
@@ -199,8 +201,8 @@ class World:
         for _, joints in self.embodiment.controllers:
             columns = [self.names.index(name) for name in joints]
             self._columns.append(columns)
-            held = self.position[columns]
-            self.controllers.append(Controller(tuple(joints), held, self.now, keeps_lost_time=keeps_lost_time))
+            clock = {"keeps_lost_time": keeps_lost_time, "cycle_ns": tick_ns if starts_at_cycle else 0}
+            self.controllers.append(Controller(tuple(joints), self.position[columns], self.now, **clock))
         self.record = Record()
         self.position = self.robot.follow(self.position[None, :], tick_ns / S)[0]
 
@@ -292,6 +294,7 @@ class World:
         self.now += round(seconds * S)
         for controller in self.controllers:
             controller.jump(round(seconds * S))
+        self.apply(self.supervisor.tick(self.now))
 
     def why(self) -> str:
         """State, reason and events, for the message of a failing test."""

@@ -84,10 +84,18 @@ class Controller:
         positions: ``[J]`` that it holds at first.
         now_ns: Its time at first.
         keeps_lost_time: Its clock stays behind for good after running slower (UR's older scaled controller).
+        cycle_ns: A stamp of 0 starts so much later, at the first cycle that samples it, as the real one does; 0: at
+            receipt.
     """
 
     def __init__(
-        self, joints: tuple[str, ...], positions: np.ndarray, now_ns: int, *, keeps_lost_time: bool = False
+        self,
+        joints: tuple[str, ...],
+        positions: np.ndarray,
+        now_ns: int,
+        *,
+        keeps_lost_time: bool = False,
+        cycle_ns: int = 0,
     ) -> None:
         self.joints = joints
         self.scaling = 1.0
@@ -95,7 +103,7 @@ class Controller:
         self.deaf = False  # takes nothing and goes on
         self.refusals: list[tuple[int, str]] = []
         self.handovers: list[Handover] = []
-        self._keeps_lost_time = keeps_lost_time
+        self._keeps_lost_time, self._cycle_ns = keeps_lost_time, cycle_ns
         self._own_ns = float(now_ns)
         self._begin_ns = float(now_ns)
         self._times = np.zeros(1)
@@ -135,9 +143,9 @@ class Controller:
         before = self.commanded()
         order = [trajectory.joint_names.index(name) for name in self.joints]
         fields = [f[:, order] for f in orders(trajectory)]
-        begin = float(trajectory.stamp_ns or self._own_ns)
+        begin = float(trajectory.stamp_ns or self._own_ns + self._cycle_ns)
         times = trajectory.times_ns / _SECOND
-        if begin + trajectory.times_ns[0] > self._own_ns:
+        if (trajectory.stamp_ns or self._own_ns) + trajectory.times_ns[0] > self._own_ns:
             start = [measured, speeds, np.zeros_like(measured)]
             fields = [np.vstack((s, f)) for s, f in zip(start, fields, strict=False)]
             times = np.concatenate(([(self._own_ns - begin) / _SECOND], times))
