@@ -27,6 +27,12 @@ class CheckingSettings(DeclaredSettings):
     linear_ends: bool = setting(
         True, "Position-only trajectories start and end at rest, as far as acceleration is concerned.", read_only=True
     )
+    controller_period: float = setting(
+        0.001,
+        "Time between two commands of the controller: where a jerk bound is known, acceleration steps by no more than "
+        "jerk times this",
+        unit="s", minimum=1e-4, maximum=0.1, read_only=True,
+    )  # fmt: skip
     minimum_step: float = setting(
         0.001, "Shortest time between points", unit="s", minimum=1e-6, maximum=1.0, read_only=True
     )
@@ -37,6 +43,11 @@ class CheckingSettings(DeclaredSettings):
 class ResponseSettings(DeclaredSettings):
     """What the guard may do about a violation, and how it brakes."""
 
+    judging_budget: float = setting(
+        0.05,
+        "How long a judgement may take; past it the answer is reject",
+        unit="s", minimum=0.005, maximum=60.0, read_only=True,
+    )  # fmt: skip
     allow_slow_down: bool = setting(True, "Slow down what is too fast; otherwise reject it.", read_only=True)
     allow_truncate: bool = setting(
         True, "Stop before what must not be reached; otherwise reject the trajectory.", read_only=True

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from cosmos_ros.guard.budget import check_budget
 from cosmos_ros.guard.checks.position_dependent import upper_bound
 from cosmos_ros.guard.checks.singularity import Singularity
 from cosmos_ros.guard.guard_settings import GuardSettings
@@ -20,7 +21,7 @@ from cosmos_ros.types import NANOSECONDS, FloatArray, JointTrajectory
 # Longest grid interval, s. The cubic through both ends of one stays within micrometres of the path.
 GRID_STEP = 0.01
 # Speeds and accelerations aim this far inside their bounds; the result is checked against the bounds themselves.
-AIM = 0.995
+AIM = 0.98
 # Edges of the polygon that stands for a circle of accelerations, from straight ahead to sideways.
 _EDGES = np.deg2rad(np.array([11.25, 33.75, 56.25, 78.75]))
 # How many lengths of a smooth stop are tried.
@@ -80,6 +81,7 @@ def make_path(
         singularities: Postures to be slow near.
         samples: Kinematics along the motion, for these.
     """
+    check_budget()
     times, least = motion.times, settings.checking.minimum_step
     first = times[0] if begin is None else max(begin, float(times[0]))
     knots = np.concatenate(([first], times[times > first + 1e-6]))
@@ -276,16 +278,50 @@ def brake(path: Path, stamp_ns: int) -> JointTrajectory | None:
     return None if profile is None else run(part, profile, stamp_ns)
 
 
-def smooth_stops(path: Path, stamp_ns: int) -> Iterator[JointTrajectory]:
+def smoothed(path: Path, stamp_ns: int, width: float) -> JointTrajectory | None:
+    """Return a legal run of the whole path whose speed changes over ``width`` of path time or longer: with less jerk.
+
+    The fastest run's speed is lowered to its least value within reach and then averaged twice over it.
+    """
+    profile = _fastest(path, None)
+    if profile is None:
+        return None
+    grid = path.limits.grid[path.kept :]
+    even = np.arange(grid[0], grid[-1], 0.005)
+    speed = np.interp(even, grid, np.sqrt(profile.squared_speed))
+    count = max(3, round(width / 0.005)) | 1
+    half = count // 2
+    before = speed[0] if path.starts_at_rest else 1.0
+    padded = np.concatenate((np.full(2 * count, before), speed, np.full(2 * count, speed[-1])))
+    least = np.lib.stride_tricks.sliding_window_view(padded, 2 * count + 1).min(axis=1)
+    kernel = np.full(count, 1.0 / count)
+    smooth = np.convolve(np.convolve(least, kernel, "valid"), kernel, "valid")
+    at = grid[0] + 0.005 * (np.arange(len(smooth)) + (2 * half) + count - 2 * count)
+    result = np.clip(np.interp(grid, at, smooth), 1e-3, 1.0)
+    if not path.starts_at_rest:
+        u = np.clip((grid - grid[0]) / max(width, 0.05), 0.0, 1.0)
+        result = 1.0 - (1.0 - result) * u**3 * (10.0 - 15.0 * u + 6.0 * u**2)
+    seconds = np.concatenate(([0.0], np.cumsum(2.0 * np.diff(grid) / (result[:-1] + result[1:]))))
+    return run(path, Profile(result**2, seconds), stamp_ns)
+
+
+def smooth_stops(path: Path, stamp_ns: int, limit: float | None = None) -> Iterator[JointTrajectory]:
     """Yield stops along the path whose speed falls as ``1 - 3τ² + 2τ³`` of its time, ever longer ones.
 
     Their jerk falls with the square of the time they take; see ``brake`` for the shortest stop without regard to it.
+
+    Args:
+        path: The path.
+        stamp_ns: When it begins.
+        limit: Path parameter at which to rest, having run up to the stop as commanded; None: as early as possible.
     """
     grid, kept = path.limits.grid, path.kept
-    reaches = np.unique(np.round(np.geomspace(2, max(len(grid) - 1 - kept, 2), _SMOOTH)).astype(int))
-    for reach in reaches[reaches < len(grid) - kept]:
-        part = path.until(kept + int(reach) + 1)
-        way = grid[kept : kept + int(reach) + 1] - grid[kept]
+    end = len(grid) - 1 if limit is None else int(np.searchsorted(grid, limit + 1e-9, side="right")) - 1
+    reaches = np.unique(np.round(np.geomspace(2, max(end - kept, 2), _SMOOTH)).astype(int))
+    for reach in reaches[reaches <= end - kept]:
+        first = kept if limit is None else end - int(reach)
+        last = first + int(reach)
+        way = grid[first : last + 1] - grid[first]
         # The way covered by τ is 2·way[-1]·(τ - τ³ + τ⁴/2), which rises from 0 to way[-1]; turned around by halving.
         low, high = np.zeros(len(way)), np.ones(len(way))
         for _ in range(50):
@@ -294,5 +330,7 @@ def smooth_stops(path: Path, stamp_ns: int) -> Iterator[JointTrajectory]:
             low, high = np.where(short, tau, low), np.where(short, high, tau)
         tau = 0.5 * (low + high)
         tau[0], tau[-1] = 0.0, 1.0
-        speed = 1.0 - 3.0 * tau**2 + 2.0 * tau**3
-        yield run(part, Profile(speed**2, 2.0 * way[-1] * tau), stamp_ns)
+        speed = np.concatenate((np.ones(first - kept), 1.0 - 3.0 * tau**2 + 2.0 * tau**3))
+        before = grid[kept:first] - grid[kept]
+        seconds = np.concatenate((before, grid[first] - grid[kept] + 2.0 * way[-1] * tau))
+        yield run(path.until(last + 1), Profile(speed**2, seconds), stamp_ns)
