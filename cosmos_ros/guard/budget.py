@@ -1,4 +1,7 @@
-"""How long a judgement may take: an emergency stop that comes meanwhile waits for no longer than that."""
+"""How long a judgement may take: an emergency stop that comes meanwhile waits for no longer than that.
+
+Counted is the thread's own time, so that a busy machine changes no verdict.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from time import perf_counter
+from time import thread_time
 
 _DEADLINE: ContextVar[float] = ContextVar("guard_deadline", default=math.inf)
 
@@ -18,7 +21,7 @@ class JudgingTimeError(Exception):
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
     """Let what runs inside end after so many seconds at most; an outer bound stays in force."""
-    token = _DEADLINE.set(min(_DEADLINE.get(), perf_counter() + seconds))
+    token = _DEADLINE.set(min(_DEADLINE.get(), thread_time() + seconds))
     try:
         yield
     finally:
@@ -31,5 +34,5 @@ def check_budget() -> None:
     Raises:
         JudgingTimeError: The time is over.
     """
-    if perf_counter() > _DEADLINE.get():
+    if thread_time() > _DEADLINE.get():
         raise JudgingTimeError

@@ -27,12 +27,6 @@ class CheckingSettings(DeclaredSettings):
     linear_ends: bool = setting(
         True, "Position-only trajectories start and end at rest, as far as acceleration is concerned.", read_only=True
     )
-    controller_period: float = setting(
-        0.001,
-        "Time between two commands of the controller: where a jerk bound is known, acceleration steps by no more than "
-        "jerk times this",
-        unit="s", minimum=1e-4, maximum=0.1, read_only=True,
-    )  # fmt: skip
     minimum_step: float = setting(
         0.001, "Shortest time between points", unit="s", minimum=1e-6, maximum=1.0, read_only=True
     )

@@ -47,13 +47,7 @@ class Command:
     @cached_property
     def rest_ns(self) -> int:
         """Absolute time from which on it stands still."""
-        trajectory = self.trajectory
-        away = np.any(trajectory.positions != trajectory.positions[-1], axis=1)
-        if trajectory.velocities is not None:
-            away |= np.any(trajectory.velocities != 0.0, axis=1)
-        moving = np.flatnonzero(away)
-        last = min(int(moving[-1]) + 1, len(away) - 1) if moving.size else 0
-        return trajectory.stamp_ns + int(trajectory.times_ns[last])
+        return self.trajectory.stamp_ns + rest_from(self.trajectory)
 
     @cached_property
     def _polynomials(self) -> tuple[PiecewisePolynomial, PiecewisePolynomial, PiecewisePolynomial]:
@@ -281,6 +275,16 @@ class ExecutedMotion:
             if name in measured.names and (followed or name in blockable)
         ]
         return merge(coasting, commanded.only(believed)), followed
+
+
+def rest_from(trajectory: JointTrajectory) -> int:
+    """Return the time_from_start from which on a trajectory stands still, nanoseconds."""
+    away = np.any(trajectory.positions != trajectory.positions[-1], axis=1)
+    if trajectory.velocities is not None:
+        away |= np.any(trajectory.velocities != 0.0, axis=1)
+    moving = np.flatnonzero(away)
+    last = min(int(moving[-1]) + 1, len(away) - 1) if moving.size else 0
+    return int(trajectory.times_ns[last])
 
 
 def wrapped(difference: FloatArray, continuous: np.ndarray | bool) -> FloatArray:

@@ -23,11 +23,11 @@ from guard_support import (
 )
 
 from cosmos_ros.guard import Guard, GuardContext, GuardSettings, Response
-from cosmos_ros.guard.context import rest_from
 from cosmos_ros.guard.response.planner import duration_of
 from cosmos_ros.guard.response.speed_profile import PathLimits, controllable, fastest, make_lines
 from cosmos_ros.guard.response.stops import stopping_time
 from cosmos_ros.limits import JointLimit, PositionDependentVelocity, RobotLimits
+from cosmos_ros.trajectory.executing import rest_from
 from cosmos_ros.trajectory.splice import motion_at
 from cosmos_ros.types import NANOSECONDS, JointState, JointTrajectory
 

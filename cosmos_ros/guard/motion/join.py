@@ -30,6 +30,8 @@ _SAME_SPEED = 1e-6
 _DECAY_SHARE = 0.3
 _DECAY_STEP_NS = 20_000_000
 _LONGEST_DECAY = 1.0
+# No joint is there; splines through such numbers overflow.
+_ABSURD = 1e100
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class _Candidate:
         self.quintic = trajectory.accelerations is not None
         self.times = stamp_ns + trajectory.times_ns
         self.positions = np.array(trajectory.positions, dtype=np.float64)
+        self._derivatives = (trajectory.velocities, trajectory.accelerations)
         self._curves = []
         if len(self.times) > 1:
             curve = piecewise(trajectory)
@@ -82,6 +85,13 @@ class _Candidate:
             rows.positions[inside] = self._curves[0](at) + self._turns
             rows.velocities[inside] = self._curves[1](at)
             rows.accelerations[inside] = self._curves[2](at)
+        # At its own points exactly what was given.
+        index = np.minimum(np.searchsorted(self.times, times), last)
+        own = self.times[index] == times
+        rows.positions[own] = self.positions[index[own]]
+        for into, given in zip((rows.velocities, rows.accelerations), self._derivatives, strict=True):
+            if given is not None:
+                into[own] = given[index[own]]
         return rows
 
 
@@ -140,6 +150,8 @@ def join(
         if np.abs(difference).max() > 1e-3:
             note = (note + "; " if note else "") + f"led in over {np.abs(difference).max():.4f}"
     grippers = np.array([name in blockable for name in start.names])
+    if candidate.lines and not (np.abs(candidate.positions) < _ABSURD).all():
+        return [Violation("nonfinite", message="the interpolation overflows")]
     if candidate.lines and later.size:
         rest = candidate.at(later)
         rows = here.then(_Rows(later, rest.positions, *_slopes(here, later, rest.positions, table, grippers)))
@@ -170,15 +182,7 @@ def begun_at(trajectory: JointTrajectory, time_ns: int, *, shortest: float) -> J
     if not later.size:
         return None
     rows = candidate.at(np.concatenate(([time_ns], later)))
-    # Between the points given, not between rounded ones.
-    kept = len(later)
-    rows.positions[1:] = trajectory.positions[-kept:]
-    if trajectory.velocities is not None:
-        rows.velocities[1:] = trajectory.velocities[-kept:]
-    accelerations = None
-    if trajectory.accelerations is not None:
-        accelerations = rows.accelerations
-        accelerations[1:] = trajectory.accelerations[-kept:]
+    accelerations = rows.accelerations if candidate.quintic else None
     return JointTrajectory(
         trajectory.joint_names, time_ns, rows.times - time_ns, rows.positions, rows.velocities, accelerations
     )

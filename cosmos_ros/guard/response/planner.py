@@ -152,7 +152,7 @@ class Planner:
                 yield run
 
     def _jerk_bounded(self, table: LimitTable) -> bool:
-        return self.settings.enabled("jerk") and bool(np.isfinite(table.jerk).any())
+        return self.settings.enabled("acceleration_step") and bool(np.isfinite(table.jerk).any())
 
     def with_tail(self, aligned: JointTrajectory, findings: Findings, context: GuardContext) -> JointTrajectory | None:
         """Append a straight, even deceleration to rest; None when that would break a limit."""

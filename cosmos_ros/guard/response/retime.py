@@ -24,8 +24,9 @@ GRID_STEP = 0.01
 AIM = 0.98
 # Edges of the polygon that stands for a circle of accelerations, from straight ahead to sideways.
 _EDGES = np.deg2rad(np.array([11.25, 33.75, 56.25, 78.75]))
-# How many lengths of a smooth stop are tried.
-_SMOOTH = 12
+# Lengths of a smooth stop, and how many that are not hopeless are tried.
+_SMOOTH = 16
+_SMOOTH_TRIES = 5
 _APOTHEM = float(np.cos(np.deg2rad(11.25)))
 
 
@@ -318,10 +319,16 @@ def smooth_stops(path: Path, stamp_ns: int, limit: float | None = None) -> Itera
     grid, kept = path.limits.grid, path.kept
     end = len(grid) - 1 if limit is None else int(np.searchsorted(grid, limit + 1e-9, side="right")) - 1
     reaches = np.unique(np.round(np.geomspace(2, max(end - kept, 2), _SMOOTH)).astype(int))
+    tried = 0
     for reach in reaches[reaches <= end - kept]:
         first = kept if limit is None else end - int(reach)
         last = first + int(reach)
         way = grid[first : last + 1] - grid[first]
+        # It takes 2·way[-1], and decelerates by up to 1.5 times the mean: shorter ones cannot be legal.
+        if (0.75 * np.abs(path.tangents[first]) > way[-1] * path.motion.table.acceleration).any():
+            continue
+        if (tried := tried + 1) > _SMOOTH_TRIES:
+            return
         # The way covered by τ is 2·way[-1]·(τ - τ³ + τ⁴/2), which rises from 0 to way[-1]; turned around by halving.
         low, high = np.zeros(len(way)), np.ones(len(way))
         for _ in range(50):

@@ -396,6 +396,8 @@ class Supervisor:
         """
         context = self.context(now_ns)
         repeated = self._stop.active
+        if repeated and not (astray or self._stop.due(now_ns)):
+            return None  # on its way to rest already
         if repeated and self._measured is not None:
             # A stop that was not taken is of no use as a start.
             astray = astray or not self._tracking(self._measured)[1] <= ASTRAY
