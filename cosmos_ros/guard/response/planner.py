@@ -24,6 +24,8 @@ from cosmos_ros.types import NANOSECONDS, FloatArray, JointTrajectory
 # How often a re-timed motion is tightened until its own check passes.
 _ATTEMPTS = 4
 _TIGHTER = 0.93
+# Half widths of the averages that make a run gentle, s.
+_GENTLE = (0.03, 0.06, 0.12)
 # All of the acceleration bound, but for the rounding of the grid.
 _ALL = 0.9999
 # Measured speeds below this are noise, not motion, rad/s or m/s.
@@ -54,7 +56,9 @@ class Planner:
         if not _plannable(motion):
             return None
         stop = float(motion.times[-1]) if "end_velocity" in kinds else None
-        return self._first_legal(self._runs(motion, aligned.stamp_ns, context, stop), aligned, context)
+        return self._first_legal(
+            self._runs(motion, aligned.stamp_ns, context, stop, bent="jerk" in kinds), aligned, context
+        )
 
     def truncate(
         self, aligned: JointTrajectory, findings: Findings, context: GuardContext, *, after: float
@@ -101,6 +105,8 @@ class Planner:
         context: GuardContext,
         stop: float | None,
         laid: dict[tuple[float, float], retime.Path] | None = None,
+        *,
+        bent: bool = False,
     ) -> Iterator[JointTrajectory]:
         """Yield runs through the path, the fastest first, then ones with less jerk.
 
@@ -109,47 +115,47 @@ class Planner:
         """
         laid = {} if laid is None else laid
         keep = self.response.reaction_time
-        gentle = self._jerk_bounded(motion.table)
-        while True:
+        if self._jerk_bounded(motion.table):
+            tries = [(half, max(half, keep)) for half in _GENTLE]
+        else:
+            tries = [(0.0, keep), (0.0, 0.0)]
+        path = laid.get((1.0, 0.0)) or self.path(motion, context, scale=1.0)
+        laid[1.0, 0.0] = path
+        if bent and stop is None and path.starts_at_rest:
+            yield from self._uniform_runs(motion, path, stamp_ns)  # the path itself is too bent for its speed
+        for half, keep in tries:
             scale = 1.0
-            for _ in range(_ATTEMPTS):
+            for _ in range(2 if half else _ATTEMPTS):
                 if (scale, keep) not in laid:
                     laid[scale, keep] = self.path(motion, context, scale=scale, keep=keep)
                 path = laid[scale, keep]
-                if gentle:
-                    yield from self._gentle_runs(path, stamp_ns, stop)
-                    break
-                fastest = retime.slow_down(path, stamp_ns) if stop is None else retime.stop_by(path, stamp_ns, stop)
+                if half:
+                    fastest = retime.gentle(path, stamp_ns, half, stop)
+                elif stop is None:
+                    fastest = retime.slow_down(path, stamp_ns)
+                else:
+                    fastest = retime.stop_by(path, stamp_ns, stop)
                 if fastest is None:
                     break
                 yield fastest
                 scale *= _TIGHTER
-            if not path.kept:
+            if not path.kept and not half:
                 break
-            keep = 0.0
         if stop is not None:
             return
         if path.starts_at_rest:
-            need = max(
-                uniform_scale(motion, self.settings), 1.0 / np.sqrt(max(float(path.limits.ceiling.min()), 1e-12))
-            )
-            for more in (1.001, 1.02, 1.1, 1.3, 1.7, 2.5):
-                if need * more <= self.response.max_time_scale:
-                    yield retime.uniform(path, stamp_ns, need * more)
+            yield from self._uniform_runs(motion, path, stamp_ns)
             return
-        for pace in (0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4):
-            for ramp in (0.1, 0.2, 0.4):
+        for pace in (0.9, 0.75, 0.6, 0.45):
+            for ramp in (0.1, 0.3):
                 yield retime.ramped(path, stamp_ns, pace, ramp)
 
-    def _gentle_runs(self, path: retime.Path, stamp_ns: int, stop: float | None) -> Iterator[JointTrajectory]:
-        """Yield runs whose acceleration does not step, for controllers that bound its steps."""
-        if stop is not None:
-            yield from retime.smooth_stops(path, stamp_ns, stop)
-            return
-        for width in (0.05, 0.1, 0.2):
-            run = retime.smoothed(path, stamp_ns, width)
-            if run is not None:
-                yield run
+    def _uniform_runs(self, motion: Motion, path: retime.Path, stamp_ns: int) -> Iterator[JointTrajectory]:
+        """Yield runs at one scale, from what the bounds on joints and speeds ask for on."""
+        need = max(uniform_scale(motion, self.settings), 1.0 / np.sqrt(max(float(path.limits.ceiling.min()), 1e-12)))
+        for more in (1.001, 1.02, 1.1, 1.3, 1.7, 2.5):
+            if need * more <= self.response.max_time_scale:
+                yield retime.uniform(path, stamp_ns, need * more)
 
     def _jerk_bounded(self, table: LimitTable) -> bool:
         return self.settings.enabled("acceleration_step") and bool(np.isfinite(table.jerk).any())
@@ -216,18 +222,18 @@ class Planner:
     def _stops_along(self, motion: Motion, context: GuardContext) -> Iterator[JointTrajectory]:
         """Yield stops along a motion that begins now, the quickest first."""
         now = context.now_ns
-        gentle = self._jerk_bounded(motion.table)
+        for half in _GENTLE if self._jerk_bounded(motion.table) else ():
+            path = self.path(motion, context, scale=self.response.brake_scale, begin=0.0, keep=half)
+            stop = retime.brake(path, now, half)
+            if stop is not None:
+                yield stop
         # With all of the bound the executed run itself is admissible, so that some stop always is.
         for keep in (self.response.reaction_time, 0.0):
-            if gentle:
-                yield from retime.smooth_stops(self.path(motion, context, scale=1.0, begin=0.0, keep=keep), now)
-                continue
             for scale in (self.response.brake_scale, 1.0, _ALL / retime.AIM):
                 stop = retime.brake(self.path(motion, context, scale=scale, begin=0.0, keep=keep), now)
                 if stop is not None:
                     yield stop
-        if not gentle:
-            yield from retime.smooth_stops(self.path(motion, context, scale=1.0, begin=0.0), now)
+        yield from retime.smooth_stops(self.path(motion, context, scale=1.0, begin=0.0), now)
         yield motion.trajectory  # it ends at rest
 
     def straight_stop(self, context: GuardContext, *, echoes: bool = False) -> JointTrajectory | None:

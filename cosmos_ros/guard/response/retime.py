@@ -27,6 +27,8 @@ _EDGES = np.deg2rad(np.array([11.25, 33.75, 56.25, 78.75]))
 # Lengths of a smooth stop, and how many that are not hopeless are tried.
 _SMOOTH = 16
 _SMOOTH_TRIES = 5
+# Spacing of the time averages of a gentle run, s.
+_AVERAGE_STEP = 0.002
 _APOTHEM = float(np.cos(np.deg2rad(11.25)))
 
 
@@ -210,15 +212,18 @@ def _tool_rows(
     return rows, bounds
 
 
+def _timed(path: Path, seconds: FloatArray, pace: FloatArray, stamp_ns: int) -> JointTrajectory:
+    """Return the cubic trajectory through the path's grid at these times and path speeds."""
+    times = np.round(seconds * NANOSECONDS).astype(np.int64)
+    return JointTrajectory(path.motion.names, stamp_ns, times, path.positions, path.tangents * pace[:, None])
+
+
 def run(path: Path, profile: Profile, stamp_ns: int) -> JointTrajectory:
     """Return the cubic trajectory that runs through the path, with a speed profile from where it need not be kept."""
     grid, kept = path.limits.grid, path.kept
     squared = np.concatenate((np.ones(kept), profile.squared_speed))
     seconds = np.concatenate((grid[:kept] - grid[0], grid[kept] - grid[0] + profile.times))
-    times = np.round(seconds * NANOSECONDS).astype(np.int64)
-    return JointTrajectory(
-        path.motion.names, stamp_ns, times, path.positions, path.tangents * np.sqrt(squared)[:, None]
-    )
+    return _timed(path, seconds, np.sqrt(squared), stamp_ns)
 
 
 def _fastest(path: Path, end: float | None) -> Profile | None:
@@ -258,8 +263,11 @@ def stop_by(path: Path, stamp_ns: int, limit: float) -> JointTrajectory | None:
     return None if profile is None else run(part, profile, stamp_ns)
 
 
-def brake(path: Path, stamp_ns: int) -> JointTrajectory | None:
-    """Return the shortest legal run to rest along the path from its commanded speed; None when none is possible."""
+def brake(path: Path, stamp_ns: int, half: float = 0.0) -> JointTrajectory | None:
+    """Return the shortest legal run to rest along the path from its commanded speed; None when none is possible.
+
+    With ``half`` it is averaged, see ``gentle``.
+    """
     low, high = path.kept + 2, len(path.limits.grid)
 
     def possible(count: int) -> bool:
@@ -279,31 +287,51 @@ def brake(path: Path, stamp_ns: int) -> JointTrajectory | None:
     return None if profile is None else run(part, profile, stamp_ns)
 
 
-def smoothed(path: Path, stamp_ns: int, width: float) -> JointTrajectory | None:
-    """Return a legal run of the whole path whose speed changes over ``width`` of path time or longer: with less jerk.
+def gentle(path: Path, stamp_ns: int, half: float, limit: float | None = None) -> JointTrajectory | None:
+    """Return a run whose acceleration does not step: the fastest one with its speed averaged over time, twice.
 
-    The fastest run's speed is lowered to its least value within reach and then averaged twice over it.
+    Averages stay within the bounds on speed and acceleration but for how the path bends meanwhile, so that the result
+    is to be checked. It takes ``half`` longer than the fastest run.
+
+    Args:
+        path: Kept for at least ``half``, or starting at rest.
+        stamp_ns: When it begins.
+        half: Half the width of both averages together, s.
+        limit: Path parameter at or before which to rest; None: the path's end, at its own speed.
     """
-    profile = _fastest(path, None)
-    if profile is None:
-        return None
-    grid = path.limits.grid[path.kept :]
-    even = np.arange(grid[0], grid[-1], 0.005)
-    speed = np.interp(even, grid, np.sqrt(profile.squared_speed))
-    count = max(3, round(width / 0.005)) | 1
-    half = count // 2
-    before = speed[0] if path.starts_at_rest else 1.0
-    padded = np.concatenate((np.full(2 * count, before), speed, np.full(2 * count, speed[-1])))
-    least = np.lib.stride_tricks.sliding_window_view(padded, 2 * count + 1).min(axis=1)
-    kernel = np.full(count, 1.0 / count)
-    smooth = np.convolve(np.convolve(least, kernel, "valid"), kernel, "valid")
-    at = grid[0] + 0.005 * (np.arange(len(smooth)) + (2 * half) + count - 2 * count)
-    result = np.clip(np.interp(grid, at, smooth), 1e-3, 1.0)
-    if not path.starts_at_rest:
-        u = np.clip((grid - grid[0]) / max(width, 0.05), 0.0, 1.0)
-        result = 1.0 - (1.0 - result) * u**3 * (10.0 - 15.0 * u + 6.0 * u**2)
-    seconds = np.concatenate(([0.0], np.cumsum(2.0 * np.diff(grid) / (result[:-1] + result[1:]))))
-    return run(path, Profile(result**2, seconds), stamp_ns)
+    count = len(path.limits.grid)
+    if limit is not None:
+        count = int(np.searchsorted(path.limits.grid, limit + 1e-9, side="right"))
+        if count < path.kept + 2:
+            return None
+        path = path.until(count)
+    profile = _fastest(path, None if limit is None else 0.0)
+    return None if profile is None else _averaged(path, profile, stamp_ns, half)
+
+
+def _averaged(path: Path, profile: Profile, stamp_ns: int, half: float) -> JointTrajectory:
+    grid, kept = path.limits.grid, path.kept
+    times = np.concatenate((grid[:kept] - grid[0], grid[kept] - grid[0] + profile.times))
+    speed = np.concatenate((np.ones(kept), np.sqrt(profile.squared_speed)))
+    width = max(3, round(half / _AVERAGE_STEP)) | 1
+    around = width - 1
+    count = int(np.ceil(times[-1] / _AVERAGE_STEP)) + 1
+    at = (np.arange(count + 4 * around) - 2 * around) * _AVERAGE_STEP
+    # Before the start it is as at the start; after the end as at the end, a stop or the path's own rest.
+    kernel = np.full(width, 1.0 / width)
+    smooth = np.convolve(np.convolve(np.interp(at, times, speed), kernel, "valid"), kernel, "valid")
+    moments = at[around:-around]
+    first = int(np.searchsorted(moments, -0.5 * _AVERAGE_STEP))
+    smooth, moments = smooth[first:], moments[first:]
+    smooth[0] = speed[0]
+    way = np.concatenate(([0.0], np.cumsum(0.5 * _AVERAGE_STEP * (smooth[1:] + smooth[:-1]))))
+    way *= 1.0 if way[-1] <= 0.0 or speed[-1] > 0.0 else (grid[-1] - grid[0]) / way[-1]
+    rising = np.concatenate(([True], np.diff(way) > 1e-12))
+    seconds = np.interp(grid - grid[0], way[rising], moments[rising])
+    pace = np.interp(seconds, moments, smooth)
+    pace[-1] = speed[-1] if speed[-1] == 0.0 else pace[-1]
+    seconds[0], pace[0] = 0.0, speed[0]
+    return _timed(path, seconds, pace, stamp_ns)
 
 
 def smooth_stops(path: Path, stamp_ns: int, limit: float | None = None) -> Iterator[JointTrajectory]:
@@ -325,7 +353,8 @@ def smooth_stops(path: Path, stamp_ns: int, limit: float | None = None) -> Itera
         last = first + int(reach)
         way = grid[first : last + 1] - grid[first]
         # It takes 2·way[-1], and decelerates by up to 1.5 times the mean: shorter ones cannot be legal.
-        if (0.75 * np.abs(path.tangents[first]) > way[-1] * path.motion.table.acceleration).any():
+        table, speed = path.motion.table, np.abs(path.tangents[first])
+        if (0.75 * speed > way[-1] * table.acceleration).any() or (1.5 * speed > way[-1] ** 2 * table.jerk).any():
             continue
         if (tried := tried + 1) > _SMOOTH_TRIES:
             return

@@ -11,7 +11,10 @@ from cosmos_ros.types import NANOSECONDS, FloatArray, JointTrajectory
 # How long a hold lasts at least; the guard lengthens it, s.
 _HOLD = 0.01
 # Points of a smooth stop, s, and of a quintic, ns.
-_SMOOTH_STEP = 0.02
+_SMOOTH_STEP = 0.01
+# Of a speed that falls as 1 - 3τ² + 2τ³: peak of the deceleration over its mean, and largest jerk over speed / time²,
+# with what the cubics between the points add.
+_PEAK, _SHARP = 1.55, 6.5
 _FINE_NS = 5_000_000
 
 
@@ -67,14 +70,17 @@ def stop_ahead(
     """
     with np.errstate(all="ignore"):
         moving = np.abs(speed) > 0.0
-        smooth = bool(np.isfinite(table.jerk[moving]).any())
-        # Peak of the deceleration over its mean, and the largest jerk's factor of speed / time².
-        peak, sharp = (1.5, 6.0) if smooth else (1.0, 0.0)
         room = np.maximum(np.where(speed > 0.0, table.upper - positions, positions - table.lower), 0.0)
-        within = np.min(np.where(moving, 2.0 * room / np.abs(speed), np.inf), initial=np.inf)
-        least = peak * float(np.max(np.abs(speed) / table.acceleration, initial=0.0))
-        jerk = float(np.sqrt(np.max(sharp * np.abs(speed) / table.jerk, initial=0.0)))
-    seconds = max(min(peak * stopping_time(speed, table.acceleration * scale), within), least, jerk, shortest)
+        within = float(np.min(np.where(moving, 2.0 * room / np.abs(speed), np.inf), initial=np.inf))
+        least = float(np.max(np.abs(speed) / table.acceleration, initial=0.0))
+        jerk = float(np.sqrt(np.max(_SHARP * np.abs(speed) / table.jerk, initial=0.0)))
+        # Keeping the bound on position comes before being gentle.
+        smooth = bool(np.isfinite(table.jerk[moving]).any()) and max(_PEAK * least, jerk) <= within
+    if smooth:
+        seconds = max(min(_PEAK * stopping_time(speed, table.acceleration * scale), within), _PEAK * least, jerk)
+    else:
+        seconds = max(min(stopping_time(speed, table.acceleration * scale), within), least)
+    seconds = max(seconds, shortest)
     if not moving.any():
         return np.zeros(1), positions[None], np.zeros((1, len(speed)))
     seconds = np.ceil(seconds * NANOSECONDS) / NANOSECONDS
