@@ -6,7 +6,7 @@ from the recorded topics, and ``JudgedRecording.notes`` says what that took for 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,7 @@ class JudgedRecording:
                 self._assume(count - len(contexts), controllers)
             ends = {name.rpartition("/")[2] for name in controllers}
             lost_topics = [name for name, _ in self.embodiment.controllers if name.rpartition("/")[2] not in ends]
-            if lost_topics and any(context.executing_stamp_ns is not None for context in contexts):
+            if lost_topics and any(context.sent_stamps_ns for context in contexts):
                 self.notes.append(f"not recorded: what was sent on {', '.join(lost_topics)}")
         except BaseException:
             bag.close()
@@ -149,15 +149,17 @@ class JudgedRecording:
         context = None if recorded is None else recorded.context
         missing = ""
         if recorded is None or context is None:
-            executing = self._sent.last(entry.log_ns)
+            last = self._sent.last(entry.log_ns)
+            sent = [] if last is None else [last]
             now = stamp_of(message) if measured is None else measured.stamp_ns
             context = VerdictContext(now, now, measured, camera_stamps_ns=camera_stamps)
         else:
-            stamp = context.executing_stamp_ns
-            executing = None if stamp is None else self._sent.stamped(stamp, recorded.log_ns)
-            if stamp is not None and executing is None:
-                missing = f"what was executed then, sent at {stamp} ns, is not in the recording"
-        verdict = judge_in_context(message, context, executing, guard, settings)
+            found = {stamp: self._sent.stamped(stamp, recorded.log_ns) for stamp in context.sent_stamps_ns}
+            sent = [trajectory for trajectory in found.values() if trajectory is not None]
+            lost = [stamp for stamp, trajectory in found.items() if trajectory is None]
+            if lost:
+                missing = f"what was executed then, sent at {lost[-1]} ns, is not in the recording"
+        verdict = judge_in_context(message, context, sent, guard, settings)
         if recorded is None:
             return JudgedTrajectory(entry.topic, entry.log_ns, verdict)
         if verdict.trajectory is not None and recorded.data.get("published_ns") is not None:
@@ -228,19 +230,23 @@ class JudgedRecording:
 
 
 def judge_in_context(
-    message: Any, context: VerdictContext, executing: JointTrajectory | None, guard: Guard, settings: SupervisorSettings
+    message: Any,
+    context: VerdictContext,
+    sent: Sequence[JointTrajectory],
+    guard: Guard,
+    settings: SupervisorSettings,
 ) -> Verdict:
     """Return the verdict that the guard node gives on a candidate at a moment.
 
     Args:
         message: A ``trajectory_msgs/msg/JointTrajectory`` of rclpy or rosbags.
         context: The moment.
-        executing: The trajectory that ``context.executing_stamp_ns`` means.
+        sent: The trajectories that ``context.sent_stamps_ns`` mean.
         guard, settings: As the node's.
     """
     judged_ns = context.now_ns if context.judged_ns is None else context.judged_ns
     supervisor = Supervisor(guard, settings, lambda: judged_ns)
-    supervisor.resume(context, executing)
+    supervisor.resume(context, sent)
     trajectory, stamp_ns = read_message(message, guard.robot.limits, guard.settings.checking.max_points)
     output = supervisor.on_candidate(trajectory, context.now_ns, stamp_ns=stamp_ns, uncertainty=context.uncertainty)
     assert output.verdict is not None  # only a clock that runs backwards gives none, and this one has no past

@@ -1,4 +1,4 @@
-"""What the controllers execute, as far as their commands show: where a new motion starts from, and whether it is followed.
+"""What the controllers execute, as far as their commands show: where the next motion starts, and who follows.
 
 The predictor joins its chunks to this motion and the guard starts everything that it sends on it, with the same
 functions. A controller that has run a trajectory to its end holds the last point, whatever is measured (an arm may sag
@@ -8,14 +8,14 @@ below it), so the last command stays until it is replaced or forgotten.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from cosmos_ros.trajectory.piecewise import PiecewisePolynomial, piecewise
 from cosmos_ros.trajectory.splice import MotionState, measured_motion, merge
-from cosmos_ros.types import NANOSECONDS, FloatArray, JointState, JointTrajectory
+from cosmos_ros.types import NANOSECONDS, FloatArray, Int64Array, JointState, JointTrajectory
 
 # How far a robot may lag behind its command, s: older commands are forgotten once they are replaced.
 MAX_LAG = 0.4
@@ -47,20 +47,14 @@ class Command:
     @cached_property
     def rest_ns(self) -> int:
         """Absolute time from which on it stands still."""
-        trajectory = self.trajectory
-        away = np.any(trajectory.positions != trajectory.positions[-1], axis=1)
-        if trajectory.velocities is not None:
-            away |= np.any(trajectory.velocities != 0.0, axis=1)
-        moving = np.flatnonzero(away)
-        last = min(int(moving[-1]) + 1, len(away) - 1) if moving.size else 0
-        return trajectory.stamp_ns + int(trajectory.times_ns[last])
+        return self.trajectory.stamp_ns + rest_from(self.trajectory)
 
     @cached_property
     def _polynomials(self) -> tuple[PiecewisePolynomial, PiecewisePolynomial, PiecewisePolynomial]:
         position = piecewise(self.trajectory)
         return position, position.derivative(), position.derivative(2)
 
-    def at(self, times_ns: FloatArray | list[int]) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def at(self, times_ns: Int64Array | list[int]) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return positions, velocities and accelerations ``[M, J]`` at absolute times.
 
         Before the first point and from the last one on it stands still there.
@@ -136,6 +130,11 @@ class ExecutedMotion:
             newer |= set(command.trajectory.joint_names)
         # A flood of commands must not let the history grow.
         return ExecutedMotion((*reversed(kept[:32]), new))
+
+    def shifted(self, by_ns: int) -> ExecutedMotion:
+        """Return the same motion as seen from a clock that was moved by so much."""
+        moved = (replace(c.trajectory, stamp_ns=c.trajectory.stamp_ns + by_ns) for c in self.commands)
+        return ExecutedMotion(tuple(Command(trajectory) for trajectory in moved))
 
     @cached_property
     def current(self) -> tuple[Command, ...]:
@@ -276,6 +275,16 @@ class ExecutedMotion:
             if name in measured.names and (followed or name in blockable)
         ]
         return merge(coasting, commanded.only(believed)), followed
+
+
+def rest_from(trajectory: JointTrajectory) -> int:
+    """Return the time_from_start from which on a trajectory stands still, nanoseconds."""
+    away = np.any(trajectory.positions != trajectory.positions[-1], axis=1)
+    if trajectory.velocities is not None:
+        away |= np.any(trajectory.velocities != 0.0, axis=1)
+    moving = np.flatnonzero(away)
+    last = min(int(moving[-1]) + 1, len(away) - 1) if moving.size else 0
+    return int(trajectory.times_ns[last])
 
 
 def wrapped(difference: FloatArray, continuous: np.ndarray | bool) -> FloatArray:

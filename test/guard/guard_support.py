@@ -31,7 +31,7 @@ _TABLE = {  # lower, upper, velocity, acceleration, jerk: Franka control paramet
 # Everything that needs no robot model.
 JOINT_CHECKS = frozenset(
     ("stale_state", "stamp", "time_step", "units", "start_discontinuity", "duration", "position", "velocity",
-     "acceleration", "jerk", "mimic", "end_velocity")
+     "acceleration", "jerk", "acceleration_step", "mimic", "end_velocity")
 )  # fmt: skip
 
 
@@ -47,7 +47,7 @@ def panda_limits(**changes: float) -> RobotLimits:
 @lru_cache(maxsize=32)
 def joint_guard(**settings: float | bool) -> Guard:
     """A guard of the Panda's joints."""
-    return Guard(panda_limits(), GuardSettings(checks=JOINT_CHECKS, **settings))
+    return Guard(panda_limits(), GuardSettings(checks=JOINT_CHECKS, **{"judging_budget": 30.0, **settings}))
 
 
 def state(positions: np.ndarray = HOME, velocities: np.ndarray | None = None, *, age: float = 0.01) -> JointState:

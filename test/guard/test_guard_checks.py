@@ -242,7 +242,7 @@ def test_jump_from_the_executed_motion_and_following() -> None:
     rest = np.zeros((2, 7))
     still = JointTrajectory(PANDA, now, times_of([0.0, 0.5]), np.tile(at.positions, (2, 1)), rest)
     found = first(still, GuardContext(now, measured, executing))
-    assert (found.limit, found.message == "velocity jumps from the motion being executed") == (
+    assert (found.limit, found.message == "velocity jumps from what is commanded") == (
         "start_discontinuity",
         True,
     )

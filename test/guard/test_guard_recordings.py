@@ -291,7 +291,7 @@ def test_recorded_verdicts_are_found_again(tmp_path: Path, capsys: pytest.Captur
     assert "recorded accept · again accept" in printed[1]
     limits = [[v["limit"] for v in one["violations"]] for one in data["verdicts"]]
     messages = [" ".join(v["message"] for v in one["violations"]) for one in data["verdicts"]]
-    assert limits[:2] == [[], []] and "older than" in messages[2] and "motion being executed" in messages[3]
+    assert limits[:2] == [[], []] and "older than" in messages[2] and "what is commanded" in messages[3]
     assert limits[5] == ["stale_camera"]
 
 

@@ -22,10 +22,10 @@ from guard_support import (
 )
 
 from cosmos_ros.guard import Guard, GuardContext, GuardSettings, Response
-from cosmos_ros.guard.context import rest_from
 from cosmos_ros.guard.supervision.supervisor import Supervisor
 from cosmos_ros.guard.supervision.supervisor_states import SupervisorSettings
 from cosmos_ros.limits import JointLimit
+from cosmos_ros.trajectory.executing import rest_from
 from cosmos_ros.trajectory.splice import motion_at
 from cosmos_ros.types import NANOSECONDS, JointState, JointTrajectory
 

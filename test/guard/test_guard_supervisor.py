@@ -49,6 +49,11 @@ def moving(**settings: object) -> tuple[Supervisor, JointTrajectory, int]:
     return one, sent, now
 
 
+def executing(one: Supervisor) -> JointTrajectory:
+    """What was sent last."""
+    return one.executed.commands[-1].trajectory
+
+
 def follow(one: Supervisor, sent: JointTrajectory, now: int) -> None:
     motion = motion_at(sent, now)
     one.on_joint_state(at(now, motion.positions, motion.velocities), now)
@@ -69,7 +74,7 @@ def test_starts_disarmed_and_says_what_it_would_send() -> None:
     assert one.state is State.DISARMED
     output = one.on_candidate(reach(0.2), NOW)
     assert output.send is None and output.would_send is not None and output.verdict.accepted
-    assert one.executing is None
+    assert not one.executed
     assert one.on_candidate(reach(10.0), NOW).would_send is None
 
 
@@ -77,7 +82,7 @@ def test_armed_it_sends() -> None:
     one = armed()
     output = one.on_candidate(reach(0.2), NOW)
     assert output.send is not None and output.would_send is None
-    assert one.executing is output.send and one.moving(NOW) and not one.moving(NOW + 2_000 * MS)
+    assert executing(one) is output.send and one.moving(NOW) and not one.moving(NOW + 2_000 * MS)
     assert one.counters.responses["accept"] == 1
 
 
@@ -113,7 +118,7 @@ def test_arming_needs_no_listener_when_told_so() -> None:
 
 def test_arming_twice_keeps_what_is_executed() -> None:
     one, sent, now = moving()
-    assert one.arm(now)[0] and one.executing is sent
+    assert one.arm(now)[0] and executing(one) is sent
 
 
 def test_refusals_for_people_do_not_flicker() -> None:
@@ -148,7 +153,7 @@ def test_a_rejection_brakes() -> None:
 
 def test_or_lets_the_verified_motion_run_to_its_end() -> None:
     one, sent, now = moving(brake_on_reject=False)
-    assert one.on_candidate(bad(now), now).send is None and one.executing is sent
+    assert one.on_candidate(bad(now), now).send is None and executing(one) is sent
 
 
 @pytest.mark.parametrize("brake", [True, False])
@@ -191,7 +196,7 @@ def test_an_older_chunk_is_dropped_without_braking() -> None:
     one, sent, now = moving()
     output = one.on_candidate(reach(0.1, stamp_ns=NOW - 100 * MS), now)
     assert output.send is None and "older than" in output.verdict.summary
-    assert one.executing is sent and one.counters.consecutive_rejects == 0
+    assert executing(one) is sent and one.counters.consecutive_rejects == 0
 
 
 # -- e-stop ----------------------------------------------------------------------------------------------------------
@@ -314,21 +319,42 @@ def test_the_uncertainty_reaches_the_guard() -> None:
     assert one.context(NOW, 0.3).uncertainty == 0.3
 
 
-def test_what_was_judged_too_late_is_not_sent_and_nothing_is_braked_for_it():
-    now = NOW
-    one = Supervisor(joint_guard(), SupervisorSettings(max_judging_delay=0.02), clock=lambda: now)
+def with_clock(clock) -> Supervisor:
+    one = Supervisor(joint_guard(), clock=clock)
     one.on_joint_state(at(NOW), NOW)
     one.on_graph({"joint_trajectory": []}, {"joint_trajectory": 1}, NOW)
     assert one.arm(NOW)[0]
-    stamped = replace(reach(0.4), stamp_ns=NOW + 10 * MS)
-    now = NOW + 31 * MS
-    output = one.on_candidate(stamped, NOW)
-    assert output.verdict.response.value == "reject"
-    assert "judged too late" in output.verdict.summary
-    assert (output.send, output.would_send, one.executing) == (None, None, None)
+    return one
+
+
+@pytest.mark.parametrize("stamp", [0, NOW, NOW - 10 * MS])
+def test_a_motion_from_rest_begins_when_judging_has_ended(stamp: int) -> None:
+    done = NOW + 200 * MS
+    sent = with_clock(lambda: done).on_candidate(replace(reach(0.4), stamp_ns=stamp), NOW).send
+    assert sent is not None and sent.stamp_ns == done and np.array_equal(sent.positions[0], HOME)
+
+
+def test_what_was_judged_too_late_to_join_a_motion_is_not_sent_and_nothing_is_braked_for_it() -> None:
+    now = NOW
+    one = with_clock(lambda: now)
+    sent = one.on_candidate(reach(0.4), NOW).send
+    middle = NOW + 500 * MS
+    follow(one, sent, middle)
+    there = motion_at(sent, middle)
+    stop = JointTrajectory(
+        PANDA,
+        0,
+        np.array([0, 300 * MS]),
+        np.stack([there.positions, there.positions + 0.15 * there.velocities]),
+        np.stack([there.velocities, np.zeros(7)]),
+    )
+    now = middle + 31 * MS
+    output = one.on_candidate(stop, middle)
+    assert output.verdict.response.value == "reject" and "too late to begin" in output.verdict.summary
+    assert (output.send, output.would_send) == (None, None) and executing(one) is sent
     assert one.counters.consecutive_rejects == 0
-    now = NOW + 29 * MS  # judging took its time, but the controller can still begin in time
-    assert one.on_candidate(stamped, NOW).send is not None
+    now = middle + 1 * MS  # judging took its time, but the controller can still begin without a jump
+    assert one.on_candidate(stop, middle).send is not None
 
 
 def test_a_fault_inside_the_guard_rejects_and_brakes(monkeypatch):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from cosmos_ros.guard.budget import check_budget
 from cosmos_ros.guard.motion.sampler import Points, Samples
 from cosmos_ros.types import FloatArray
 
@@ -77,6 +78,7 @@ def _scan(
     # The earliest violated point known, and the interval it stands for.
     known: Points | None = None
     while True:
+        check_budget()
         seen += len(points)
         value = clearance(points)
         allowance = rate(points) * points.half_seconds[:, None]

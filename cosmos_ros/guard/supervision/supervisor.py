@@ -12,15 +12,21 @@ from dataclasses import replace
 import numpy as np
 
 from cosmos_ros.guard.checks.freshness import StateSettings
-from cosmos_ros.guard.checks.start import StartSettings, commanded_at
+from cosmos_ros.guard.checks.start import StartSettings
 from cosmos_ros.guard.context import GuardContext
 from cosmos_ros.guard.guard import Guard
+from cosmos_ros.guard.motion.join import begun_at
 from cosmos_ros.guard.supervision.camera_ages import Cameras
 from cosmos_ros.guard.supervision.other_publishers import OtherPublishers
+from cosmos_ros.guard.supervision.stop_watch import ASTRAY, StopWatch
 from cosmos_ros.guard.supervision.supervisor_states import Counters, Output, State, SupervisorSettings
 from cosmos_ros.guard.supervision.verdict_context import VerdictContext
 from cosmos_ros.guard.verdict import Response, Verdict, Violation
+from cosmos_ros.trajectory.executing import ExecutedMotion
 from cosmos_ros.types import NANOSECONDS, JointState, JointTrajectory
+
+# A motion that was judged while the robot went on may begin so far from there, rad or m.
+_LATE_STEP = 5e-4
 
 
 class Supervisor:
@@ -52,8 +58,8 @@ class Supervisor:
         self.last_verdict: Verdict | None = None
         self.bad_state = ""
         self._measured: JointState | None = None
-        self._executing: JointTrajectory | None = None
-        self._stopping: JointTrajectory | None = None
+        self._executed = ExecutedMotion()
+        self._stop = StopWatch(guard.robot.grippers)
         self._source_stamp: int | None = None
         self._last_candidate_ns: int | None = None
         self._now: int | None = None
@@ -63,9 +69,9 @@ class Supervisor:
         self._latched_by_others = False
 
     @property
-    def executing(self) -> JointTrajectory | None:
-        """The trajectory sent last, while the controller may still be running it."""
-        return self._executing
+    def executed(self) -> ExecutedMotion:
+        """What the controllers were sent."""
+        return self._executed
 
     @property
     def measured(self) -> JointState | None:
@@ -74,35 +80,35 @@ class Supervisor:
 
     def context(self, now_ns: int, uncertainty: float | None = None) -> GuardContext:
         """Return the context of a judgement at this moment."""
-        return GuardContext(now_ns, self._measured, self._executing, uncertainty)
+        return GuardContext(now_ns, self._measured, self._executed, uncertainty)
 
     def verdict_context(self, now_ns: int, uncertainty: float | None = None) -> VerdictContext:
         """Return what the verdict on a candidate of this moment will rest on."""
         return VerdictContext(
             now_ns,
             measured=self._measured,
-            executing_stamp_ns=None if self._executing is None else self._executing.stamp_ns,
+            sent_stamps_ns=tuple(command.trajectory.stamp_ns for command in self._executed.commands),
             source_stamp_ns=self._source_stamp,
             uncertainty=uncertainty,
             camera_stamps_ns=self.cameras.stamps,
         )
 
-    def resume(self, context: VerdictContext, executing: JointTrajectory | None) -> None:
+    def resume(self, context: VerdictContext, sent: Sequence[JointTrajectory]) -> None:
         """Take up a recorded moment: ``on_candidate`` then gives the verdict of that moment.
 
         Args:
             context: The moment.
-            executing: The trajectory that its ``executing_stamp_ns`` means.
+            sent: The trajectories that its ``sent_stamps_ns`` mean.
         """
-        self._measured, self._executing, self._source_stamp = context.measured, executing, context.source_stamp_ns
+        self._measured, self._source_stamp = context.measured, context.source_stamp_ns
+        self._executed = ExecutedMotion.of(*sent)
         self.cameras = Cameras(tuple(context.camera_stamps_ns))
         for name, stamp in context.camera_stamps_ns.items():
             self.cameras.heard(name, stamp)
 
     def moving(self, now_ns: int) -> bool:
         """Whether a sent trajectory is still being executed."""
-        end = self.context(now_ns).moving_until_ns()
-        return end is not None and now_ns < end
+        return self._executed.moving(now_ns)
 
     def on_joint_state(self, state: JointState, now_ns: int) -> Output:
         """Take a joint state; one that is not finite is dropped, and the last good one grows stale."""
@@ -110,13 +116,15 @@ class Supervisor:
         values = [state.positions] if state.velocities is None else [state.positions, state.velocities]
         if any(len(v) != len(state.names) for v in values):
             return self.on_bad_joint_state("names, positions and velocities differ in length", now_ns)
-        bad = [n for i, n in enumerate(state.names) if not all(np.isfinite(v[i]) for v in values)]
+        # NaN is what a driver says for a velocity that its hardware does not measure.
+        bad = [n for i, n in enumerate(state.names) if not np.isfinite(state.positions[i]) or np.isinf(values[-1][i])]
         if bad:
             return self.on_bad_joint_state(f"not finite: {', '.join(bad)}", now_ns)
         if self._measured is not None and state.stamp_ns < self._measured.stamp_ns:
             return output  # an older message that was overtaken
         self.bad_state = ""
         self._measured = state
+        self._stop.update(state, self._executed.rest_ns)
         return output
 
     def on_bad_joint_state(self, why: str, now_ns: int) -> Output:
@@ -131,7 +139,7 @@ class Supervisor:
         if pressed and self.state is not State.E_STOP:
             stop = self._brake(now_ns) if self.state is State.ARMED else None
             self._enter(State.E_STOP, "e-stop pressed")
-            return Output(send=stop, event="e-stop pressed: braking")
+            return Output(send=stop, event="e-stop pressed" + ("" if stop is None else ": braking"))
         if not pressed and self.state is State.E_STOP:
             self.reason = "e-stop released; reset the guard, then arm it"
             return Output(event=self.reason)
@@ -184,19 +192,23 @@ class Supervisor:
             return self._record(Verdict(Response.REJECT, None, (old,), stamp_ns=trajectory.stamp_ns))
         else:
             verdict = self._judge(trajectory, now_ns, uncertainty)
-            late = self._late(trajectory)
-            if verdict.trajectory is not None and late is not None:
-                found = (late, *verdict.violations)
+        # Judging takes its time, and what is sent must begin where the robot is by then.
+        judged_ns = max(now_ns, self._clock()) if self._clock is not None else now_ns
+        if verdict.trajectory is not None:
+            begun = self._begun(verdict.trajectory, now_ns, judged_ns)
+            if isinstance(begun, Violation):
                 # Late, not wrong: nothing to brake for.
+                found = (begun, *verdict.violations)
                 return self._record(replace(verdict, response=Response.REJECT, trajectory=None, violations=found))
-        # Judging may take long on a busy machine, and a stop must begin where the robot is by then.
-        now_ns = max(now_ns, self._clock()) if self._clock is not None else now_ns
+            verdict = replace(verdict, trajectory=begun)
+        now_ns = judged_ns
         output = self._record(verdict)
         if verdict.trajectory is not None:
             self.counters.consecutive_rejects = 0
             if self.state is not State.ARMED:
                 return replace(output, would_send=verdict.trajectory)
-            self._executing = verdict.trajectory
+            self._executed = self._executed.after(verdict.trajectory)
+            self._stop.end()
             self._source_stamp = stamp_ns or (trajectory.stamp_ns if isinstance(trajectory, JointTrajectory) else 0)
             return replace(output, send=verdict.trajectory)
         self.counters.consecutive_rejects += 1
@@ -218,33 +230,48 @@ class Supervisor:
             fault = Violation("internal", message=f"{type(error).__name__}: {error}")
             return Verdict(Response.REJECT, None, (fault,), stamp_ns=trajectory.stamp_ns)
 
-    def _late(self, trajectory: JointTrajectory) -> Violation | None:
-        """Return by how much judging ended too late for a trajectory to begin without a jump; None when in time."""
-        if self._clock is None or not trajectory.stamp_ns:
-            return None
-        bound = self.settings.max_judging_delay
-        delay = (self._clock() - trajectory.stamp_ns) / NANOSECONDS
-        message = "judged too late to begin without a jump"
-        return Violation("stamp", value=delay, bound=bound, message=message) if delay > bound else None
+    def _begun(self, sent: JointTrajectory, now_ns: int, judged_ns: int) -> JointTrajectory | Violation:
+        """Return what was judged as it begins when judging has ended, or by how much that is too late."""
+        if judged_ns <= now_ns:
+            return sent
+        if not self._executed.moving(now_ns):
+            return replace(sent, stamp_ns=sent.stamp_ns + judged_ns - now_ns)
+        least = self.guard.settings.checking.minimum_step
+        begun = begun_at(sent, judged_ns, shortest=least)
+        state = self._executed.at(judged_ns)
+        if begun is None or state is None or begun.velocities is None:
+            return Violation("stamp", message="all of it had passed when it was judged")
+        for k, name in enumerate(begun.joint_names):
+            if name in state.joint_names:
+                j = state.joint_names.index(name)
+                step = abs(float(begun.positions[0, k] - state.positions[j]))
+                if not step <= _LATE_STEP:
+                    message = f"judged {(judged_ns - now_ns) / 1e6:.0f} ms too late to begin without a jump"
+                    return Violation("stamp", joint=name, value=step, bound=_LATE_STEP, message=message)
+        return begun
 
     def tick(self, now_ns: int) -> Output:
         """Watch liveness; call often (20 Hz or more)."""
         output = self._advance(now_ns)
-        if output.event or self.state is not State.ARMED or not self.moving(now_ns):
+        if output.event:
+            return output
+        if self._stop.due(now_ns):
+            return Output(send=self._brake(now_ns))
+        if self.state is not State.ARMED or not self.moving(now_ns) or self._stop.active:
             return output
         reason = self._lost(now_ns)
-        if not reason or self._braking():
+        if not reason:
             return output
-        stop = self._brake(now_ns)
-        if "follow" in reason:
+        astray = "follow" in reason
+        stop = self._brake(now_ns, astray=astray)
+        if astray:
             self._enter(State.LATCHED, reason)
         return Output(send=stop, event=f"{reason}: braking")
 
     def _lost(self, now_ns: int) -> str:
         """Return why the motion being executed cannot be watched any more, or an empty string."""
-        context = self.context(now_ns)
-        measured, executing, age = self._measured, self._executing, context.state_age
-        if measured is None or executing is None or age is None:
+        measured, age = self._measured, self.context(now_ns).state_age
+        if measured is None or age is None:
             return "no joint state"
         if age > self._max_state_age:
             return f"joint state is {age:.2f} s old"
@@ -254,14 +281,17 @@ class Supervisor:
             silence = (now_ns - self._last_candidate_ns) / NANOSECONDS
             if silence > self.settings.silence_timeout:
                 return f"predictor silent for {silence:.2f} s"
-        expected = commanded_at(context, executing.joint_names, measured.stamp_ns)
-        if expected is not None and measured.stamp_ns >= executing.stamp_ns:
-            for name, q in zip(executing.joint_names, expected[0], strict=True):
-                if name in measured.names:
-                    error = abs(measured.position_of(name) - float(q))
-                    if not error <= self._tracking_tolerance:
-                        return f"{name} does not follow: {error:.3f} from where it was sent"
+        name, error = self._tracking(measured)
+        if not error <= self._tracking_tolerance:
+            return f"{name} does not follow: {error:.3f} from where it was sent"
         return ""
+
+    def _tracking(self, measured: JointState) -> tuple[str, float]:
+        """Return the joint that is farthest from the path that it was commanded along, and its distance."""
+        joints = self.guard.robot.limits.joints
+        wraps = [name for name in measured.names if name in joints and joints[name].continuous]
+        tracking = self._executed.tracking(measured, continuous=wraps, blockable=self.guard.robot.grippers)
+        return tracking.worst()
 
     def _blind(self, now_ns: int) -> str:
         stale = self.cameras.stale(now_ns, self.settings.max_camera_age)
@@ -344,13 +374,12 @@ class Supervisor:
         if before is None or now_ns >= before - int(self.settings.clock_jump * NANOSECONDS):
             return Output()
         stop = None
-        if self.state is State.ARMED and self._executing is not None and self.moving(before):
+        if self.state is State.ARMED and self.moving(before):
             # The same motion, seen from the new clock.
-            shifted = replace(self._executing, stamp_ns=self._executing.stamp_ns + now_ns - before)
-            stop = self.guard.brake(GuardContext(now_ns, None, shifted))
+            stop = self.guard.brake(GuardContext(now_ns, None, self._executed.shifted(now_ns - before)))
         self._measured = None
         self.cameras.forget()
-        self._executing = stop
+        self._executed = ExecutedMotion() if stop is None else ExecutedMotion.of(stop)
         self._source_stamp = None
         self._last_candidate_ns = None
         event = f"the clock jumped back by {(before - now_ns) / NANOSECONDS:.2f} s"
@@ -358,19 +387,35 @@ class Supervisor:
             self._enter(State.DISARMED, f"{event}; arm again")
         return Output(send=stop, event=event)
 
-    def _brake(self, now_ns: int) -> JointTrajectory | None:
-        if self._braking() and self.moving(now_ns):
+    def _brake(self, now_ns: int, *, astray: bool = False) -> JointTrajectory | None:
+        """Return a stop, and watch that it is taken; None when nothing moves.
+
+        Args:
+            now_ns: Now.
+            astray: The robot is not where it was sent: the stop begins where it is measured.
+        """
+        context = self.context(now_ns)
+        repeated = self._stop.active
+        if repeated and not (astray or self._stop.due(now_ns)):
             return None  # on its way to rest already
-        stop = self.guard.brake(self.context(now_ns))
-        if stop is not None:
-            self._executing = stop
-            self._source_stamp = None
-            self._stopping = stop
+        if repeated and self._measured is not None:
+            # A stop that was not taken is of no use as a start.
+            astray = astray or not self._tracking(self._measured)[1] <= ASTRAY
+        stop = self.guard.stop_measured(context) if astray else self.guard.brake(context)
+        if stop is None and repeated:
+            stop = self._held(now_ns)
+        if stop is None:
+            return None
+        self._executed = self._executed.after(stop)
+        self._source_stamp = None
+        self._stop.begin(now_ns)
+        if not repeated:
             self.counters.brakes += 1
         return stop
 
-    def _braking(self) -> bool:
-        return self._stopping is not None and self._stopping is self._executing
+    def _held(self, now_ns: int) -> JointTrajectory | None:
+        """Return a standstill at the last command, for a controller that did not hear of the stop yet."""
+        return self.guard.hold(self.context(now_ns))
 
     def _record(self, verdict: Verdict) -> Output:
         self.counters.responses[verdict.response.value] += 1
