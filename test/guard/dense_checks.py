@@ -161,8 +161,8 @@ def stream_faults(world: World, *, stopped_by_others: bool = False) -> list[str]
 
 
 def handover_faults(world: World) -> list[str]:
-    """Jumps of commanded position, velocity and acceleration where controllers took trajectories over."""
-    faults = []
+    """Jumps of commanded position, velocity and acceleration where controllers took trajectories over: the first of each."""
+    found: dict[str, list[str]] = {"position": [], "velocity": [], "acceleration": []}
     for handover in world.handovers():
         table = Table.of(world.embodiment.limits, handover.joints)
         jump = np.abs(handover.after - handover.before)
@@ -175,11 +175,11 @@ def handover_faults(world: World) -> list[str]:
         for order, (what, bound) in enumerate(bounds):
             over = ~(jump[order] <= bound * (1 + 1e-6) + SLACK)
             for j in _first(over, jump[order] / bound):
-                faults.append(
+                found[what].append(
                     f"{what} of {handover.joints[j]} jumps by {jump[order, j]:.6g} > {bound[j]:.6g} "
                     f"at {handover.time_ns / S - 1000:.3f} s{_others(over)}"
                 )
-    return faults
+    return [lines[0] + (f"; {len(lines) - 1} more such" if lines[1:] else "") for lines in found.values() if lines]
 
 
 def faults_of(world: World) -> list[str]:

@@ -73,6 +73,7 @@ def _world(embodiment: str, rng: np.random.Generator) -> World:
         middle = 0.5 * (gripper.open + gripper.closed)
         least, most = (middle, np.inf) if gripper.open > gripper.closed else (-np.inf, middle)
         motion = Blocked(names.index(gripper.joint), least, most)
+        start[gripper.joint] = float(np.clip(start[gripper.joint], least, most))  # the object is not in the fingers
     return World(embodiment, start=start, robot=motion)
 
 

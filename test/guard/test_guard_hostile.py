@@ -40,7 +40,7 @@ def faults_of_chains(embodiment: str, numbers: range) -> list[str]:
     for number, world in zip(numbers, worlds, strict=True):
         margin = world.guard.settings.of(SelfCollisionSettings).collision_margin
         found = faults_of(world) + body_faults(world, margin)
-        faults += [f"{embodiment} {number}: {fault}" for fault in found]
+        faults += [f"{embodiment} {number} ({type(world.robot).__name__}): {fault}" for fault in found]
     names, limits = worlds[0].names, worlds[0].embodiment.limits
     q = side_by_side([world.stream()[1] for world in worlds])
     changes = {
