@@ -130,16 +130,15 @@ def test_less_jerk_from_a_moving_start() -> None:
             assert not broken_limits(verdict.trajectory, limits)
 
 
-def test_lines_are_stretched_at_one_scale() -> None:
+def test_position_only_points_too_fast_are_slowed_down() -> None:
     t = np.linspace(0.0, 0.5, 6)
     q = HOME + np.outer([0.0, 0.04, 0.12, 0.20, 0.28, 0.32], ONE[1])
     lines = JointTrajectory(PANDA, NOW, times_of(t), q)
     verdict = joint_guard().judge(lines, context())
     assert verdict.response is Response.SLOW_DOWN
-    assert np.array_equal(verdict.trajectory.positions, q)
-    steps = np.diff(verdict.trajectory.times_ns) / np.diff(lines.times_ns)
-    assert np.allclose(steps, steps[0])
-    assert not broken_limits(verdict.trajectory, panda_limits())
+    assert np.array_equal(verdict.trajectory.positions[[0, -1]], q[[0, -1]])
+    assert np.ptp(verdict.trajectory.positions, axis=0)[[0, 2, 3, 4, 5, 6]].max() == 0.0
+    assert not broken_limits(verdict.trajectory, panda_limits(), steps=True)
     hopeless = replace(lines, positions=HOME + np.outer([0.0, 0.4, 0.0, 0.4, 0.0, 0.4], ONE[1]))
     assert joint_guard(max_time_scale=2.0).judge(hopeless, context()).response is Response.REJECT
 
@@ -150,7 +149,7 @@ FR3 = PositionDependentVelocity(0.30, 12.0, 2.7501, 0.30, 12.0, -2.7501)
 @pytest.mark.parametrize("side", [1.0, -1.0])
 def test_slowing_down_towards_a_bound_that_shrinks(side: float) -> None:
     limits = RobotLimits(
-        {"j": JointLimit(-2.7437, 2.7437, 2.62, 10.0, 5000.0, position_dependent_velocity=FR3)}, required_joints=("j",)
+        {"j": JointLimit(-2.7437, 2.7437, 2.62, 10.0, position_dependent_velocity=FR3)}, required_joints=("j",)
     )
     guard = Guard(limits, GuardSettings(checks=JOINT_CHECKS))
     q = side * np.array([[1.5], [2.0], [2.5], [2.6]])

@@ -232,7 +232,9 @@ def _executed(start: StartState, context: GuardContext, until: int, least: int) 
         for time in between:
             if time >= times[-1] + least and time <= until - least:
                 times.append(time)
-    return _Rows(np.array(times), *state_at(start, context, times))
+    rows = _Rows(np.array(times), *state_at(start, context, times))
+    rows.velocities[0] = start.velocities
+    return rows
 
 
 def _hold(here: _Rows, until: int) -> _Rows:

@@ -116,7 +116,7 @@ class Planner:
         laid = {} if laid is None else laid
         keep = self.response.reaction_time
         if self._jerk_bounded(motion.table):
-            tries = [(half, max(half, keep)) for half in _GENTLE]
+            tries = [(half, half + keep) for half in _GENTLE]
         else:
             tries = [(0.0, keep), (0.0, 0.0)]
         path = laid.get((1.0, 0.0)) or self.path(motion, context, scale=1.0)
@@ -223,7 +223,9 @@ class Planner:
         """Yield stops along a motion that begins now, the quickest first."""
         now = context.now_ns
         for half in _GENTLE if self._jerk_bounded(motion.table) else ():
-            path = self.path(motion, context, scale=self.response.brake_scale, begin=0.0, keep=half)
+            path = self.path(
+                motion, context, scale=self.response.brake_scale, begin=0.0, keep=half + self.response.reaction_time
+            )
             stop = retime.brake(path, now, half)
             if stop is not None:
                 yield stop

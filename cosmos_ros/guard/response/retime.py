@@ -28,7 +28,7 @@ _EDGES = np.deg2rad(np.array([11.25, 33.75, 56.25, 78.75]))
 _SMOOTH = 16
 _SMOOTH_TRIES = 5
 # Spacing of the time averages of a gentle run, s.
-_AVERAGE_STEP = 0.002
+_AVERAGE_STEP = 0.001
 _APOTHEM = float(np.cos(np.deg2rad(11.25)))
 
 

@@ -11,7 +11,7 @@ from cosmos_ros.types import NANOSECONDS, FloatArray, JointTrajectory
 # How long a hold lasts at least; the guard lengthens it, s.
 _HOLD = 0.01
 # Points of a smooth stop, s, and of a quintic, ns.
-_SMOOTH_STEP = 0.01
+_SMOOTH_STEP, _SMOOTH_POINTS = 0.01, 100
 # Of a speed that falls as 1 - 3τ² + 2τ³: peak of the deceleration over its mean, and largest jerk over speed / time²,
 # with what the cubics between the points add.
 _PEAK, _SHARP = 1.55, 6.5
@@ -85,7 +85,10 @@ def stop_ahead(
         return np.zeros(1), positions[None], np.zeros((1, len(speed)))
     seconds = np.ceil(seconds * NANOSECONDS) / NANOSECONDS
     speed = np.sign(speed) * np.minimum(np.abs(speed), 2.0 * room / seconds)
-    count = max(2, min(round(seconds / max(_SMOOTH_STEP, shortest)), 100)) if smooth else 1
+    count = 1
+    if smooth:
+        count = max(round(seconds / max(_SMOOTH_STEP, shortest)), 2 if seconds >= 2.5 * shortest else 1)
+        count = min(count, _SMOOTH_POINTS)
     tau = np.linspace(0.0, 1.0, count + 1)[:, None]
     if smooth:
         way, pace = tau - tau**3 + 0.5 * tau**4, 1.0 - 3.0 * tau**2 + 2.0 * tau**3

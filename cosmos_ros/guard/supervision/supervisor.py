@@ -256,7 +256,7 @@ class Supervisor:
         if output.event:
             return output
         if self._stop.due(now_ns):
-            return Output(send=self._brake(now_ns))
+            return Output(send=self._brake(now_ns, again=True))
         if self.state is not State.ARMED or not self.moving(now_ns) or self._stop.active:
             return output
         reason = self._lost(now_ns)
@@ -387,16 +387,17 @@ class Supervisor:
             self._enter(State.DISARMED, f"{event}; arm again")
         return Output(send=stop, event=event)
 
-    def _brake(self, now_ns: int, *, astray: bool = False) -> JointTrajectory | None:
+    def _brake(self, now_ns: int, *, astray: bool = False, again: bool = False) -> JointTrajectory | None:
         """Return a stop, and watch that it is taken; None when nothing moves.
 
         Args:
             now_ns: Now.
             astray: The robot is not where it was sent: the stop begins where it is measured.
+            again: Send it also when one is on its way.
         """
         context = self.context(now_ns)
         repeated = self._stop.active
-        if repeated and not (astray or self._stop.due(now_ns)):
+        if repeated and not (astray or again):
             return None  # on its way to rest already
         if repeated and self._measured is not None:
             # A stop that was not taken is of no use as a start.
