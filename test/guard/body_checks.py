@@ -35,7 +35,9 @@ class Body:
         centre = np.array([c.xyz for c in self.capsules]).reshape(-1, 3)
         self._ends = np.stack((centre - half, centre + half), axis=1)  # [C, 2, 3]
         self._radii = np.array([c.radius for c in self.capsules])
-        self._index = {n: self.model.joints[self.model.getJointId(n)].idx_q for n in self.model.names if n != "universe"}
+        self._index = {
+            n: self.model.joints[self.model.getJointId(n)].idx_q for n in self.model.names if n != "universe"
+        }
 
     def distances(self, names: tuple[str, ...], q: np.ndarray) -> np.ndarray:
         """Distances ``[M, P]`` of the pairs at positions ``[M, J]``."""

@@ -120,7 +120,7 @@ def merged(world: World) -> list[JointState]:
 
 
 def separate(world: World) -> list[JointState]:
-    """One message a controller: each driver publishes its own joints; the arm's at every step, others at every third."""
+    """One message a controller, as each driver publishes: the arm's at every step, others at every third."""
     states = []
     for number, (_, joints) in enumerate(world.embodiment.controllers):
         if number and (world.now // world.state_ns) % 3:
@@ -143,7 +143,7 @@ def unmeasured(*joints: str) -> Callable[[World], list[JointState]]:
 
 @dataclass
 class Record:
-    """What happened: ``[M]`` times, commanded and measured positions ``[M, J]`` at every tick, and all that was sent."""
+    """What happened: times ``[M]``, commanded and measured positions ``[M, J]`` at every tick, all that was sent."""
 
     seconds: list[np.ndarray] = field(default_factory=list)
     commands: list[np.ndarray] = field(default_factory=list)
@@ -187,7 +187,9 @@ class World:
         self.guard = guard_of(embodiment)
         self.now = 1000 * S
         self._judging_ns = 0
-        self.supervisor = Supervisor(self.guard, SupervisorSettings(**settings), lambda: self.now + self._judging_ns, ())
+        self.supervisor = Supervisor(
+            self.guard, SupervisorSettings(**settings), lambda: self.now + self._judging_ns, ()
+        )
         self.names = tuple(name for _, joints in self.embodiment.controllers for name in joints)
         at = {**{n: float(self.embodiment.home.get(n, 0.0)) for n in self.names}, **(start or {})}
         self.position = np.array([at[name] for name in self.names])
@@ -321,9 +323,7 @@ class World:
             present = [name for name in joints if name in sent.joint_names]
             if not present:
                 continue
-            refusal = controller.take(
-                sent.select(present), self.now, self.position[columns], self.velocity[columns]
-            )
+            refusal = controller.take(sent.select(present), self.now, self.position[columns], self.velocity[columns])
             if refusal:
                 self.record.events.append((self.now / S, f"controller of {topic} refuses: {refusal}"))
 

@@ -90,7 +90,9 @@ def sent_faults(sent: JointTrajectory, limits: RobotLimits, settings: GuardSetti
     bend, snap = derivative(rate), derivative(derivative(rate))
     share = np.linspace(0.0, 1.0, 9 if len(fields) < 3 else 65)[:, None, None]
     with np.errstate(all="ignore"):
-        turn = np.clip(np.nan_to_num(-bend[0] / bend[1] / h, posinf=0.0, neginf=0.0), 0.0, 1.0)  # a cubic's fastest place
+        turn = np.clip(
+            np.nan_to_num(-bend[0] / bend[1] / h, posinf=0.0, neginf=0.0), 0.0, 1.0
+        )  # a cubic's fastest place
     share = np.concatenate((np.broadcast_to(share, (len(share), *turn.shape)), turn[None]))
     _worst(faults, "sent velocity", names, np.abs(evaluate(rate, share * h)), table.velocity)
     _worst(faults, "sent acceleration", names, np.abs(evaluate(bend, share * h)), table.acceleration)
@@ -154,14 +156,15 @@ def stream_faults(world: World, *, stopped_by_others: bool = False) -> list[str]
         for j in _first(over, harsh.max(axis=0)):
             k = int(harsh[:, j].argmax())
             faults.append(
-                f"commanded speed of {names[j]} changes by {change[k, j] / tick:.4f} in {tick} s ({change[k, j] / tick**2:.4g}"
-                f" > {table.acceleration[j]:.4g}) at {seconds[k + 1] - 1000:.3f} s{_others(over)}"
+                f"commanded speed of {names[j]} changes by {change[k, j] / tick:.4f} in {tick} s "
+                f"({change[k, j] / tick**2:.4g} > {table.acceleration[j]:.4g}) at {seconds[k + 1] - 1000:.3f} s"
+                f"{_others(over)}"
             )
     return faults
 
 
 def handover_faults(world: World) -> list[str]:
-    """Jumps of commanded position, velocity and acceleration where controllers took trajectories over: the first of each."""
+    """The first jumps of commanded position, velocity and acceleration where controllers took trajectories over."""
     found: dict[str, list[str]] = {"position": [], "velocity": [], "acceleration": []}
     for handover in world.handovers():
         table = Table.of(world.embodiment.limits, handover.joints)
@@ -187,7 +190,8 @@ def faults_of(world: World) -> list[str]:
     settings = world.guard.settings
     found = []
     for at, sent in world.record.sent:
-        found += [f"sent at {at / S - 1000:.3f} s: {f}" for f in sent_faults(sent, world.embodiment.limits, settings, at)]
+        found += [
+            f"sent at {at / S - 1000:.3f} s: {f}" for f in sent_faults(sent, world.embodiment.limits, settings, at)
+        ]
     found += [e for t, e in world.record.events if "refuses" in e]
     return found + stream_faults(world) + handover_faults(world)
-

@@ -9,8 +9,8 @@ Written anew from
 - libfranka ``rate_limiting.h`` and ``rate_limiting.cpp`` (Research 3): ``limitRate`` for joint positions with the
   position-dependent velocity bounds, each bound 1e-3 lower as published.
 
-Each takes positions ``[M, ..., J]`` commanded at 1 kHz from rest, of one run or of several side by side, and returns how
-far its own output, fed back into it as the last command, is from them: the same shape, rad or m.
+Each takes positions ``[M, ..., J]`` commanded at 1 kHz from rest, of one run or of several side by side, and returns
+how far its own output, fed back into it as the last command, is from them: the same shape, rad or m.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Drills in the closed loop: robots that do not do what they are told, and what the guard hears of them.
 
-Right is always: the command has no jump, the arm is within its bounds at every cycle, and where the guard cannot go on it
-brakes, says why, and needs a reset before it is armed again.
+Right is always: the command has no jump, the arm is within its bounds at every cycle, and where the guard cannot go on
+it brakes, says why, and needs a reset before it is armed again.
 """
 
 from __future__ import annotations
@@ -121,7 +121,9 @@ def test_gripper_at_an_object_stops_nothing(embodiment: str) -> None:
     column, opened, closed = home.column(grippers[0].joint), grippers[0].open, grippers[0].closed
     middle = 0.5 * (opened + closed)
     least, most = (middle, np.inf) if opened > closed else (-np.inf, middle)
-    world = armed(embodiment, silence_timeout=PATIENT, robot=Blocked(column, least, most), start={grippers[0].joint: opened})
+    world = armed(
+        embodiment, silence_timeout=PATIENT, robot=Blocked(column, least, most), start={grippers[0].joint: opened}
+    )
     seconds = 2.4 * abs(closed - opened) / home.embodiment.limits.joints[grippers[0].joint].velocity
     assert accepted(world, towards(world, max(seconds, 1.5), **{grippers[0].joint: closed - opened}))
     world.run(max(seconds, 1.5) + 0.5)

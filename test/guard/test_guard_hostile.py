@@ -57,7 +57,9 @@ def faults_of_chains(embodiment: str, numbers: range) -> list[str]:
         for c in np.flatnonzero(worst.max(axis=1) > CHANGE):
             j = int(worst[c].argmax())
             at = 1e-3 * int(np.argmax(np.abs(change[:, c, j]) > CHANGE))
-            faults.append(f"{embodiment} {numbers[c]}: {limiter} changes {names[j]} by {worst[c, j]:.2e}, first at {at:.3f} s")
+            faults.append(
+                f"{embodiment} {numbers[c]}: {limiter} changes {names[j]} by {worst[c, j]:.2e}, first at {at:.3f} s"
+            )
     return faults
 
 

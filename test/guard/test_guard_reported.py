@@ -29,7 +29,11 @@ def armed(embodiment: str, **options: object) -> World:
 def path(world: World, times: list[float], positions: list[np.ndarray], *, velocities: bool = True) -> JointTrajectory:
     q = np.array(positions)
     return JointTrajectory(
-        world.names, world.now, np.round(np.array(times) * S).astype(np.int64), q, np.zeros_like(q) if velocities else None
+        world.names,
+        world.now,
+        np.round(np.array(times) * S).astype(np.int64),
+        q,
+        np.zeros_like(q) if velocities else None,
     )
 
 
@@ -157,7 +161,9 @@ def test_the_second_half_of_a_polyline_continues_it() -> None:
 @pytest.mark.parametrize("time_ns", [1, 1000])
 def test_one_point_at_a_nanosecond_is_refused_by_its_structure(time_ns: int, velocities: bool) -> None:
     world = armed("franka_joint")
-    trajectory = path(world, [time_ns / S], [world.position + 0.01 * (np.arange(len(world.names)) == 0)], velocities=velocities)
+    trajectory = path(
+        world, [time_ns / S], [world.position + 0.01 * (np.arange(len(world.names)) == 0)], velocities=velocities
+    )
     verdict = world.candidate(trajectory).verdict
     assert verdict is not None and verdict.response.value == "reject"
     assert verdict.violations[0].limit in ("structure", "timing", "time_step"), verdict.summary
@@ -168,7 +174,9 @@ def test_what_began_in_the_past_is_cut_and_the_rest_is_judged() -> None:
         world = armed("ur5e", silence_timeout=60.0)
         q = world.commanded()[0]
         late = path(world, [0.0, 2.0], [q, q + 0.05 * (np.arange(len(q)) == 0)])
-        late = JointTrajectory(late.joint_names, world.now - round(ago * S), late.times_ns, late.positions, late.velocities)
+        late = JointTrajectory(
+            late.joint_names, world.now - round(ago * S), late.times_ns, late.positions, late.velocities
+        )
         output = world.candidate(late)
         assert output.send is not None, output.verdict
         world.run(2.5)
@@ -180,7 +188,9 @@ def test_what_is_over_is_refused(start: float, end: float) -> None:
     world = armed("ur5e")
     q = world.commanded()[0]
     over = path(world, [0.0, end - start], [q, q + 0.05])
-    over = JointTrajectory(over.joint_names, world.now + round(start * S), over.times_ns, over.positions, over.velocities)
+    over = JointTrajectory(
+        over.joint_names, world.now + round(start * S), over.times_ns, over.positions, over.velocities
+    )
     output = world.candidate(over)
     assert output.verdict is not None and output.send is None
     assert [v.limit for v in output.verdict.violations] == ["stamp"]
@@ -275,7 +285,9 @@ def test_stream_check_notices_a_step() -> None:
     world.run(0.1)
     q = world.position.copy()
     q[0] += 0.02
-    world.controllers[0].take(path(world, [0.0, 0.5], [q, q]).select(world.controllers[0].joints), world.now, q[:6], 0 * q[:6])
+    world.controllers[0].take(
+        path(world, [0.0, 0.5], [q, q]).select(world.controllers[0].joints), world.now, q[:6], 0 * q[:6]
+    )
     world.run(0.1)
     assert any("commanded step of shoulder_pan_joint: 0.020" in fault for fault in stream_faults(world))
     assert len(faults_of(world)) == 3  # the step, its speed, the hand-over
