@@ -161,9 +161,7 @@ class MeasuredState:
         else:
             self.overtaken += 1
         if self._replaces(state, source, received_ns, problem):
-            self.note = (
-                f"joint states did not go on from the earlier ones, which are given up: {problem or 'stamps went back'}"
-            )
+            self.note = f"earlier joint states are given up as false: {problem or 'stamps went back'}"
             self._store(state, columns, np.ones(len(columns), bool))
             self._suspects.clear()
             return Belief.REPLACED, ""
