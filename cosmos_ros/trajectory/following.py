@@ -52,10 +52,6 @@ class FollowingSettings(DeclaredSettings):
         0.3, "Commanded motion without measured progress for this long stops the robot", unit="s", minimum=0.1,
         maximum=5.0, read_only=True,
     )  # fmt: skip
-    tracking_tolerance: float = setting(
-        0.15, "Largest distance of the robot from the path that it was sent", unit="rad or m", minimum=0.0, maximum=3.0,
-        read_only=True,
-    )  # fmt: skip
 
 
 class FollowingState(Enum):
@@ -105,6 +101,7 @@ class FollowingMonitor:
         groups: Joints of each controller.
         continuous: Joints that wrap.
         blockable: Joints that an object may stop (grippers), which are not watched.
+        tracking_tolerance: Largest distance from the path that was sent, rad or m.
         settings: See there.
     """
 
@@ -114,8 +111,10 @@ class FollowingMonitor:
         *,
         continuous: Collection[str] = (),
         blockable: Collection[str] = (),
+        tracking_tolerance: float = 0.15,
         settings: FollowingSettings | None = None,
     ) -> None:
+        self._tolerance = tracking_tolerance
         self.settings = settings or FollowingSettings()
         watched = [tuple(name for name in group if name not in blockable) for group in groups]
         self._watched = tuple(names for names in watched if names)
@@ -252,7 +251,7 @@ class FollowingMonitor:
         behind = np.abs(progress.behind)
         error = progress.error
         k = int(np.argmax(error))
-        if error[k] > self.settings.tracking_tolerance:
+        if not error[k] <= self._tolerance:
             return Following(
                 FollowingState.LOST,
                 f"the robot does not follow what it was sent: {names[k]} is {error[k]:.3f} rad or m off its path",
@@ -262,7 +261,7 @@ class FollowingMonitor:
         rate = moved / (moved + missing) if moved + missing > _TELLING else 1.0
         far = bool(behind.max() > _NEAR)
         stalled = progress.stalled() if far else 0.0
-        if far and group.followed and 0.1 < progress.resting and self._still(progress) and behind.max() <= _SAG:
+        if far and group.followed and progress.resting > 0.1 and self._still(progress) and behind.max() <= _SAG:
             progress.accept_rest()
             return Following(lag=progress.lag, rate=rate)
         if stalled > self.settings.following_timeout + _GRACE:
@@ -278,7 +277,9 @@ class FollowingMonitor:
             if rates[1] <= rates[0] + _CATCHING_UP and 0.5 * sum(rates) < _SLOW:
                 text = f"the robot moves at {0.5 * sum(rates):.0%} of the speed that it was sent"
                 group.followed = False
-                return Following(FollowingState.LOST, f"{text}: a speed slider, or a controller that stutters", lag, rates[1])
+                return Following(
+                    FollowingState.LOST, f"{text}: a speed slider, or a controller that stutters", lag, rates[1]
+                )
         unsure = far and not agrees and (moved < _TELLING or missing > _MISSING * moved + _NOISE)
         if progress.resting < 0.1:
             group.followed = not unsure
