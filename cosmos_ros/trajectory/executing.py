@@ -1,4 +1,4 @@
-"""What the controllers execute, as far as their commands show: where a new motion starts from, and whether it is followed.
+"""What the controllers execute, as far as their commands show: where a new motion starts, and whether it is followed.
 
 The predictor joins its chunks to this motion and the guard starts everything that it sends on it, with the same
 functions. A controller that has run a trajectory to its end holds the last point, whatever is measured (an arm may sag
@@ -15,7 +15,7 @@ import numpy as np
 
 from cosmos_ros.trajectory.piecewise import PiecewisePolynomial, piecewise
 from cosmos_ros.trajectory.splice import MotionState, measured_motion, merge
-from cosmos_ros.types import NANOSECONDS, FloatArray, JointState, JointTrajectory
+from cosmos_ros.types import NANOSECONDS, FloatArray, Int64Array, JointState, JointTrajectory
 
 # How far a robot may lag behind its command, s: older commands are forgotten once they are replaced.
 MAX_LAG = 0.4
@@ -60,7 +60,7 @@ class Command:
         position = piecewise(self.trajectory)
         return position, position.derivative(), position.derivative(2)
 
-    def at(self, times_ns: FloatArray | list[int]) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def at(self, times_ns: Int64Array | list[int]) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return positions, velocities and accelerations ``[M, J]`` at absolute times.
 
         Before the first point and from the last one on it stands still there.
