@@ -147,6 +147,55 @@ class _Stop:
         return np.asarray(q), np.asarray(v)
 
 
+@dataclass(frozen=True, eq=False)
+class Decay:
+    """A difference that dies away: ``[K, J]`` values at K knots, zero at the last."""
+
+    positions: FloatArray
+    velocities: FloatArray
+    accelerations: FloatArray
+    jerks: FloatArray
+
+
+def decay(times: FloatArray, positions: FloatArray, velocities: FloatArray, accelerations: FloatArray) -> Decay:
+    """Let a difference die away with the least jerk that cubics between these knots allow.
+
+    Of all motions from (position, velocity, acceleration) to zeros whose jerk is constant between knots, that with
+    the least mean square jerk: the projection of the minimum-jerk quintic (Flash and Hogan 1985) onto the knots.
+
+    Args:
+        times: ``[K]`` seconds, strictly increasing, K ≥ 4: the difference is gone at the last.
+        positions, velocities, accelerations: ``[J]`` at the first.
+
+    Returns:
+        Values at the knots, and the jerk ``[K-1, J]`` of each segment.
+    """
+    steps = np.diff(times)[:, None]
+    left = (times[-1] - times)[:, None]
+    span = float(left[0, 0])
+    # What a unit of jerk in each segment adds to position, velocity and acceleration at the end.
+    effect = np.hstack([(left[:-1] ** n - left[1:] ** n) / n for n in (3, 2, 1)]) * [0.5, 1.0, 1.0]
+    coasted = np.array(
+        [
+            positions + span * velocities + 0.5 * span**2 * accelerations,
+            velocities + span * accelerations,
+            accelerations,
+        ]
+    )
+    scale = span ** np.array([3.0, 2.0, 1.0])  # keeps the equations well conditioned for any duration
+    scaled = effect / scale
+    gram = scaled.T @ (scaled / steps)
+    jerks: FloatArray = (scaled / steps) @ np.linalg.solve(gram, -coasted / scale[:, None])
+    # Summed from the end, where everything is zero.
+    a, v, q = (np.zeros((len(times), len(positions))) for _ in range(3))
+    for k in range(len(steps) - 1, -1, -1):
+        h = float(steps[k, 0])
+        a[k] = a[k + 1] - h * jerks[k]
+        v[k] = v[k + 1] - h * a[k + 1] + 0.5 * h**2 * jerks[k]
+        q[k] = q[k + 1] - h * v[k + 1] + 0.5 * h**2 * a[k + 1] - h**3 * jerks[k] / 6.0
+    return Decay(q, v, a, jerks)
+
+
 def _whole(seconds: float) -> float:
     """Return whole nanoseconds, not fewer, in seconds."""
     return float(np.ceil(seconds * NANOSECONDS - 1e-3)) / NANOSECONDS
