@@ -75,6 +75,11 @@ class CompiledEmbodiment:
         }
 
     @property
+    def gripper_speeds(self) -> dict[str, float]:
+        """Gripper joint → the most it may do, rad/s or m/s; ``inf`` where that is not known."""
+        return {gripper.joint: gripper.max_velocity for gripper in self.gripper_joints.values()}
+
+    @property
     def domain_name(self) -> str:
         """Action domain, e.g. ``droid_lerobot``."""
         return self.spec.domain.name

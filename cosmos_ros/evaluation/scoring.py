@@ -84,8 +84,7 @@ class Scorer:
 
     def __post_init__(self) -> None:
         """Prepare what every chunk needs."""
-        grippers = [gripper.joint for gripper in self.embodiment.gripper_joints.values()]
-        self._joiner = Joiner(self.embodiment.limits.joints, grippers)
+        self._joiner = Joiner(self.embodiment.limits.joints, self.embodiment.gripper_speeds)
         self.regions = CanvasRegions(self.embodiment, self.settings.blank_views)
 
     def predict(self, job: ChunkJob) -> ScoredChunk:

@@ -110,7 +110,7 @@ class Predictor(LifecycleNode):
         )
         model.load()
         self._embodiment, self._pipeline = embodiment, pipeline
-        self._joiner = Joiner(embodiment.limits.joints, [g.joint for g in embodiment.gripper_joints.values()])
+        self._joiner = Joiner(embodiment.limits.joints, embodiment.gripper_speeds)
         self._candidate = self.create_publisher(JointTrajectory, "~/action_trajectory", qos.reliable())
         named = {"name": values["world_model"], "options": options}
         self._publisher = PredictionPublisher(self, embodiment, model, values["prediction_log"], named)
@@ -192,7 +192,7 @@ class Predictor(LifecycleNode):
 
     def _forget_motion(self) -> None:
         if self._joiner is not None:
-            self._joiner.executing.clear()
+            self._joiner.forget()
 
     def _release(self) -> None:
         self._stop()
@@ -212,7 +212,7 @@ class Predictor(LifecycleNode):
         if self._joiner is None:
             return
         try:
-            self._joiner.executing.update(controller, joint_trajectory_from_message(message, topic=controller))
+            self._joiner.sent(joint_trajectory_from_message(message, topic=controller), self._now())
         except InputError as error:
             self._diagnostics.set("commands", WARN, str(error))
 
@@ -235,7 +235,9 @@ class Predictor(LifecycleNode):
         """Return what the first controller, the arm's, was sent last."""
         if self._joiner is None or self._embodiment is None or not self._embodiment.controllers:
             return None
-        return self._joiner.executing.sent.get(self._embodiment.controllers[0][0])
+        arm = set(self._embodiment.controllers[0][1])
+        newest = (command.trajectory for command in self._joiner.executed.current)
+        return next((trajectory for trajectory in newest if arm <= set(trajectory.joint_names)), None)
 
     # -- predicting -----------------------------------------------------------------------------------------------
 

@@ -105,7 +105,8 @@ class PredictorInputs:
             values["all"] = "; ".join(problems)
             self._diagnostics.set("inputs", ERROR, f"holding: {problems[0]}", values)
         else:
-            self._diagnostics.set("inputs", OK, "fresh", values)
+            conflict = self.synchroniser.conflict(now)
+            self._diagnostics.set("inputs", WARN if conflict else OK, conflict or "fresh", values)
 
     def _stream_values(self, now_ns: int) -> dict[str, Any]:
         """Return key → value of every stream: rate, age, count, and what was dropped and why."""

@@ -225,6 +225,13 @@ class LiveGuard:
         self.write(VERDICTS, self.bag.factory.string(json.dumps(data)))
         return output.send
 
+    def follow(self, sent: JointTrajectory, until_ns: int, off: float = 0.0) -> None:
+        """Joint states of a robot that does what it was sent."""
+        while self.now < until_ns:
+            self.now = min(self.now + 20 * MS, until_ns)
+            motion = motion_at(sent, self.now)
+            self.see(motion.positions + off, motion.velocities)
+
 
 def whole(delta: float, stamp_ns: int = NOW) -> JointTrajectory:
     """A motion of arm and gripper."""
@@ -246,10 +253,8 @@ def record_live(
         first = live.propose(whole(0.4))
         assert first is not None
         live.publish_settings()  # the recorder found the topic only now
-        live.now = first.stamp_ns + int(first.times_ns[6])
-        motion = motion_at(first, live.now)
         # The gripper is where it was sent, not where it was: both controllers' motions are executed.
-        live.see(motion.positions + 0.01, motion.velocities)
+        live.follow(first, first.stamp_ns + int(first.times_ns[6]), off=0.01)
         rest_of = {name: getattr(first, name)[6:] for name in ("positions", "velocities")}
         second = live.propose(
             replace(first, stamp_ns=live.now, times_ns=first.times_ns[6:] - first.times_ns[6], **rest_of)
@@ -257,9 +262,7 @@ def record_live(
         assert second is not None
         live.now += 10 * MS
         live.propose(whole(0.4, stamp_ns=NOW - 100 * MS))
-        live.now += 90 * MS
-        motion = motion_at(second, live.now)
-        live.see(motion.positions, motion.velocities)
+        live.follow(second, live.now + 90 * MS)
         stop = live.propose(whole(1.0, stamp_ns=live.now))
         assert stop is not None and stop.velocities is not None and not stop.velocities[-1].any()
         live.now += 50 * MS

@@ -40,6 +40,7 @@ class Path:
         limits, lines: What bounds the run.
         positions, tangents: ``float64 [N, J]`` q and q' on the grid.
         motion: Whose path it is.
+        step: Longest time between points of a run, s.
         kept: Leading grid intervals that are run as they were commanded.
     """
 
@@ -48,12 +49,13 @@ class Path:
     positions: FloatArray
     tangents: FloatArray
     motion: Motion
+    step: float
     kept: int = 0
 
     def until(self, count: int) -> Path:
         """Return the path up to grid point ``count - 1``."""
         limits, lines = self.limits.until(count), self.lines.until(count)
-        return Path(limits, lines, self.positions[:count], self.tangents[:count], self.motion, self.kept)
+        return Path(limits, lines, self.positions[:count], self.tangents[:count], self.motion, self.step, self.kept)
 
     @property
     def starts_at_rest(self) -> bool:
@@ -138,7 +140,7 @@ def make_path(
         limit=np.concatenate(bounds) * scale * AIM,
         ceiling=ceiling,
     )
-    path = Path(limits_of_path, make_lines(limits_of_path), positions, tangents, motion)
+    path = Path(limits_of_path, make_lines(limits_of_path), positions, tangents, motion, step)
     if keep == 0.0 or path.starts_at_rest:
         return path
     return replace(path, kept=min(int(np.searchsorted(grid, join - least)), len(grid) - 2))
@@ -212,18 +214,15 @@ def _tool_rows(
     return rows, bounds
 
 
-def _timed(path: Path, seconds: FloatArray, pace: FloatArray, stamp_ns: int) -> JointTrajectory:
-    """Return the cubic trajectory through the path's grid at these times and path speeds."""
-    times = np.round(seconds * NANOSECONDS).astype(np.int64)
-    return JointTrajectory(path.motion.names, stamp_ns, times, path.positions, path.tangents * pace[:, None])
-
-
 def run(path: Path, profile: Profile, stamp_ns: int) -> JointTrajectory:
     """Return the cubic trajectory that runs through the path, with a speed profile from where it need not be kept."""
     grid, kept = path.limits.grid, path.kept
     squared = np.concatenate((np.ones(kept), profile.squared_speed))
     seconds = np.concatenate((grid[:kept] - grid[0], grid[kept] - grid[0] + profile.times))
-    return _timed(path, seconds, np.sqrt(squared), stamp_ns)
+    times = np.round(seconds * NANOSECONDS).astype(np.int64)
+    return JointTrajectory(
+        path.motion.names, stamp_ns, times, path.positions, path.tangents * np.sqrt(squared)[:, None]
+    )
 
 
 def _fastest(path: Path, end: float | None) -> Profile | None:
@@ -284,7 +283,9 @@ def brake(path: Path, stamp_ns: int, half: float = 0.0) -> JointTrajectory | Non
             low = middle + 1
     part = path.until(high)
     profile = _fastest(part, 0.0)
-    return None if profile is None else run(part, profile, stamp_ns)
+    if profile is None:
+        return None
+    return _averaged(part, profile, stamp_ns, half) if half else run(part, profile, stamp_ns)
 
 
 def gentle(path: Path, stamp_ns: int, half: float, limit: float | None = None) -> JointTrajectory | None:
@@ -327,11 +328,16 @@ def _averaged(path: Path, profile: Profile, stamp_ns: int, half: float) -> Joint
     way = np.concatenate(([0.0], np.cumsum(0.5 * _AVERAGE_STEP * (smooth[1:] + smooth[:-1]))))
     way *= 1.0 if way[-1] <= 0.0 or speed[-1] > 0.0 else (grid[-1] - grid[0]) / way[-1]
     rising = np.concatenate(([True], np.diff(way) > 1e-12))
-    seconds = np.interp(grid - grid[0], way[rising], moments[rising])
+    end = float(np.interp(grid[-1] - grid[0], way[rising], moments[rising]))
+    seconds = np.linspace(0.0, end, max(2, int(np.ceil(end / path.step)) + 1))
+    u = grid[0] + np.interp(seconds, moments, way)
     pace = np.interp(seconds, moments, smooth)
-    pace[-1] = speed[-1] if speed[-1] == 0.0 else pace[-1]
-    seconds[0], pace[0] = 0.0, speed[0]
-    return _timed(path, seconds, pace, stamp_ns)
+    positions = path.motion.polynomial(u)
+    velocities = path.motion.polynomial.derivative()(u) * pace[:, None]
+    positions[0], velocities[0] = path.positions[0], path.tangents[0] * speed[0]
+    positions[-1], velocities[-1] = path.positions[-1], path.tangents[-1] * speed[-1]
+    times = np.round(seconds * NANOSECONDS).astype(np.int64)
+    return JointTrajectory(path.motion.names, stamp_ns, times, positions, velocities)
 
 
 def smooth_stops(path: Path, stamp_ns: int, limit: float | None = None) -> Iterator[JointTrajectory]:

@@ -9,21 +9,23 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from cosmos_ros.guard.checks.freshness import StateSettings
 from cosmos_ros.guard.checks.start import StartSettings
 from cosmos_ros.guard.context import GuardContext
 from cosmos_ros.guard.guard import Guard
 from cosmos_ros.guard.motion.join import begun_at
 from cosmos_ros.guard.supervision.camera_ages import Cameras
+from cosmos_ros.guard.supervision.clock_watch import ClockWatch
 from cosmos_ros.guard.supervision.other_publishers import OtherPublishers
+from cosmos_ros.guard.supervision.robot_watch import RobotWatch
 from cosmos_ros.guard.supervision.stop_watch import ASTRAY, StopWatch
 from cosmos_ros.guard.supervision.supervisor_states import Counters, Output, State, SupervisorSettings
 from cosmos_ros.guard.supervision.verdict_context import VerdictContext
 from cosmos_ros.guard.verdict import Response, Verdict, Violation
+from cosmos_ros.observation.measured_state import JointStateSettings
 from cosmos_ros.trajectory.executing import ExecutedMotion
-from cosmos_ros.types import NANOSECONDS, JointState, JointTrajectory
+from cosmos_ros.trajectory.following import FollowingSettings
+from cosmos_ros.types import NANOSECONDS, FloatArray, JointState, JointTrajectory
 
 # A motion that was judged while the robot went on may begin so far from there, rad or m.
 _LATE_STEP = 5e-4
@@ -38,6 +40,10 @@ class Supervisor:
         settings: SupervisorSettings | None = None,
         clock: Callable[[], int] | None = None,
         cameras: tuple[str, ...] = (),
+        *,
+        steady: Callable[[], int] | None = None,
+        following: FollowingSettings | None = None,
+        joint_states: JointStateSettings | None = None,
     ) -> None:
         """Watch over a guard.
 
@@ -46,23 +52,28 @@ class Supervisor:
             settings: Policies.
             clock: The node's clock, ns; asked again after a judgement took its time. None: judging takes none.
             cameras: Names of the cameras that ``on_camera`` may name.
+            steady: A clock that never jumps, ns; None: jumps forwards are not noticed.
+            following, joint_states: How the robot has to follow, and which joint states are believed.
         """
         self.guard = guard
-        self._max_state_age = guard.settings.of(StateSettings).max_state_age
-        self._tracking_tolerance = guard.settings.of(StartSettings).tracking_tolerance
         self._clock = clock
         self.settings = settings or SupervisorSettings()
         self.state = State.DISARMED
         self.reason = "not armed yet"
         self.counters = Counters()
         self.last_verdict: Verdict | None = None
-        self.bad_state = ""
-        self._measured: JointState | None = None
+        self._robot = RobotWatch(
+            guard.robot,
+            max_state_age=guard.settings.of(StateSettings).max_state_age,
+            tracking_tolerance=guard.settings.of(StartSettings).tracking_tolerance,
+            following=following,
+            joint_states=joint_states,
+        )
         self._executed = ExecutedMotion()
         self._stop = StopWatch(guard.robot.grippers)
         self._source_stamp: int | None = None
         self._last_candidate_ns: int | None = None
-        self._now: int | None = None
+        self._clock_watch = ClockWatch(steady)
         self._others = OtherPublishers()
         self.cameras = Cameras(cameras)
         self._e_stop = False
@@ -75,19 +86,20 @@ class Supervisor:
 
     @property
     def measured(self) -> JointState | None:
-        """The newest finite joint state."""
-        return self._measured
+        """The newest believed joint state."""
+        return self._robot.measured
 
     def context(self, now_ns: int, uncertainty: float | None = None) -> GuardContext:
         """Return the context of a judgement at this moment."""
-        return GuardContext(now_ns, self._measured, self._executed, uncertainty)
+        return GuardContext(now_ns, self.measured, self._executed, uncertainty)
 
     def verdict_context(self, now_ns: int, uncertainty: float | None = None) -> VerdictContext:
         """Return what the verdict on a candidate of this moment will rest on."""
         return VerdictContext(
             now_ns,
-            measured=self._measured,
+            measured=self.measured,
             sent_stamps_ns=tuple(command.trajectory.stamp_ns for command in self._executed.commands),
+            following=self._robot.unsure,
             source_stamp_ns=self._source_stamp,
             uncertainty=uncertainty,
             camera_stamps_ns=self.cameras.stamps,
@@ -100,7 +112,8 @@ class Supervisor:
             context: The moment.
             sent: The trajectories that its ``sent_stamps_ns`` mean.
         """
-        self._measured, self._source_stamp = context.measured, context.source_stamp_ns
+        self._robot.measured, self._source_stamp = context.measured, context.source_stamp_ns
+        self._robot.unsure = context.following
         self._executed = ExecutedMotion.of(*sent)
         self.cameras = Cameras(tuple(context.camera_stamps_ns))
         for name, stamp in context.camera_stamps_ns.items():
@@ -111,25 +124,48 @@ class Supervisor:
         return self._executed.moving(now_ns)
 
     def on_joint_state(self, state: JointState, now_ns: int) -> Output:
-        """Take a joint state; one that is not finite is dropped, and the last good one grows stale."""
+        """Take a joint state; see ``MeasuredState`` for what is believed. The last good one stays, and grows old."""
         output = self._advance(now_ns)
-        values = [state.positions] if state.velocities is None else [state.positions, state.velocities]
-        if any(len(v) != len(state.names) for v in values):
-            return self.on_bad_joint_state("names, positions and velocities differ in length", now_ns)
-        # NaN is what a driver says for a velocity that its hardware does not measure.
-        bad = [n for i, n in enumerate(state.names) if not np.isfinite(state.positions[i]) or np.isinf(values[-1][i])]
-        if bad:
-            return self.on_bad_joint_state(f"not finite: {', '.join(bad)}", now_ns)
-        if self._measured is not None and state.stamp_ns < self._measured.stamp_ns:
-            return output  # an older message that was overtaken
-        self.bad_state = ""
-        self._measured = state
-        self._stop.update(state, self._executed.rest_ns)
-        return output
+        if not self._robot.take(state, now_ns):
+            return output
+        assert self.measured is not None
+        self._stop.update(self.measured, self._executed.rest_ns)
+        return self._latch_if(self._robot.follow(self._executed), now_ns) or output
+
+    def on_controller_state(self, names: Sequence[str], positions: FloatArray, stamp_ns: int, now_ns: int) -> Output:
+        """Take where a controller says that its motion is (``reference`` of its ``controller_state``).
+
+        Args:
+            names, positions: Joints, ``[J]`` rad or m.
+            stamp_ns: Its stamp.
+            now_ns: Now.
+        """
+        output = self._advance(now_ns)
+        if self.state is not State.ARMED or self._stop.active:
+            return output
+        return self._latch_if(self._robot.reference(names, positions, stamp_ns, self._executed), now_ns) or output
+
+    def on_speed_scaling(self, fraction: float, now_ns: int) -> Output:
+        """Take the speed scaling that a controller publishes, 1 for full speed."""
+        output = self._advance(now_ns)
+        return self._latch_if(self._robot.speed_scaling(fraction, now_ns), now_ns) or output
+
+    def on_controller_event(self, text: str, now_ns: int) -> Output:
+        """Take that a controller refused or gave up what it was sent: brake and latch."""
+        output = self._advance(now_ns)
+        return self._latch_if(text, now_ns) or output
+
+    def _latch_if(self, reason: str, now_ns: int) -> Output | None:
+        """Brake from where the robot is measured, and latch, when there is a reason; None when there is none."""
+        if not reason or self.state is not State.ARMED:
+            return None
+        stop = self._brake(now_ns, astray=True)
+        self._enter(State.LATCHED, reason)
+        return Output(send=stop, event=f"{reason}: braking")
 
     def on_bad_joint_state(self, why: str, now_ns: int) -> Output:
         """Note that a joint state came that cannot be used; the last good one stays and grows old."""
-        self.bad_state = f"joint state dropped: {why}"
+        self._robot.drop(why)
         return self._advance(now_ns)
 
     def on_e_stop(self, pressed: bool, now_ns: int) -> Output:
@@ -194,6 +230,10 @@ class Supervisor:
             verdict = self._judge(trajectory, now_ns, uncertainty)
         # Judging takes its time, and what is sent must begin where the robot is by then.
         judged_ns = max(now_ns, self._clock()) if self._clock is not None else now_ns
+        if verdict.trajectory is not None and self._robot.unsure and self.state is State.ARMED:
+            # Where the controllers are is not known yet: nothing to brake for, and nothing to start from.
+            found = (Violation("following", message=self._robot.unsure), *verdict.violations)
+            return self._record(replace(verdict, response=Response.REJECT, trajectory=None, violations=found))
         if verdict.trajectory is not None:
             begun = self._begun(verdict.trajectory, now_ns, judged_ns)
             if isinstance(begun, Violation):
@@ -262,18 +302,14 @@ class Supervisor:
         reason = self._lost(now_ns)
         if not reason:
             return output
-        astray = "follow" in reason
-        stop = self._brake(now_ns, astray=astray)
-        if astray:
-            self._enter(State.LATCHED, reason)
-        return Output(send=stop, event=f"{reason}: braking")
+        return Output(send=self._brake(now_ns), event=f"{reason}: braking")
 
     def _lost(self, now_ns: int) -> str:
         """Return why the motion being executed cannot be watched any more, or an empty string."""
-        measured, age = self._measured, self.context(now_ns).state_age
-        if measured is None or age is None:
+        age = self._robot.age(now_ns)
+        if age is None:
             return "no joint state"
-        if age > self._max_state_age:
+        if age > self.guard.settings.of(StateSettings).max_state_age:
             return f"joint state is {age:.2f} s old"
         if blind := self._blind(now_ns):
             return blind
@@ -281,17 +317,7 @@ class Supervisor:
             silence = (now_ns - self._last_candidate_ns) / NANOSECONDS
             if silence > self.settings.silence_timeout:
                 return f"predictor silent for {silence:.2f} s"
-        name, error = self._tracking(measured)
-        if not error <= self._tracking_tolerance:
-            return f"{name} does not follow: {error:.3f} from where it was sent"
         return ""
-
-    def _tracking(self, measured: JointState) -> tuple[str, float]:
-        """Return the joint that is farthest from the path that it was commanded along, and its distance."""
-        joints = self.guard.robot.limits.joints
-        wraps = [name for name in measured.names if name in joints and joints[name].continuous]
-        tracking = self._executed.tracking(measured, continuous=wraps, blockable=self.guard.robot.grippers)
-        return tracking.worst()
 
     def _blind(self, now_ns: int) -> str:
         stale = self.cameras.stale(now_ns, self.settings.max_camera_age)
@@ -305,6 +331,8 @@ class Supervisor:
             return False, f"not armed: {refusal}"
         if self.state is not State.ARMED:
             self.counters.consecutive_rejects = 0
+            self._robot.begin()
+            self._stop.end()
             self._enter(State.ARMED, "armed")
         return True, "armed"
 
@@ -319,21 +347,7 @@ class Supervisor:
         around = self._others.refusal(require_controllers=self.settings.require_controllers)
         if around:
             return around
-        if self.bad_state:
-            return self.bad_state
-        age = self.context(now_ns).state_age
-        if age is None:
-            return "no joint state yet"
-        if age > self._max_state_age:
-            return f"the joint state is {age:.2f} s old"
-        if age < -self.settings.clock_jump:
-            return f"the joint state is stamped {-age:.2f} s in the future"
-        missing = [
-            n for n in self.guard.robot.limits.required_joints if self._measured and n not in self._measured.names
-        ]
-        if missing:
-            return f"joints {', '.join(missing)} are not in the joint state"
-        return self._blind(now_ns)
+        return self._robot.refusal(now_ns) or self._blind(now_ns)
 
     def refusal_kind(self, now_ns: int) -> str:
         """Return the refusal without its numbers, so that a status changes only with the reason."""
@@ -341,12 +355,7 @@ class Supervisor:
 
     def joint_state_problem(self, now_ns: int) -> str:
         """Return what is wrong with the joint states, without numbers; an empty string when nothing is."""
-        if self.bad_state:
-            return self.bad_state
-        age = self.context(now_ns).state_age
-        if age is None:
-            return "none yet"
-        return "stale" if age > self._max_state_age else ""
+        return self._robot.problem(now_ns)
 
     def disarm(self, now_ns: int) -> Output:
         """Stop letting anything through; brake what moves."""
@@ -370,19 +379,19 @@ class Supervisor:
 
     def _advance(self, now_ns: int) -> Output:
         """Note the time; when it ran backwards everything stamped is void and the robot is brought to rest."""
-        before, self._now = self._now, now_ns
-        if before is None or now_ns >= before - int(self.settings.clock_jump * NANOSECONDS):
+        jump_ns = self._clock_watch.jump(now_ns, int(self.settings.clock_jump * NANOSECONDS))
+        if not jump_ns:
             return Output()
         stop = None
-        if self.state is State.ARMED and self.moving(before):
+        if self.state is State.ARMED and self.moving(now_ns - jump_ns):
             # The same motion, seen from the new clock.
-            stop = self.guard.brake(GuardContext(now_ns, None, self._executed.shifted(now_ns - before)))
-        self._measured = None
+            stop = self.guard.brake(GuardContext(now_ns, None, self._executed.shifted(jump_ns)))
+        self._robot.forget()
         self.cameras.forget()
         self._executed = ExecutedMotion() if stop is None else ExecutedMotion.of(stop)
         self._source_stamp = None
         self._last_candidate_ns = None
-        event = f"the clock jumped back by {(before - now_ns) / NANOSECONDS:.2f} s"
+        event = f"the clock jumped {'back' if jump_ns < 0 else 'ahead'} by {abs(jump_ns) / NANOSECONDS:.2f} s"
         if self.state is State.ARMED:
             self._enter(State.DISARMED, f"{event}; arm again")
         return Output(send=stop, event=event)
@@ -399,9 +408,9 @@ class Supervisor:
         repeated = self._stop.active
         if repeated and not (astray or again):
             return None  # on its way to rest already
-        if repeated and self._measured is not None:
+        if repeated and self.measured is not None:
             # A stop that was not taken is of no use as a start.
-            astray = astray or not self._tracking(self._measured)[1] <= ASTRAY
+            astray = astray or not self._robot.tracking(self._executed) <= ASTRAY
         stop = self.guard.stop_measured(context) if astray else self.guard.brake(context)
         if stop is None and repeated:
             stop = self._held(now_ns)
