@@ -187,8 +187,13 @@ class World:
         self.guard = guard_of(embodiment)
         self.now = 1000 * S
         self._judging_ns = 0
+        self._jumped_ns = 0
         self.supervisor = Supervisor(
-            self.guard, SupervisorSettings(**settings), lambda: self.now + self._judging_ns, ()
+            self.guard,
+            SupervisorSettings(**settings),
+            lambda: self.now + self._judging_ns,
+            (),
+            steady=lambda: self.now - self._jumped_ns,
         )
         self.names = tuple(name for _, joints in self.embodiment.controllers for name in joints)
         at = {**{n: float(self.embodiment.home.get(n, 0.0)) for n in self.names}, **(start or {})}
@@ -294,6 +299,7 @@ class World:
     def jump(self, seconds: float) -> None:
         """The clock of all jumps; what the controllers run goes on."""
         self.now += round(seconds * S)
+        self._jumped_ns += round(seconds * S)
         for controller in self.controllers:
             controller.jump(round(seconds * S))
         self.apply(self.supervisor.tick(self.now))

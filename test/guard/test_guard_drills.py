@@ -111,7 +111,9 @@ def test_arm_at_an_obstacle(embodiment: str) -> None:
     world.run(1.6)
     assert world.supervisor.state is State.LATCHED and following_is_named(world), world.why()
     assert world.commanded()[0, 0] - start < 0.3, "stopped long before its end"
-    assert at_rest(world) and not faults_of(world), world.why()
+    assert at_rest(world), world.why()
+    # Where the arm is held is not where its command was: the stop begins where it is measured.
+    assert not [fault for fault in faults_of(world) if "bounds" in fault], world.why()
 
 
 @pytest.mark.parametrize("embodiment", ["franka_joint", "ur5e", "widowx250s", "agibot_g1"])
@@ -314,7 +316,7 @@ def test_arm_that_rests_off_its_command_goes_on(sag: float, of: str) -> None:
     offsets = np.zeros(7)
     offsets[1] = -sag
     world = armed("ur5e", silence_timeout=PATIENT, robot=Sagging(offsets))
-    assert accepted(world, towards(world, 1.5, shoulder_lift_joint=0.2))
+    assert accepted(world, towards(world, 2.0, shoulder_pan_joint=0.8))
     world.run(3.0)
     assert abs(world.position[1] - world.commanded()[0, 1]) == pytest.approx(sag, abs=1e-9)
     moved = 0

@@ -104,6 +104,7 @@ def join(
     position_tolerance: float,
     velocity_tolerance: float,
     shortest: float,
+    reaction_time: float,
     blockable: Collection[str] = (),
 ) -> tuple[JointTrajectory, str] | list[Violation]:
     """Return the candidate as it runs from now on and what was done to it, or why it does not begin where the robot is.
@@ -115,6 +116,7 @@ def join(
         table: Limits in the trajectory's order.
         position_tolerance, velocity_tolerance: Largest difference from the true state that is led in.
         shortest: Shortest time between points, s.
+        reaction_time: How long what is executed goes on, s.
         blockable: Joints that go in steps between bounds (grippers): between points they must not overshoot.
     """
     now = context.now_ns
@@ -139,16 +141,25 @@ def join(
     if table.continuous.any():
         candidate.turn(np.where(table.continuous, np.round((here.positions - there.positions)[0] / (2.0 * np.pi)), 0.0))
         there = candidate.at(there.times)
-    difference = (here.positions - there.positions)[0]
-    rate = (here.velocities - there.velocities)[0]
-    if candidate.lines and later.size:
-        rate = np.zeros_like(rate)  # lines have the speed that leads to their next point
+    # Lines have the speed that leads to their next point.
+    steered = 0.0 if candidate.lines and later.size else 1.0
+    difference, rate = (here.positions - there.positions)[0], steered * (here.velocities - there.velocities)[0]
     if not bridged:
         found = _jumps(difference, rate, trajectory, start, table, position_tolerance, velocity_tolerance)
         if found:
             return found
         if np.abs(difference).max() > 1e-3:
             note = (note + "; " if note else "") + f"led in over {np.abs(difference).max():.4f}"
+    on = min(now + round(reaction_time * NANOSECONDS), begin - least if bridged else now + NANOSECONDS)
+    if context.moving and on > at + least:
+        # What is executed goes on until this is judged and the controller has heard of it.
+        ahead = _Rows(np.array([on]), *state_at(start, context, [on]))
+        there = candidate.at(ahead.times)
+        apart = (ahead.positions - there.positions)[0], steered * (ahead.velocities - there.velocities)[0]
+        if bridged or candidate.lines or not (np.abs(apart[0]) <= _SAME).all():
+            lead, here, at = _executed(start, context, on, least), ahead, on
+            later = candidate.times[candidate.times >= at + least]
+            difference, rate = apart
     grippers = np.array([name in blockable for name in start.names])
     if candidate.lines and not (np.abs(candidate.positions) < _ABSURD).all():
         return [Violation("nonfinite", message="the interpolation overflows")]

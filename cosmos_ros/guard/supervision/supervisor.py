@@ -28,7 +28,7 @@ from cosmos_ros.trajectory.following import FollowingSettings
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointState, JointTrajectory
 
 # A motion that was judged while the robot went on may begin so far from there, rad or m.
-_LATE_STEP = 5e-4
+_LATE_STEP = 1e-6
 
 
 class Supervisor:
@@ -89,6 +89,11 @@ class Supervisor:
         """The newest believed joint state."""
         return self._robot.measured
 
+    @property
+    def bad_state(self) -> str:
+        """Why the newest joint state was dropped; empty when it was not."""
+        return self._robot.bad_state
+
     def context(self, now_ns: int, uncertainty: float | None = None) -> GuardContext:
         """Return the context of a judgement at this moment."""
         return GuardContext(now_ns, self.measured, self._executed, uncertainty)
@@ -129,7 +134,7 @@ class Supervisor:
         if not self._robot.take(state, now_ns):
             return output
         assert self.measured is not None
-        self._stop.update(self.measured, self._executed.rest_ns)
+        self._stop.update(self.measured, self._executed.moving(self.measured.stamp_ns))
         return self._latch_if(self._robot.follow(self._executed), now_ns) or output
 
     def on_controller_state(self, names: Sequence[str], positions: FloatArray, stamp_ns: int, now_ns: int) -> Output:
