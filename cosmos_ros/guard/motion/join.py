@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from cosmos_ros.guard.context import GuardContext
+from cosmos_ros.guard.context import GuardContext, in_order
 from cosmos_ros.guard.motion.limit_table import LimitTable
 from cosmos_ros.guard.motion.start_state import StartState, seconds, state_at
 from cosmos_ros.guard.verdict import Violation
+from cosmos_ros.trajectory.executing import wrapped
 from cosmos_ros.trajectory.knots import monotone_velocities, within_limits
 from cosmos_ros.trajectory.piecewise import piecewise
 from cosmos_ros.types import NANOSECONDS, FloatArray, Int64Array, JointTrajectory
@@ -145,7 +146,12 @@ def join(
     steered = 0.0 if candidate.lines and later.size else 1.0
     difference, rate = (here.positions - there.positions)[0], steered * (here.velocities - there.velocities)[0]
     if not bridged:
-        found = _jumps(difference, rate, trajectory, start, table, position_tolerance, velocity_tolerance)
+        off = difference
+        if context.measured is not None:
+            # One that begins where the robot is measured, off its command by sag or lag, is led in as well.
+            seen = wrapped(there.positions[0] - in_order(context.measured, start.names)[0], table.continuous)
+            off = np.where(np.abs(seen) < np.abs(off), seen, off)
+        found = _jumps(off, rate, trajectory, start, table, position_tolerance, velocity_tolerance)
         if found:
             return found
         if np.abs(difference).max() > 1e-3:
