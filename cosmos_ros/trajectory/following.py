@@ -262,7 +262,7 @@ class FollowingMonitor:
         rate = moved / (moved + missing) if moved + missing > _TELLING else 1.0
         far = bool(behind.max() > _NEAR)
         stalled = progress.stalled() if far else 0.0
-        if far and group.followed and 0.1 < progress.resting and self._still(progress) and behind.max() <= _SAG:
+        if far and group.followed and progress.resting > 0.1 and self._still(progress) and behind.max() <= _SAG:
             progress.accept_rest()
             return Following(lag=progress.lag, rate=rate)
         if stalled > self.settings.following_timeout + _GRACE:
@@ -276,9 +276,12 @@ class FollowingMonitor:
         now = float(progress.at[-1])
         rates = progress.rates(_WINDOW_MOTION, _WINDOW, 1.0) if far and not agrees and progress.resting < 0.02 else None
         slow = 0.0 if rates is None else 0.5 * sum(rates)
-        if not far or agrees or progress.resting > 0.1:
-            group.slow_since = now
-        elif rates is not None and max(slow, rates[1], rates[1] - rates[0] + _SLOW - _CATCHING_UP) >= _SLOW:
+        if (
+            not far
+            or agrees
+            or progress.resting > 0.1
+            or (rates is not None and max(slow, rates[1], rates[1] - rates[0] + _SLOW - _CATCHING_UP) >= _SLOW)
+        ):
             group.slow_since = now
         elif rates is not None and now - group.slow_since >= _WINDOW:
             group.followed = False
@@ -286,7 +289,9 @@ class FollowingMonitor:
             return Following(FollowingState.LOST, f"{text}: a speed slider, or a controller that stutters", lag, slow)
         before, ahead = progress.left(_WINDOW)
         if far and not agrees and progress.resting > self.settings.following_timeout + 0.1 and ahead > 0.5 * before:
-            text = f"{progress.resting:.1f} s after its command came to rest the robot is {ahead:.3f} rad or m short of it"
+            text = (
+                f"{progress.resting:.1f} s after its command came to rest the robot is {ahead:.3f} rad or m short of it"
+            )
             return Following(FollowingState.LOST, f"{text}: a speed slider, or a blocked joint", lag, rate)
         unsure = far and not agrees and (moved < _TELLING or missing > _MISSING * moved + _NOISE)
         if progress.resting < 0.1:

@@ -30,7 +30,7 @@ _SAME_SPEED = 1e-6
 # Share of the bounds that the difference at the start may use to decay, and how long that may take, s.
 _DECAY_SHARE = 0.3
 _DECAY_STEP_NS = 20_000_000
-_LONGEST_DECAY = 1.0
+_SHORTEST_DECAY, _LONGEST_DECAY = 0.15, 1.0
 # No joint is there; splines through such numbers overflow.
 _ABSURD = 1e100
 
@@ -147,8 +147,8 @@ def join(
     difference, rate = (here.positions - there.positions)[0], steered * (here.velocities - there.velocities)[0]
     if not bridged:
         off = difference
-        if context.measured is not None:
-            # One that begins where the robot is measured, off its command by sag or lag, is led in as well.
+        if context.measured is not None and not context.moving:
+            # One that begins where the robot is measured, sagging off its command, is led in as well.
             seen = wrapped(there.positions[0] - in_order(context.measured, start.names)[0], table.continuous)
             off = np.where(np.abs(seen) < np.abs(off), seen, off)
         found = _jumps(off, rate, trajectory, start, table, position_tolerance, velocity_tolerance)
@@ -323,7 +323,7 @@ def quintic_decay(
 def decay_time(value: FloatArray, rate: FloatArray, bend: FloatArray, table: LimitTable) -> float:
     """Return the shortest time of a decay that stays within a share of velocity, acceleration and jerk bounds, s."""
     at = np.linspace(0.0, 1.0, 25)
-    length = 0.06
+    length = _SHORTEST_DECAY
     while length < _LONGEST_DECAY:
         _, speed, change = quintic_decay(at * length, length, value, rate, bend)
         jerk = np.abs(np.diff(change, axis=0)).max(axis=0) / (length / 24.0)
