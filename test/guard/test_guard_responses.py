@@ -96,9 +96,9 @@ def test_a_moving_start_keeps_its_speed_and_slows_down_after() -> None:
     now = NOW + 750_000_000
     at = motion_at(executing, now)
     measured = JointState(now, PANDA, at.positions, at.velocities)
-    q = np.stack([at.positions, at.positions + ONE[0] * 0.5, at.positions + ONE[0] * 1.0])
-    v = np.stack([at.velocities, ONE[0] * 2.6, np.zeros(7)])
-    trajectory = JointTrajectory(PANDA, now, times_of([0.0, 0.25, 0.6]), q, v)
+    q = np.stack([at.positions, at.positions + ONE[0] * 0.9, at.positions + ONE[0] * 1.8])
+    v = np.stack([at.velocities, ONE[0] * 2.4, np.zeros(7)])
+    trajectory = JointTrajectory(PANDA, now, times_of([0.0, 0.5, 1.2]), q, v)
     verdict = joint_guard().judge(trajectory, GuardContext(now, measured, executing))
     assert verdict.response is Response.SLOW_DOWN, verdict.summary
     assert np.allclose(verdict.trajectory.velocities[0], at.velocities)

@@ -260,7 +260,8 @@ def test_silence_brakes() -> None:
 
 def test_a_robot_that_does_not_follow_latches() -> None:
     one, sent, now = moving()
-    output = one.on_joint_state(at(now + 50 * MS, motion_at(sent, now).positions + 0.16), now + 50 * MS)
+    one.on_joint_state(at(now + 50 * MS, motion_at(sent, now + 50 * MS).positions + 0.09), now + 50 * MS)
+    output = one.on_joint_state(at(now + 100 * MS, motion_at(sent, now + 100 * MS).positions + 0.17), now + 100 * MS)
     assert output.send is not None and "does not follow" in output.event and one.state is State.LATCHED
 
 
