@@ -110,8 +110,11 @@ def test_arm_at_an_obstacle(embodiment: str) -> None:
     world.candidate(towards(world, 2.0, **{world.names[0]: 0.6}))
     world.run(1.6)
     assert world.supervisor.state is State.LATCHED and following_is_named(world), world.why()
-    assert world.commanded()[0, 0] - start < 0.3, "stopped long before its end"
-    assert at_rest(world) and not faults_of(world), world.why()
+    assert at_rest(world) and world.commanded()[0, 0] - start < 0.3, world.why()
+    # The stop begins where the arm is, or where it is commanded to be; in neither case does the arm itself jump.
+    stop = world.controllers[0].handovers[1].after
+    assert min(abs(stop[0, 0] - at[0]) for at in ([start + 0.02], world.controllers[0].handovers[1].before[0])) < 1e-3
+    assert np.abs(np.diff(world.stream()[2][:, 0])).max() < 0.003
 
 
 @pytest.mark.parametrize("embodiment", ["franka_joint", "ur5e", "widowx250s", "agibot_g1"])
@@ -187,8 +190,7 @@ def test_e_stop_while_disarmed_does_not_say_that_it_brakes() -> None:
     assert not world.arm()[0]
 
 
-def test_stop_brakes_what_another_stop_left_moving() -> None:
-    """Disarmed in mid-motion, then e-stop at once: still one legal way to rest."""
+def test_e_stop_during_another_stop_is_one_legal_way_to_rest() -> None:
     world = armed("franka_joint")
     assert accepted(world, towards(world, 1.4, panda_joint1=1.2))
     world.run(0.7)
@@ -248,14 +250,16 @@ def test_zeros_between_joint_states_are_refused() -> None:
     for _ in range(3):
         world.candidate(towards(world, 1.0, shoulder_pan_joint=0.1))
         world.run(0.5)
-    assert world.supervisor.bad_state or not world.armed, world.why()
+    assert world.supervisor.joint_state_problem(world.now) or not world.armed, world.why()
     assert not faults_of(world), world.why()
     measured = world.supervisor.measured
     assert measured is not None and abs(measured.position_of("elbow_joint")) > 1.0
 
 
 def test_separate_messages_of_arm_and_gripper() -> None:
-    world = armed("franka_joint", states=separate)
+    world = World("franka_joint", states=separate)
+    world.run(0.1)
+    assert world.arm()[0], world.why()
     for number in range(100):
         verdict = world.candidate(onwards(world, "panda_joint1", 0.1 * (-1) ** (number // 10))).verdict
         assert verdict is not None and verdict.response.value == "accept", (number, verdict.summary)
@@ -314,7 +318,7 @@ def test_arm_that_rests_off_its_command_goes_on(sag: float, of: str) -> None:
     offsets = np.zeros(7)
     offsets[1] = -sag
     world = armed("ur5e", silence_timeout=PATIENT, robot=Sagging(offsets))
-    assert accepted(world, towards(world, 1.5, shoulder_lift_joint=0.2))
+    assert accepted(world, towards(world, 1.5, shoulder_pan_joint=0.4))
     world.run(3.0)
     assert abs(world.position[1] - world.commanded()[0, 1]) == pytest.approx(sag, abs=1e-9)
     moved = 0
@@ -322,7 +326,7 @@ def test_arm_that_rests_off_its_command_goes_on(sag: float, of: str) -> None:
         output = world.candidate(onwards(world, PAN, 0.2, of=of))
         moved += output.send is not None and output.verdict is not None and output.verdict.trajectory is not None
         world.run(1.5)
-    assert moved == 4 and world.armed and world.position[0] > 0.5, world.why()
+    assert moved == 4 and world.armed and world.position[0] > 0.9, world.why()
     assert not faults_of(world), world.why()
 
 
