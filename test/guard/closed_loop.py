@@ -291,13 +291,19 @@ class World:
         for controller in self.controllers:
             controller.scaling = scaling
 
-    def jump(self, seconds: float) -> None:
-        """The clock of all jumps, but for the steady one; what the controllers run goes on."""
+    def jump(self, seconds: float, *, noticed: bool = True) -> None:
+        """The clock of all jumps, but for the steady one; what the controllers run goes on.
+
+        Args:
+            seconds: Ahead, or back.
+            noticed: The supervisor looks at once, and not only when the next message comes.
+        """
         self.now += round(seconds * S)
         self._jumped_ns += round(seconds * S)
         for controller in self.controllers:
             controller.jump(round(seconds * S))
-        self.apply(self.supervisor.tick(self.now))
+        if noticed:
+            self.apply(self.supervisor.tick(self.now))
 
     def why(self) -> str:
         """State, reason and events, for the message of a failing test."""
