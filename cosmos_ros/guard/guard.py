@@ -175,6 +175,7 @@ class Guard:
             position_tolerance=own.start_position_tolerance,
             velocity_tolerance=own.start_velocity_tolerance,
             shortest=self.settings.checking.minimum_step,
+            reaction_time=self.settings.response.reaction_time,
             blockable=self.robot.grippers,
         )
         if isinstance(joined, tuple) and (steps := self.checker.spacing(joined[0], context)):

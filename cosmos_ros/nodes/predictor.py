@@ -43,6 +43,7 @@ from cosmos_ros.prediction.pipeline import Pipeline, PipelineSettings, Predictio
 from cosmos_ros.prediction.state_api import StateRollout
 from cosmos_ros.settings import pick
 from cosmos_ros.trajectory.joiner import Joined, Joiner, JoinSettings
+from cosmos_ros.types import NANOSECONDS
 from cosmos_ros.types import JointTrajectory as TrajectoryRecord
 from cosmos_ros.worker import WorkerThread
 from cosmos_ros.world_models import create_world_model
@@ -72,6 +73,8 @@ class Predictor(LifecycleNode):
         self._predictions = 0
         self._failures = 0
         self._starved = 0
+        self._dropped = 0
+        self._told: str | None = None  # the instruction of the model's session
         self._epoch = 0
         self._look_due = False
         if self._values["autostart"] and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
@@ -221,7 +224,8 @@ class Predictor(LifecycleNode):
             self._engine.cancel_pending()
             self._inputs.reset()
             self._forget_motion()
-            self._predictions = self._failures = self._starved = 0
+            self._newest = self._told = None
+            self._predictions = self._failures = self._starved = self._dropped = 0
         response.success, response.message = True, "buffers and counters are empty"
         return response
 
@@ -249,8 +253,15 @@ class Predictor(LifecycleNode):
         if question is not None:
             self._engine.submit(question)
             return
+        if self._inputs.lacking:
+            return
         snapshot = self._inputs.synchroniser.take(self._now())
-        if snapshot is not None:
+        # Images from before a new instruction are not asked about: the answer would be to the earlier one.
+        if snapshot is not None and snapshot.instruction == self._inputs.synchroniser.instruction:
+            if snapshot.instruction != self._told and self._pipeline is not None:
+                self._told = snapshot.instruction
+                # Models that remember earlier requests say so by having the method.
+                getattr(self._pipeline.world_model, "new_session", lambda: None)()
             self._newest = snapshot
             self._engine.submit(snapshot)
 
@@ -279,11 +290,10 @@ class Predictor(LifecycleNode):
                 if done.trace:
                     self.get_logger().debug(done.trace)
                 self._diagnostics.set("prediction", ERROR, f"holding: {done.error}", self._counters())
-            elif (
-                isinstance(done.result, Prediction)
-                and self._inputs is not None
-                and done.job.epoch == self._inputs.synchroniser.epoch
-            ):
+            elif isinstance(done.result, Prediction) and (why := self._outdated(done.job)):
+                self._dropped += 1
+                self._diagnostics.set("prediction", WARN, f"holding: dropped {why}", self._counters())
+            elif isinstance(done.result, Prediction):
                 try:
                     self._publish(done.result, done.job)
                 except Exception as error:  # one prediction that cannot be joined must not end the node
@@ -293,6 +303,18 @@ class Predictor(LifecycleNode):
         if self._look_due:
             self._look_at_inputs()
         self._poll()
+
+    def _outdated(self, snapshot: Snapshot) -> str:
+        """Return why an answer is no longer one to the question that would be asked now, or empty."""
+        if self._inputs is None or snapshot is not self._newest:
+            return "an answer from before the reset"
+        if snapshot.epoch != self._inputs.synchroniser.epoch:
+            return "an answer from before the clock was reset"
+        if snapshot.instruction != self._inputs.synchroniser.instruction:
+            return "an answer to an earlier instruction"
+        age = (self._now() - snapshot.stamp_ns) / NANOSECONDS
+        limit = self._values["max_prediction_age"]
+        return f"an answer whose observation is {age:.1f} s old (max_prediction_age {limit:g} s)" if age > limit else ""
 
     def _publish(self, prediction: Prediction, snapshot: Snapshot) -> None:
         """Publish the trajectory first; a thread of its own publishes the rest."""
@@ -325,6 +347,7 @@ class Predictor(LifecycleNode):
 
     def _counters(self) -> dict[str, Any]:
         counts = {"predictions": self._predictions, "failures": self._failures, "starved": self._starved}
+        counts["dropped"] = self._dropped
         model = None if self._pipeline is None else getattr(self._pipeline.world_model, "status", None)
         status = {} if model is None else {f"model {key}": value for key, value in model().items()}
         return {**counts, "replaced": self._engine.replaced if self._engine is not None else 0, **status}

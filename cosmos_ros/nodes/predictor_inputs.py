@@ -92,6 +92,12 @@ class PredictorInputs:
             if instruction:
                 self.synchroniser.add_instruction(instruction, received_ns=self._now())
 
+    @property
+    def lacking(self) -> str:
+        """What the world model must be told before it can be asked, or empty."""
+        takes_one = self._pipeline.world_model.capabilities.takes_instruction
+        return "no instruction yet" if takes_one and not self.synchroniser.instruction.strip() else ""
+
     def report(self) -> None:
         """Set one status a camera, and one of all inputs with what is missing or stale."""
         for camera in self._cameras:
@@ -100,7 +106,7 @@ class PredictorInputs:
             self._diagnostics.set(f"camera {camera.view}", WARN if problem else OK, problem or "connected", how)
         now = self._now()
         values = self._stream_values(now)
-        problems = self.synchroniser.problems(now)
+        problems = [*([self.lacking] if self.lacking else []), *self.synchroniser.problems(now)]
         if problems:
             values["all"] = "; ".join(problems)
             self._diagnostics.set("inputs", ERROR, f"holding: {problems[0]}", values)

@@ -55,6 +55,9 @@ class PredictorSettings:
     model_timeout: float = setting(
         30.0, "Report a world model that has not answered for this long", unit="s", minimum=0.1, maximum=3600.0
     )
+    max_prediction_age: float = setting(
+        30.0, "Drop an answer whose observation is older than this", unit="s", minimum=0.05, maximum=3600.0
+    )
     prediction_log: str = setting("", "File that gets one JSON line a prediction; empty: none.", read_only=True)
 
 

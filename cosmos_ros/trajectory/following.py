@@ -88,6 +88,7 @@ class _Group:
         self.names: tuple[str, ...] = ()  # of these, those that were sent and are measured
         self.progress: PathProgress | None = None
         self.followed = True
+        self.slow_since = 0.0
 
 
 class FollowingMonitor:
@@ -240,7 +241,7 @@ class FollowingMonitor:
         path = _commanded(motion, group.names, [self._origin_ns + round(t * NANOSECONDS) for t in times])
         if progress is None:
             group.progress = PathProgress(continuous, times, path, seen)
-            group.followed = True
+            group.followed, group.slow_since = True, now
         else:
             progress.take(times, path, now, seen)
 
@@ -251,7 +252,7 @@ class FollowingMonitor:
         behind = np.abs(progress.behind)
         error = progress.error
         k = int(np.argmax(error))
-        if not error[k] <= self._tolerance:
+        if error[k] > self._tolerance:
             return Following(
                 FollowingState.LOST,
                 f"the robot does not follow what it was sent: {names[k]} is {error[k]:.3f} rad or m off its path",
@@ -272,14 +273,26 @@ class FollowingMonitor:
                 0.0,
             )
         agrees = self._agrees()
-        rates = None if agrees else progress.rates(_WINDOW_MOTION, _WINDOW, 1.0)
-        if rates is not None and max(rates) < _SLOW + _CATCHING_UP and rates[1] < _SLOW:
-            if rates[1] <= rates[0] + _CATCHING_UP and 0.5 * sum(rates) < _SLOW:
-                text = f"the robot moves at {0.5 * sum(rates):.0%} of the speed that it was sent"
-                group.followed = False
-                return Following(
-                    FollowingState.LOST, f"{text}: a speed slider, or a controller that stutters", lag, rates[1]
-                )
+        now = float(progress.at[-1])
+        rates = progress.rates(_WINDOW_MOTION, _WINDOW, 1.0) if far and not agrees and progress.resting < 0.02 else None
+        slow = 0.0 if rates is None else 0.5 * sum(rates)
+        if (
+            not far
+            or agrees
+            or progress.resting > 0.1
+            or (rates is not None and max(slow, rates[1], rates[1] - rates[0] + _SLOW - _CATCHING_UP) >= _SLOW)
+        ):
+            group.slow_since = now
+        elif rates is not None and now - group.slow_since >= _WINDOW:
+            group.followed = False
+            text = f"the robot moves at {slow:.0%} of the speed that it was sent"
+            return Following(FollowingState.LOST, f"{text}: a speed slider, or a controller that stutters", lag, slow)
+        before, ahead = progress.left(_WINDOW)
+        if far and not agrees and progress.resting > self.settings.following_timeout + 0.1 and ahead > 0.5 * before:
+            text = (
+                f"{progress.resting:.1f} s after its command came to rest the robot is {ahead:.3f} rad or m short of it"
+            )
+            return Following(FollowingState.LOST, f"{text}: a speed slider, or a blocked joint", lag, rate)
         unsure = far and not agrees and (moved < _TELLING or missing > _MISSING * moved + _NOISE)
         if progress.resting < 0.1:
             group.followed = not unsure

@@ -19,7 +19,7 @@ _KEPT = 2.5
 _EQUAL = 2e-4
 # A measurement this far off the path has been displaced (sag, a pull), not delayed.
 _OFF_PATH = 0.002
-_JUMP = 0.02
+_JUMP = 0.05
 # Motion beyond encoders' noise, rad or m.
 MOVED = 1e-3
 
@@ -98,6 +98,12 @@ class PathProgress:
         still = np.flatnonzero(self._lengths < self._lengths[-1] - _EQUAL)
         return float(self._times[-1] - (self._times[still[-1] + 1] if still.size else self._times[0]))
 
+    def left(self, seconds: float) -> tuple[float, float]:
+        """Return how much of the path was ahead some time ago, and how much of that still is, rad or m."""
+        then = int(np.searchsorted(self.at, self.at[-1] - seconds))
+        ahead = self._lengths[-1] - self.length_at(self.places[[then, -1]])
+        return float(ahead[0]), float(ahead[1])
+
     def accept_rest(self) -> None:
         """Take the distance from the command, which stands still as the joints do, for sag."""
         self.offset = self.offset + self.behind
@@ -160,7 +166,7 @@ class PathProgress:
         """Return the time of the place on the path where a measurement is, and adapt the offset to what is off it."""
         last = float(self.places[-1])
         expected = last + time - float(self.at[-1])
-        first = max(0, int(np.searchsorted(self._times, last - 2.0 * PATH_STEP)) - 1)
+        first = max(0, int(np.searchsorted(self._times, float(self.places.max()) - 2.0 * PATH_STEP)) - 1)
         path, times = self._path[first:], self._times[first:]
         if len(times) < 2:
             return time
@@ -184,8 +190,12 @@ class PathProgress:
             nearest = distances.min()
         near = np.flatnonzero(reachable & (distances <= nearest + _EQUAL))
         best = int(near[np.argmin(np.abs(places[near] - expected))])
+        aside = off[best]
+        begins = best > 0 and still[best - 1] and share[best] <= 0.0
+        if not (still[best] or begins):  # along the path, before a turn that the robot does not reach, it is no sag
+            aside = aside - pieces[best] * (pieces[best] @ aside) / squares[best]
         gain = 0.5 if distances[best] > _OFF_PATH else 0.1
-        self.offset = self.offset + gain * off[best]
+        self.offset = self.offset + gain * aside
         place = float(places[best])
         if float(self._lengths[-1] - lengths[best]) <= _EQUAL:
             return time  # at rest at the end of the path there is no lag

@@ -318,7 +318,7 @@ def test_arm_that_rests_off_its_command_goes_on(sag: float, of: str) -> None:
     offsets = np.zeros(7)
     offsets[1] = -sag
     world = armed("ur5e", silence_timeout=PATIENT, robot=Sagging(offsets))
-    assert accepted(world, towards(world, 1.5, shoulder_pan_joint=0.4))
+    assert accepted(world, towards(world, 2.0, shoulder_pan_joint=0.8))
     world.run(3.0)
     assert abs(world.position[1] - world.commanded()[0, 1]) == pytest.approx(sag, abs=1e-9)
     moved = 0

@@ -21,6 +21,7 @@ BUDGET = 0.05  # CPU seconds that a judgement may take
 
 def armed(embodiment: str, **options: object) -> World:
     world = World(embodiment, **options)
+    world.run(0.1)  # every driver has published
     ok, why = world.arm()
     assert ok, why
     return world

@@ -104,7 +104,8 @@ def test_arming_is_refused_with_a_reason() -> None:
     one.on_graph({"joint_trajectory": []}, {"joint_trajectory": 0}, NOW)
     assert "no controller listens" in one.arm(NOW)[1]
     assert "dry run" in ready(dry_run=True).arm(NOW)[1]
-    one = ready()
+    one = supervisor()
+    one.on_graph({}, {"joint_trajectory": 1}, NOW)
     one.on_joint_state(JointState(NOW + MS, PANDA[:6], HOME[:6], np.zeros(6)), NOW + MS)
     assert "panda_joint7" in one.arm(NOW + MS)[1]
     one = ready()
@@ -259,7 +260,7 @@ def test_silence_brakes() -> None:
 
 def test_a_robot_that_does_not_follow_latches() -> None:
     one, sent, now = moving()
-    output = one.on_joint_state(at(now + 50 * MS, motion_at(sent, now).positions + 0.18), now + 50 * MS)
+    output = one.on_joint_state(at(now + 50 * MS, motion_at(sent, now).positions + 0.16), now + 50 * MS)
     assert output.send is not None and "does not follow" in output.event and one.state is State.LATCHED
 
 

@@ -41,7 +41,9 @@ class Faulty:
     def __init__(self, options):
         pass
 
-    capabilities = Capabilities(modes=frozenset({Mode.POLICY}), needs_observation=True, returns_frames=False)
+    capabilities = Capabilities(
+        modes=frozenset({Mode.POLICY}), needs_observation=True, returns_frames=False, takes_instruction=False
+    )
 
     def load(self):
         pass

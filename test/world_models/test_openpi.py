@@ -68,6 +68,20 @@ def test_both_dialects(joint_request, dialect):
     assert (rollout.provenance["server_timing"] == {"infer_ms": 12.5}) == (dialect == "cosmos_framework")
 
 
+@pytest.mark.parametrize("dialect", ["vllm_omni", "cosmos_framework"])
+def test_a_new_session_is_another_one_on_another_connection(joint_request, dialect):
+    with OpenPi(dialect=dialect) as server:
+        model = connect(server)
+        first = model.predict(joint_request()).provenance["session_id"]
+        same = model.predict(joint_request()).provenance["session_id"]
+        assert server.connections == 1
+        model.new_session()
+        other = model.predict(joint_request()).provenance["session_id"]
+        model.close()
+    assert first == same != other
+    assert server.connections == 2
+
+
 def test_idle_close_is_survived(joint_request):
     with OpenPi(idle_timeout=0.05) as server:
         model = connect(server)

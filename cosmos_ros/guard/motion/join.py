@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from cosmos_ros.guard.context import GuardContext
+from cosmos_ros.guard.context import GuardContext, in_order
 from cosmos_ros.guard.motion.limit_table import LimitTable
 from cosmos_ros.guard.motion.start_state import StartState, seconds, state_at
 from cosmos_ros.guard.verdict import Violation
+from cosmos_ros.trajectory.executing import wrapped
 from cosmos_ros.trajectory.knots import monotone_velocities, within_limits
 from cosmos_ros.trajectory.piecewise import piecewise
 from cosmos_ros.types import NANOSECONDS, FloatArray, Int64Array, JointTrajectory
@@ -29,7 +30,7 @@ _SAME_SPEED = 1e-6
 # Share of the bounds that the difference at the start may use to decay, and how long that may take, s.
 _DECAY_SHARE = 0.3
 _DECAY_STEP_NS = 20_000_000
-_LONGEST_DECAY = 1.0
+_SHORTEST_DECAY, _LONGEST_DECAY = 0.15, 1.0
 # No joint is there; splines through such numbers overflow.
 _ABSURD = 1e100
 
@@ -104,6 +105,7 @@ def join(
     position_tolerance: float,
     velocity_tolerance: float,
     shortest: float,
+    reaction_time: float,
     blockable: Collection[str] = (),
 ) -> tuple[JointTrajectory, str] | list[Violation]:
     """Return the candidate as it runs from now on and what was done to it, or why it does not begin where the robot is.
@@ -115,6 +117,7 @@ def join(
         table: Limits in the trajectory's order.
         position_tolerance, velocity_tolerance: Largest difference from the true state that is led in.
         shortest: Shortest time between points, s.
+        reaction_time: How long what is executed goes on, s.
         blockable: Joints that go in steps between bounds (grippers): between points they must not overshoot.
     """
     now = context.now_ns
@@ -139,16 +142,30 @@ def join(
     if table.continuous.any():
         candidate.turn(np.where(table.continuous, np.round((here.positions - there.positions)[0] / (2.0 * np.pi)), 0.0))
         there = candidate.at(there.times)
-    difference = (here.positions - there.positions)[0]
-    rate = (here.velocities - there.velocities)[0]
-    if candidate.lines and later.size:
-        rate = np.zeros_like(rate)  # lines have the speed that leads to their next point
+    # Lines have the speed that leads to their next point.
+    steered = 0.0 if candidate.lines and later.size else 1.0
+    difference, rate = (here.positions - there.positions)[0], steered * (here.velocities - there.velocities)[0]
     if not bridged:
-        found = _jumps(difference, rate, trajectory, start, table, position_tolerance, velocity_tolerance)
+        off = difference
+        if context.measured is not None and not context.moving:
+            # One that begins where the robot is measured, sagging off its command, is led in as well.
+            seen = wrapped(there.positions[0] - in_order(context.measured, start.names)[0], table.continuous)
+            off = np.where(np.abs(seen) < np.abs(off), seen, off)
+        found = _jumps(off, rate, trajectory, start, table, position_tolerance, velocity_tolerance)
         if found:
             return found
         if np.abs(difference).max() > 1e-3:
             note = (note + "; " if note else "") + f"led in over {np.abs(difference).max():.4f}"
+    on = min(now + round(reaction_time * NANOSECONDS), begin - least if bridged else now + NANOSECONDS)
+    if context.moving and on > at + least:
+        # What is executed goes on until this is judged and the controller has heard of it.
+        ahead = _Rows(np.array([on]), *state_at(start, context, [on]))
+        there = candidate.at(ahead.times)
+        apart = (ahead.positions - there.positions)[0], steered * (ahead.velocities - there.velocities)[0]
+        if bridged or candidate.lines or not (np.abs(apart[0]) <= _SAME).all():
+            lead, here, at = _executed(start, context, on, least), ahead, on
+            later = candidate.times[candidate.times >= at + least]
+            difference, rate = apart
     grippers = np.array([name in blockable for name in start.names])
     if candidate.lines and not (np.abs(candidate.positions) < _ABSURD).all():
         return [Violation("nonfinite", message="the interpolation overflows")]
@@ -306,7 +323,7 @@ def quintic_decay(
 def decay_time(value: FloatArray, rate: FloatArray, bend: FloatArray, table: LimitTable) -> float:
     """Return the shortest time of a decay that stays within a share of velocity, acceleration and jerk bounds, s."""
     at = np.linspace(0.0, 1.0, 25)
-    length = 0.06
+    length = _SHORTEST_DECAY
     while length < _LONGEST_DECAY:
         _, speed, change = quintic_decay(at * length, length, value, rate, bend)
         jerk = np.abs(np.diff(change, axis=0)).max(axis=0) / (length / 24.0)

@@ -24,6 +24,8 @@ from cosmos_ros.types import NANOSECONDS, FloatArray, JointTrajectory
 # How often a re-timed motion is tightened until its own check passes.
 _ATTEMPTS = 4
 _TIGHTER = 0.93
+# Kinds of violation of a path that is run too fast everywhere, or at its ends.
+_BENT = frozenset(("jerk", "acceleration_step"))
 # Half widths of the averages that make a run gentle, s.
 _GENTLE = (0.03, 0.06, 0.12)
 # All of the acceleration bound, but for the rounding of the grid.
@@ -57,7 +59,7 @@ class Planner:
             return None
         stop = float(motion.times[-1]) if "end_velocity" in kinds else None
         return self._first_legal(
-            self._runs(motion, aligned.stamp_ns, context, stop, bent="jerk" in kinds), aligned, context
+            self._runs(motion, aligned.stamp_ns, context, stop, bent=bool(kinds & _BENT)), aligned, context
         )
 
     def truncate(

@@ -122,7 +122,8 @@ class RobotWatch:
         """Return why arming would be refused on account of the robot; empty when nothing is against it."""
         if problem := self.bad_state or self._states.conflict(now_ns):
             return problem
-        missing = [name for name in self._robot.limits.required_joints if name not in self._seen]
+        wanted = dict.fromkeys((*self._robot.limits.required_joints, *(n for c in self._robot.controllers for n in c)))
+        missing = [name for name in wanted if name not in self._seen]
         if missing and self._seen:
             return f"joints {', '.join(missing)} are not in the joint states"
         age = self.age(now_ns)

@@ -49,12 +49,12 @@ class StopWatch:
         """Whether the stop is to be sent again."""
         return self._since is not None and now_ns - self._sent >= REPEAT_NS
 
-    def update(self, measured: JointState, rest_ns: int | None) -> None:
+    def update(self, measured: JointState, moving: bool) -> None:
         """Take a joint state; ends the watch when it shows that the robot rests.
 
         Args:
             measured: Joint state.
-            rest_ns: When the stop was to end; None when it is not known.
+            moving: Whether the stop is still to move the robot at the joint state's stamp.
         """
         if self._since is None:
             return
@@ -75,6 +75,7 @@ class StopWatch:
             self._still_since = None
         elif self._still_since is None:
             self._still_since = before.stamp_ns
-        started = max(self._since, rest_ns or 0)
-        if self._still_since is not None and measured.stamp_ns - max(self._still_since, started) >= _CONFIRMED_NS:
+        if moving or self._still_since is None:
+            return
+        if measured.stamp_ns - max(self._still_since, self._since) >= _CONFIRMED_NS:
             self.end()

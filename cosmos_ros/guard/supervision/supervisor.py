@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from cosmos_ros.guard.checks.freshness import StateSettings
 from cosmos_ros.guard.checks.start import StartSettings
 from cosmos_ros.guard.context import GuardContext
@@ -28,7 +30,7 @@ from cosmos_ros.trajectory.following import FollowingSettings
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointState, JointTrajectory
 
 # A motion that was judged while the robot went on may begin so far from there, rad or m.
-_LATE_STEP = 5e-4
+_LATE_STEP = 1e-6
 
 
 class Supervisor:
@@ -74,6 +76,9 @@ class Supervisor:
         self._source_stamp: int | None = None
         self._last_candidate_ns: int | None = None
         self._clock_watch = ClockWatch(steady)
+        stamps = self.settings.output_stamps
+        bounded = any(np.isfinite(joint.jerk) for joint in guard.robot.limits.joints.values())
+        self._stamps = bounded if stamps == "auto" else stamps == "time"
         self._others = OtherPublishers()
         self.cameras = Cameras(cameras)
         self._e_stop = False
@@ -88,6 +93,11 @@ class Supervisor:
     def measured(self) -> JointState | None:
         """The newest believed joint state."""
         return self._robot.measured
+
+    @property
+    def bad_state(self) -> str:
+        """Why the newest joint state was dropped; empty when it was not."""
+        return self._robot.bad_state
 
     def context(self, now_ns: int, uncertainty: float | None = None) -> GuardContext:
         """Return the context of a judgement at this moment."""
@@ -129,7 +139,7 @@ class Supervisor:
         if not self._robot.take(state, now_ns):
             return output
         assert self.measured is not None
-        self._stop.update(self.measured, self._executed.rest_ns)
+        self._stop.update(self.measured, self._executed.moving(self.measured.stamp_ns))
         return self._latch_if(self._robot.follow(self._executed), now_ns) or output
 
     def on_controller_state(self, names: Sequence[str], positions: FloatArray, stamp_ns: int, now_ns: int) -> Output:
@@ -161,7 +171,7 @@ class Supervisor:
             return None
         stop = self._brake(now_ns, astray=True)
         self._enter(State.LATCHED, reason)
-        return Output(send=stop, event=f"{reason}: braking")
+        return Output(send=self._as_sent(stop), event=f"{reason}: braking")
 
     def on_bad_joint_state(self, why: str, now_ns: int) -> Output:
         """Note that a joint state came that cannot be used; the last good one stays and grows old."""
@@ -175,7 +185,7 @@ class Supervisor:
         if pressed and self.state is not State.E_STOP:
             stop = self._brake(now_ns) if self.state is State.ARMED else None
             self._enter(State.E_STOP, "e-stop pressed")
-            return Output(send=stop, event="e-stop pressed" + ("" if stop is None else ": braking"))
+            return Output(send=self._as_sent(stop), event="e-stop pressed" + ("" if stop is None else ": braking"))
         if not pressed and self.state is State.E_STOP:
             self.reason = "e-stop released; reset the guard, then arm it"
             return Output(event=self.reason)
@@ -190,7 +200,7 @@ class Supervisor:
             stop = self._brake(now_ns)
             self._enter(State.LATCHED, publishing)
             self._latched_by_others = True
-            return Output(send=stop, event=f"{publishing}: braking")
+            return Output(send=self._as_sent(stop), event=f"{publishing}: braking")
         if publishing and self.state is State.LATCHED and self._latched_by_others:
             self.reason = publishing  # a node just discovered may get its name, or company, only now
         return output
@@ -246,11 +256,11 @@ class Supervisor:
         if verdict.trajectory is not None:
             self.counters.consecutive_rejects = 0
             if self.state is not State.ARMED:
-                return replace(output, would_send=verdict.trajectory)
+                return replace(output, would_send=self._as_sent(verdict.trajectory))
             self._executed = self._executed.after(verdict.trajectory)
             self._stop.end()
             self._source_stamp = stamp_ns or (trajectory.stamp_ns if isinstance(trajectory, JointTrajectory) else 0)
-            return replace(output, send=verdict.trajectory)
+            return replace(output, send=self._as_sent(verdict.trajectory))
         self.counters.consecutive_rejects += 1
         stop = None
         event = ""
@@ -261,7 +271,7 @@ class Supervisor:
                 stop = stop or self._brake(now_ns)
                 event = f"latched after {self.counters.consecutive_rejects} rejections in a row: {verdict.summary}"
                 self._enter(State.LATCHED, event)
-        return replace(output, send=stop, event=event)
+        return replace(output, send=self._as_sent(stop), event=event)
 
     def _judge(self, trajectory: JointTrajectory, now_ns: int, uncertainty: float | None) -> Verdict:
         try:
@@ -296,13 +306,13 @@ class Supervisor:
         if output.event:
             return output
         if self._stop.due(now_ns):
-            return Output(send=self._brake(now_ns, again=True))
+            return Output(send=self._as_sent(self._brake(now_ns, again=True)))
         if self.state is not State.ARMED or not self.moving(now_ns) or self._stop.active:
             return output
         reason = self._lost(now_ns)
         if not reason:
             return output
-        return Output(send=self._brake(now_ns), event=f"{reason}: braking")
+        return Output(send=self._as_sent(self._brake(now_ns)), event=f"{reason}: braking")
 
     def _lost(self, now_ns: int) -> str:
         """Return why the motion being executed cannot be watched any more, or an empty string."""
@@ -364,7 +374,7 @@ class Supervisor:
             return Output()
         stop = self._brake(now_ns)
         self._enter(State.DISARMED, "disarmed on request")
-        return Output(send=stop, event="disarmed")
+        return Output(send=self._as_sent(stop), event="disarmed")
 
     def reset(self, now_ns: int) -> tuple[bool, str]:
         """Leave the latch; the guard is disarmed afterwards."""
@@ -394,7 +404,7 @@ class Supervisor:
         event = f"the clock jumped {'back' if jump_ns < 0 else 'ahead'} by {abs(jump_ns) / NANOSECONDS:.2f} s"
         if self.state is State.ARMED:
             self._enter(State.DISARMED, f"{event}; arm again")
-        return Output(send=stop, event=event)
+        return Output(send=self._as_sent(stop), event=event)
 
     def _brake(self, now_ns: int, *, astray: bool = False, again: bool = False) -> JointTrajectory | None:
         """Return a stop, and watch that it is taken; None when nothing moves.
@@ -426,6 +436,12 @@ class Supervisor:
     def _held(self, now_ns: int) -> JointTrajectory | None:
         """Return a standstill at the last command, for a controller that did not hear of the stop yet."""
         return self.guard.hold(self.context(now_ns))
+
+    def _as_sent(self, trajectory: JointTrajectory | None) -> JointTrajectory | None:
+        """Return what goes out for a trajectory: with its stamp, or to begin when it arrives."""
+        if trajectory is None or self._stamps:
+            return trajectory
+        return replace(trajectory, stamp_ns=0)
 
     def _record(self, verdict: Verdict) -> Output:
         self.counters.responses[verdict.response.value] += 1

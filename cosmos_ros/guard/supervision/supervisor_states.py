@@ -28,11 +28,13 @@ class SupervisorSettings(DeclaredSettings):
     brake_on_reject: bool = setting(
         True, "Brake when a candidate is rejected; otherwise finish what is being executed."
     )
-    max_judging_delay: float = setting(
-        0.02,
-        "How long after its start a trajectory may leave the guard: a controller that gets it later jumps into its "
-        "middle",
-        unit="s", minimum=0.0, maximum=1.0,
+    output_stamps: str = setting(
+        "auto",
+        "Stamps of what is sent: 'zero', it begins when the controller gets it, whose clock may have lost time; 'time', "
+        "absolute, for controllers on this clock; 'auto', absolute where the robot bounds jerk, for there what comes a "
+        "moment late must not begin with a step.",
+        choices=("auto", "time", "zero"),
+        read_only=True,
     )  # fmt: skip
     max_camera_age: float = setting(
         0.5, "Oldest image of a camera that was heard once; 0: cameras are not watched", unit="s", minimum=0.0,
