@@ -188,7 +188,7 @@ class World:
             self.guard,
             SupervisorSettings(**settings),
             lambda: self.now + self._judging_ns,
-            steady=lambda: self.now + self._judging_ns - self._jumped_ns,
+            steady=lambda: self.now - self._jumped_ns,
         )
         self.names = tuple(name for _, joints in self.embodiment.controllers for name in joints)
         at = {**{n: float(self.embodiment.home.get(n, 0.0)) for n in self.names}, **(start or {})}

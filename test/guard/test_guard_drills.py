@@ -50,7 +50,7 @@ def as_sent(world: World) -> tuple[np.ndarray, np.ndarray]:
 
 def following_is_named(world: World) -> bool:
     text = f"{world.supervisor.reason} {world.record.events}".lower()
-    return any(word in text for word in ("follow", "progress", "scal", "pause", "controller"))
+    return any(word in text for word in ("follow", "progress", "scal", "slider", "pause", "controller"))
 
 
 # -- controllers that run slower, or not at all ----------------------------------------------------------------------
