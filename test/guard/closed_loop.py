@@ -77,24 +77,21 @@ class Lagging(Robot):
 
 
 class Sagging(Robot):
-    """Comes to rest off its command, as an arm under load without integral action; it sags once it is first moved.
+    """Rests off its command, as an arm without integral action under a load that depends on where it is.
 
     Args:
-        offsets: ``[J]`` rad or m, reached at 0.1 rad/s.
+        offsets: ``[J]`` rad or m, reached when some joint is commanded 0.3 rad from where it was at first.
     """
 
     def __init__(self, offsets: np.ndarray) -> None:
         self._offsets = offsets
         self._first: np.ndarray | None = None
-        self._since = 0.0
 
     def follow(self, commands: np.ndarray, tick: float) -> np.ndarray:
         if self._first is None:
             self._first = commands[0].copy()
-        moved = np.maximum.accumulate(np.abs(commands - self._first).max(axis=1) > 1e-6) | (self._since > 0.0)
-        since = self._since + tick * np.cumsum(moved)
-        self._since = float(since[-1])
-        return commands + np.sign(self._offsets) * np.minimum(np.abs(self._offsets), 0.1 * since[:, None])
+        away = np.abs(commands - self._first).max(axis=1, keepdims=True)
+        return commands + self._offsets * np.minimum(away / 0.3, 1.0)
 
 
 class Blocked(Robot):
@@ -186,13 +183,11 @@ class World:
         self.embodiment = embodiment_of(embodiment)
         self.guard = guard_of(embodiment)
         self.now = 1000 * S
-        self._judging_ns = 0
-        self._jumped_ns = 0
+        self._judging_ns = self._jumped_ns = 0
         self.supervisor = Supervisor(
             self.guard,
             SupervisorSettings(**settings),
             lambda: self.now + self._judging_ns,
-            (),
             steady=lambda: self.now - self._jumped_ns,
         )
         self.names = tuple(name for _, joints in self.embodiment.controllers for name in joints)
@@ -296,13 +291,19 @@ class World:
         for controller in self.controllers:
             controller.scaling = scaling
 
-    def jump(self, seconds: float) -> None:
-        """The clock of all jumps; what the controllers run goes on."""
+    def jump(self, seconds: float, *, noticed: bool = True) -> None:
+        """The clock of all jumps, but for the steady one; what the controllers run goes on.
+
+        Args:
+            seconds: Ahead, or back.
+            noticed: The supervisor looks at once, and not only when the next message comes.
+        """
         self.now += round(seconds * S)
         self._jumped_ns += round(seconds * S)
         for controller in self.controllers:
             controller.jump(round(seconds * S))
-        self.apply(self.supervisor.tick(self.now))
+        if noticed:
+            self.apply(self.supervisor.tick(self.now))
 
     def why(self) -> str:
         """State, reason and events, for the message of a failing test."""

@@ -42,6 +42,8 @@ def chain(embodiment: str, number: int, chunks: int) -> World:
         done += 1
         _time_passes(rng, world)
     world.run(1.0)
+    world.disarm()
+    world.run(2.0)
     return world
 
 

@@ -228,6 +228,16 @@ def test_what_was_judged_late_starts_where_the_robot_is_by_then(stamp: str, judg
     assert not faults_of(world), world.why()
 
 
+@pytest.mark.parametrize("seconds", [5.0, -5.0])
+def test_clock_that_jumps_between_two_messages_steps_nothing(seconds: float) -> None:
+    world = armed("ur5e", silence_timeout=60.0)
+    assert accepted(world, towards(world, 6.0, shoulder_pan_joint=2.0))
+    world.run(1.509)
+    world.jump(seconds, noticed=False)
+    world.run(2.0)
+    assert at_rest(world) and not faults_of(world), world.why()
+
+
 # -- what is sent ----------------------------------------------------------------------------------------------------
 
 
@@ -243,6 +253,17 @@ def test_what_was_sent_is_accepted_again(embodiment: str) -> None:
             verdict = again.candidate(output.send).verdict
             assert verdict is not None and verdict.response.value == "accept", (number, verdict.summary)
     assert sent > 5
+
+
+def test_stop_that_was_taken_is_not_sent_for_ever() -> None:
+    world = armed("ur5e", silence_timeout=60.0)
+    assert accepted(world, towards(world, 6.0, shoulder_pan_joint=2.0))
+    world.run(1.5)
+    world.e_stop()
+    world.run(1.5)
+    sent = len(world.record.sent)
+    world.run(2.0)
+    assert at_rest(world) and len(world.record.sent) == sent < 20
 
 
 CASES = Path(__file__).resolve().parents[3] / "shared" / "cases" / "guard" / "slow_judgements.json"

@@ -87,7 +87,7 @@ def stop_ahead(
     speed = np.sign(speed) * np.minimum(np.abs(speed), 2.0 * room / seconds)
     count = 1
     if smooth:
-        count = max(round(seconds / max(_SMOOTH_STEP, shortest)), 2 if seconds >= 2.5 * shortest else 1)
+        count = max(round(seconds / max(_SMOOTH_STEP, shortest)), min(6, int(seconds / shortest)), 1)
         count = min(count, _SMOOTH_POINTS)
     tau = np.linspace(0.0, 1.0, count + 1)[:, None]
     if smooth:

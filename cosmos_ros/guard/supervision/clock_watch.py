@@ -27,6 +27,8 @@ class ClockWatch:
         if before is None:
             return 0
         moved = now_ns - before[0]
-        if moved > 0:
-            moved = 0 if self._steady is None else moved - (self._before[1] - before[1])
+        if self._steady is not None:
+            moved -= self._before[1] - before[1]
+        elif moved > 0:
+            return 0
         return moved if abs(moved) > tolerance_ns else 0

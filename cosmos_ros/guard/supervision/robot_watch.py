@@ -8,9 +8,13 @@ import numpy as np
 
 from cosmos_ros.guard.checks.base import GuardedRobot
 from cosmos_ros.observation.measured_state import JointStateSettings, MeasuredState
-from cosmos_ros.trajectory.executing import ExecutedMotion
+from cosmos_ros.trajectory.executing import ExecutedMotion, wrapped
 from cosmos_ros.trajectory.following import FollowingMonitor, FollowingSettings, FollowingState
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointState
+
+# Offsets from the command of a robot that has been at rest for so long are sag, up to a size, rad or m.
+_SETTLED_NS = NANOSECONDS // 2
+_MOST_SAG = 0.12
 
 
 class RobotWatch:
@@ -49,6 +53,7 @@ class RobotWatch:
             settings=following,
         )
         self._seen: set[str] = set()
+        self._sag: dict[str, float] = {}
         self.measured: JointState | None = None
         self.bad_state = ""
         self.unsure = ""
@@ -79,6 +84,7 @@ class RobotWatch:
         """Return why the robot does not follow what it was sent; empty when it does, or when that is not known."""
         assert self.measured is not None
         found = self._monitor.update(self.measured, executed)
+        self._note_sag(executed)
         self.unsure = found.reason if found.state is FollowingState.UNSURE else ""
         return found.reason if found.state is FollowingState.LOST else ""
 
@@ -103,6 +109,29 @@ class RobotWatch:
         wraps = [name for name in self.measured.names if name in joints and joints[name].continuous]
         return executed.tracking(self.measured, continuous=wraps, blockable=self._robot.grippers).worst()[1]
 
+    def where_held(self) -> JointState | None:
+        """Return where a controller would have to hold the robot to keep it where it is measured: above it by its sag."""
+        state = self.measured
+        if state is None or not self._sag:
+            return state
+        sag = np.array([self._sag.get(name, 0.0) for name in state.names])
+        return JointState(state.stamp_ns, state.names, state.positions + sag, state.velocities)
+
+    def _note_sag(self, executed: ExecutedMotion) -> None:
+        """Note how far the robot rests off its command, once it has been at rest."""
+        state = self.measured
+        if state is None or not executed or executed.moving(state.stamp_ns - _SETTLED_NS):
+            return
+        commanded = executed.at(state.stamp_ns)
+        assert commanded is not None
+        watched = [n for n in commanded.joint_names if n in state.names and n not in self._robot.grippers]
+        joints = self._robot.limits.joints
+        off = {
+            name: commanded.positions[commanded.joint_names.index(name)] - state.position_of(name) for name in watched
+        }
+        off = {name: float(wrapped(np.array(value), joints[name].continuous)) for name, value in off.items()}
+        self._sag = off if all(abs(value) <= _MOST_SAG for value in off.values()) else {}
+
     def begin(self) -> None:
         """Begin to watch anew: the guard was armed."""
         self._monitor.reset()
@@ -111,6 +140,7 @@ class RobotWatch:
     def forget(self) -> None:
         """Void everything stamped: the clock jumped."""
         self._states.forget()
+        self._sag = {}
         self.measured = None
         self.begin()
 

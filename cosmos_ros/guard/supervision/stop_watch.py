@@ -12,8 +12,8 @@ REPEAT_NS = NANOSECONDS // 10
 _CONFIRMED_NS = NANOSECONDS // 5
 # Nobody listens any more after so long without a joint state at rest.
 _LONGEST_NS = 10 * NANOSECONDS
-# Farther from the stop than this, rad or m, the robot is not on it: the next one begins where it is measured.
-ASTRAY = 0.02
+# So much farther from the stop than when it began, rad or m, the robot is not on it: the next begins where it is measured.
+_ASTRAY = 0.02
 
 
 class StopWatch:
@@ -27,6 +27,7 @@ class StopWatch:
         self._blockable = blockable
         self._since: int | None = None
         self._sent = 0
+        self._off = 0.0
         self._still_since: int | None = None
         self._before: JointState | None = None
 
@@ -35,11 +36,21 @@ class StopWatch:
         """Whether a stop is being watched."""
         return self._since is not None
 
-    def begin(self, now_ns: int) -> None:
-        """Note that a stop was sent, for the first time or again."""
+    def begin(self, now_ns: int, off: float) -> None:
+        """Note that a stop was sent, for the first time or again.
+
+        Args:
+            now_ns: Now.
+            off: Distance of the robot from the path that it was commanded along (its sag, for one), rad or m.
+        """
         if self._since is None:
             self._since, self._still_since, self._before = now_ns, None, None
+            self._off = off
         self._sent = now_ns
+
+    def astray(self, off: float) -> bool:
+        """Whether the robot is not on the stop that it was sent."""
+        return not off <= self._off + _ASTRAY
 
     def end(self) -> None:
         """Stop watching."""

@@ -20,7 +20,7 @@ from cosmos_ros.guard.supervision.camera_ages import Cameras
 from cosmos_ros.guard.supervision.clock_watch import ClockWatch
 from cosmos_ros.guard.supervision.other_publishers import OtherPublishers
 from cosmos_ros.guard.supervision.robot_watch import RobotWatch
-from cosmos_ros.guard.supervision.stop_watch import ASTRAY, StopWatch
+from cosmos_ros.guard.supervision.stop_watch import StopWatch
 from cosmos_ros.guard.supervision.supervisor_states import Counters, Output, State, SupervisorSettings
 from cosmos_ros.guard.supervision.verdict_context import VerdictContext
 from cosmos_ros.guard.verdict import Response, Verdict, Violation
@@ -420,15 +420,19 @@ class Supervisor:
             return None  # on its way to rest already
         if repeated and self.measured is not None:
             # A stop that was not taken is of no use as a start.
-            astray = astray or not self._robot.tracking(self._executed) <= ASTRAY
-        stop = self.guard.stop_measured(context) if astray else self.guard.brake(context)
+            astray = astray or self._stop.astray(self._robot.tracking(self._executed))
+        off = 0.0 if astray else self._robot.tracking(self._executed)
+        if astray:
+            stop = self.guard.stop_measured(replace(context, measured=self._robot.where_held()))
+        else:
+            stop = self.guard.brake(context)
         if stop is None and repeated:
             stop = self._held(now_ns)
         if stop is None:
             return None
         self._executed = self._executed.after(stop)
         self._source_stamp = None
-        self._stop.begin(now_ns)
+        self._stop.begin(now_ns, off)
         if not repeated:
             self.counters.brakes += 1
         return stop
