@@ -75,11 +75,16 @@ class Guard:
         )
         return cls(robot, settings)
 
-    def judge(self, trajectory: JointTrajectory, context: GuardContext) -> Verdict:
+    def judge(self, trajectory: JointTrajectory, context: GuardContext, *, ahead: float = 0.0) -> Verdict:
         """Return what may be sent in place of a trajectory, and why.
 
         Whatever comes in, what comes out starts on the motion being executed (or the measured state), breaks no
         enabled limit between its points either, and ends at rest.
+
+        Args:
+            trajectory: The candidate.
+            context: The moment.
+            ahead: What is executed goes on for so long first, s: judging may take as long.
         """
         began, worked = perf_counter(), thread_time()
         budget = self.settings.response.judging_budget
@@ -88,7 +93,7 @@ class Guard:
                 np.errstate(all="ignore"),
                 within(_SAFE_SHARE * budget),
             ):  # whatever overflows is found out, see Checker.examine
-                verdict = self._judge(trajectory, context)
+                verdict = self._judge(trajectory, context, ahead)
         except JudgingTimeError:
             found = Violation("judging_time", value=thread_time() - worked, bound=budget, message="not judged in time")
             verdict = Verdict(Response.REJECT, None, (found,))
@@ -125,11 +130,11 @@ class Guard:
         shortest = math.ceil(self.settings.checking.minimum_step * NANOSECONDS)
         return with_hold(trajectory, context.now_ns + round(self.settings.response.hold_time * NANOSECONDS), shortest)
 
-    def _judge(self, trajectory: JointTrajectory, context: GuardContext) -> Verdict:
+    def _judge(self, trajectory: JointTrajectory, context: GuardContext, ahead: float) -> Verdict:
         terminal = self.checker.terminal(trajectory, context)
         if terminal:
             return Verdict(Response.REJECT, None, by_time(terminal))
-        joined = self._join(_settled(trajectory, self.settings), context)
+        joined = self._join(_settled(trajectory, self.settings), context, ahead)
         if isinstance(joined, list):
             return Verdict(Response.REJECT, None, by_time(joined))
         aligned, note = joined
@@ -160,7 +165,7 @@ class Guard:
         return Verdict(Response.REJECT, None, violations, notes=notes)
 
     def _join(
-        self, trajectory: JointTrajectory, context: GuardContext
+        self, trajectory: JointTrajectory, context: GuardContext, ahead: float
     ) -> tuple[JointTrajectory, str] | list[Violation]:
         table = self.checker.table(trajectory.joint_names)
         start = self.checker.start_state(table, context)
@@ -175,7 +180,7 @@ class Guard:
             position_tolerance=own.start_position_tolerance,
             velocity_tolerance=own.start_velocity_tolerance,
             shortest=self.settings.checking.minimum_step,
-            reaction_time=self.settings.response.reaction_time,
+            ahead=ahead,
             blockable=self.robot.grippers,
         )
         if isinstance(joined, tuple) and (steps := self.checker.spacing(joined[0], context)):

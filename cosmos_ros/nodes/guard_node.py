@@ -99,10 +99,9 @@ class GuardNode(Node):
         return int(self.get_clock().now().nanoseconds)
 
     def _read_clock(self) -> int:
-        """As ``_now``, for the supervisor; its first look after a judgement belongs to the verdict's context."""
-        now = self._now()
-        self._judged_ns = now if self._judged_ns is None else self._judged_ns
-        return now
+        """As ``_now``, for the supervisor; its last look after a judgement belongs to the verdict's context."""
+        self._judged_ns = self._now()
+        return self._judged_ns
 
     def _on_parameter(self, name: str, value: Any) -> None:
         values = {**self._values, name: value}

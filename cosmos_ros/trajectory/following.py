@@ -1,7 +1,7 @@
 """Whether a robot follows what its controllers were sent: paused, slowed, blocked, moved by someone else, or just late.
 
-A trajectory controller that is inactive, paused by a protective stop, or slowed by a speed slider lets the robot fall behind
-without a word, and then the next trajectory, which starts where the controller should be, starts with a step.
+A trajectory controller that is inactive, paused by a protective stop, or slowed by a speed slider lets the robot fall
+behind without a word, and then the next trajectory, which starts where the controller should be, starts with a step.
 """
 
 from __future__ import annotations
@@ -95,8 +95,8 @@ class FollowingMonitor:
     """Watches whether the measured motion is the commanded one. Not thread-safe; a clock jump needs ``reset``.
 
     A robot that lags, by a delay or as a low-pass filter does, up to the timeout, follows. One whose controller runs at
-    0.93 of the commanded speed or less, or holds, is lost once that lasts; below 0.95 it is unsure. Sag, an offset that is
-    constant or changes by less than a twentieth of the motion, does not matter.
+    0.93 of the commanded speed or less, or holds, is lost once that lasts; below 0.95 it is unsure. Sag, an offset that
+    is constant or changes by less than a twentieth of the motion, does not matter.
 
     Args:
         groups: Joints of each controller.

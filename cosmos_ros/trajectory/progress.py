@@ -1,7 +1,7 @@
 """How far along the path that it was commanded a robot is measured, over the last seconds.
 
-Everything is measured along the path: its length up to a time, in rad or m over all joints together. So a pure lag, which
-only shifts times, is told from a controller that runs slowed, which does not keep up, without dividing by a speed.
+Everything is measured along the path: its length up to a time, in rad or m over all joints together. So a pure lag,
+which only shifts times, is told from a controller that runs slowed, which does not keep up, with no speed to divide by.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class PathProgress:
         self.take(np.zeros(0), np.zeros((0, path.shape[1])), float(times[-1]), measured)
 
     def take(self, times: FloatArray, path: FloatArray, time: float, measured: FloatArray) -> None:
-        """Go on with the path ``[n]``, ``[n, J]`` up to a time, and place the measurement ``[J]`` of that time on it."""
+        """Go on with the path ``[n]``, ``[n, J]`` up to a time, and place the measurement ``[J]`` of then on it."""
         if len(times):
             steps = np.linalg.norm(np.diff(np.vstack((self._path[-1:], path)), axis=0), axis=1)
             self._lengths = np.concatenate((self._lengths, self._lengths[-1] + np.cumsum(steps)))
@@ -70,8 +70,7 @@ class PathProgress:
 
     def length_at(self, times: FloatArray | float) -> FloatArray:
         """Return the length of the path up to times, rad or m."""
-        result: FloatArray = np.interp(times, self._times, self._lengths)
-        return result
+        return np.asarray(np.interp(times, self._times, self._lengths), dtype=np.float64)
 
     def commanded(self, time: float) -> FloatArray:
         """Return the commanded positions ``[J]`` at a time."""

@@ -69,7 +69,8 @@ def _world(embodiment: str, rng: np.random.Generator) -> World:
     elif kind == "lagging":
         motion = Lagging(float(rng.choice([0.02, 0.05])))
     elif kind == "sagging":
-        motion = Sagging(np.where(rng.random(len(names)) < 0.3, rng.normal(0.0, 0.03, len(names)), 0.0))
+        sag = np.clip(rng.normal(0.0, 0.006, len(names)), -0.015, 0.015)
+        motion = Sagging(np.where(rng.random(len(names)) < 0.3, sag, 0.0))
     elif kind == "blocked":
         gripper = next(iter(robot.gripper_joints.values()))
         middle = 0.5 * (gripper.open + gripper.closed)

@@ -118,7 +118,7 @@ LINES: tuple[tuple[str, str, str], ...] = (
     ("supervision/supervisor.py", "if not step <= _LATE_STEP:", "if False:"),
     ("supervision/supervisor.py", "if self._stop.due(now_ns):", "if False:"),
     ("supervision/stop_watch.py", "if speed > STILL:", "if False:"),
-    ("supervision/clock_watch.py", "moved = 0 if self._steady is None else moved - (self._before[1] - before[1])", "moved = 0"),
+    ("supervision/clock_watch.py", "moved -= self._before[1] - before[1]", "moved = 0"),
     ("supervision/supervisor.py", "if blind := self._blind(now_ns):", "if False:"),
     ("supervision/supervisor.py", "elif (stale := self.cameras.stale(now_ns, self.settings.max_camera_age)) is not None:", "elif False:"),
     ("supervision/supervisor.py", "self.cameras.forget()", "pass"),

@@ -364,7 +364,7 @@ def test_what_was_judged_too_late_to_join_a_motion_is_not_sent_and_nothing_is_br
 def test_a_fault_inside_the_guard_rejects_and_brakes(monkeypatch):
     one, sent, now = moving()
 
-    def broken(*_):
+    def broken(*_, **__):
         raise ZeroDivisionError("a bug")
 
     monkeypatch.setattr(one.guard, "judge", broken)

@@ -1,4 +1,4 @@
-"""A deterministic loop in simulated time: chunks, a controller with a clock of its own, a plant, joint states, the monitor."""
+"""A loop in simulated time: chunks, a controller with a clock of its own, a plant, joint states, the monitor."""
 
 from __future__ import annotations
 

@@ -20,6 +20,8 @@ from cosmos_ros.types import FloatArray
 # Intervals looked at in one motion before giving up; what is then left undecided counts as a violation.
 MAX_INTERVALS = 20_000
 _SECTIONS = 12
+# Points that are evaluated at once.
+_PART = 256
 _TIME_RESOLUTION = 1e-8
 
 
@@ -80,8 +82,8 @@ def _scan(
     while True:
         check_budget()
         seen += len(points)
-        value = clearance(points)
-        allowance = rate(points) * points.half_seconds[:, None]
+        value, change = _evaluated(points, clearance, rate)
+        allowance = change * points.half_seconds[:, None]
         if (value - allowance >= -slack).all():  # mostly
             break
         broken = _broken(value, slack)
@@ -103,6 +105,21 @@ def _scan(
     return None if known is None else _refine(samples, clearance, known, slack)
 
 
+def _evaluated(
+    points: Points, clearance: Callable[[Points], FloatArray], rate: Callable[[Points], FloatArray]
+) -> tuple[FloatArray, FloatArray]:
+    """Return clearances and rates; of many points in parts, so that the judgement can end between them."""
+    if len(points) <= _PART:
+        return clearance(points), rate(points)
+    values, rates = [], []
+    for first in range(0, len(points), _PART):
+        check_budget()
+        part = points.rows(slice(first, first + _PART))
+        values.append(clearance(part))
+        rates.append(rate(part))
+    return np.concatenate(values), np.concatenate(rates)
+
+
 def _refine(samples: Samples, clearance: Callable[[Points], FloatArray], bad: Points, slack: float) -> Crossing:
     """Narrow down the crossing between the start of an interval and its violated midpoint."""
     segment, high = int(bad.segment[0]), float(bad.u[0])
@@ -111,6 +128,7 @@ def _refine(samples: Samples, clearance: Callable[[Points], FloatArray], bad: Po
     u = np.linspace(low, high, _SECTIONS + 1)
     column = 0
     while True:
+        check_budget()
         value = clearance(Points(samples, np.full(len(u), segment), u, np.zeros(len(u))))
         broken = _broken(value, slack)
         broken[-1] = True

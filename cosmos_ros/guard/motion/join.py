@@ -105,7 +105,7 @@ def join(
     position_tolerance: float,
     velocity_tolerance: float,
     shortest: float,
-    reaction_time: float,
+    ahead: float,
     blockable: Collection[str] = (),
 ) -> tuple[JointTrajectory, str] | list[Violation]:
     """Return the candidate as it runs from now on and what was done to it, or why it does not begin where the robot is.
@@ -117,7 +117,7 @@ def join(
         table: Limits in the trajectory's order.
         position_tolerance, velocity_tolerance: Largest difference from the true state that is led in.
         shortest: Shortest time between points, s.
-        reaction_time: How long what is executed goes on, s.
+        ahead: How long what is executed goes on first, s.
         blockable: Joints that go in steps between bounds (grippers): between points they must not overshoot.
     """
     now = context.now_ns
@@ -156,14 +156,14 @@ def join(
             return found
         if np.abs(difference).max() > 1e-3:
             note = (note + "; " if note else "") + f"led in over {np.abs(difference).max():.4f}"
-    on = min(now + round(reaction_time * NANOSECONDS), begin - least if bridged else now + NANOSECONDS)
+    on = min(now + round(ahead * NANOSECONDS), begin - least if bridged else now + NANOSECONDS)
     if context.moving and on > at + least:
         # What is executed goes on until this is judged and the controller has heard of it.
-        ahead = _Rows(np.array([on]), *state_at(start, context, [on]))
-        there = candidate.at(ahead.times)
-        apart = (ahead.positions - there.positions)[0], steered * (ahead.velocities - there.velocities)[0]
+        onwards = _Rows(np.array([on]), *state_at(start, context, [on]))
+        there = candidate.at(onwards.times)
+        apart = (onwards.positions - there.positions)[0], steered * (onwards.velocities - there.velocities)[0]
         if bridged or candidate.lines or not (np.abs(apart[0]) <= _SAME).all():
-            lead, here, at = _executed(start, context, on, least), ahead, on
+            lead, here, at = _executed(start, context, on, least), onwards, on
             later = candidate.times[candidate.times >= at + least]
             difference, rate = apart
     grippers = np.array([name in blockable for name in start.names])

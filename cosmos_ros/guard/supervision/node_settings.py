@@ -7,7 +7,9 @@ from pathlib import Path
 
 from cosmos_ros.guard.guard_settings import GuardSettings
 from cosmos_ros.guard.supervision.supervisor_states import SupervisorSettings
+from cosmos_ros.observation.measured_state import JointStateSettings
 from cosmos_ros.settings import Setting, Value, declared, read_parameters_file, setting
+from cosmos_ros.trajectory.following import FollowingSettings
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ class GuardNodeSettings:
 
 def guard_parameters() -> tuple[Setting, ...]:
     """Return the declarations of all parameters of the node."""
-    return (*declared(GuardNodeSettings, SupervisorSettings), *GuardSettings.declared())
+    own = declared(GuardNodeSettings, SupervisorSettings, FollowingSettings, JointStateSettings)
+    return (*own, *GuardSettings.declared())
 
 
 def read_guard_parameters(path: Path) -> dict[str, Value]:

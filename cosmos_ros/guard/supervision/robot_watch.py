@@ -110,12 +110,25 @@ class RobotWatch:
         return executed.tracking(self.measured, continuous=wraps, blockable=self._robot.grippers).worst()[1]
 
     def where_held(self) -> JointState | None:
-        """Return where a controller would have to hold the robot to keep it where it is measured: above it by its sag."""
+        """Return where a controller has to hold the robot to keep it where it is measured: off that by its sag."""
         state = self.measured
         if state is None or not self._sag:
             return state
         sag = np.array([self._sag.get(name, 0.0) for name in state.names])
         return JointState(state.stamp_ns, state.names, state.positions + sag, state.velocities)
+
+    def deviation(self, executed: ExecutedMotion) -> float:
+        """Return the largest distance of a joint from where it is commanded to be, beside its sag, rad or m."""
+        state = self.where_held()
+        commanded = None if state is None else executed.at(state.stamp_ns)
+        if state is None or commanded is None:
+            return 0.0
+        joints, worst = self._robot.limits.joints, 0.0
+        for name, position in zip(commanded.joint_names, commanded.positions, strict=True):
+            if name in state.names and name not in self._robot.grippers:
+                off = wrapped(np.array(position - state.position_of(name)), joints[name].continuous)
+                worst = max(worst, abs(float(off)))
+        return worst
 
     def _note_sag(self, executed: ExecutedMotion) -> None:
         """Note how far the robot rests off its command, once it has been at rest."""

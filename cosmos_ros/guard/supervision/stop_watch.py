@@ -12,7 +12,7 @@ REPEAT_NS = NANOSECONDS // 10
 _CONFIRMED_NS = NANOSECONDS // 5
 # Nobody listens any more after so long without a joint state at rest.
 _LONGEST_NS = 10 * NANOSECONDS
-# So much farther from the stop than when it began, rad or m, the robot is not on it: the next begins where it is measured.
+# So much farther from the stop than when it began, rad or m, the robot is not on it; the next begins where it is.
 _ASTRAY = 0.02
 
 

@@ -31,6 +31,8 @@ from cosmos_ros.types import NANOSECONDS, FloatArray, JointState, JointTrajector
 
 # A motion that was judged while the robot went on may begin so far from there, rad or m.
 _LATE_STEP = 1e-6
+# Farther from its command than this, rad or m, a robot that does not follow is stopped where it is measured.
+_APART = 0.02
 
 
 class Supervisor:
@@ -166,10 +168,11 @@ class Supervisor:
         return self._latch_if(text, now_ns) or output
 
     def _latch_if(self, reason: str, now_ns: int) -> Output | None:
-        """Brake from where the robot is measured, and latch, when there is a reason; None when there is none."""
+        """Brake and latch, when there is a reason; None when there is none."""
         if not reason or self.state is not State.ARMED:
             return None
-        stop = self._brake(now_ns, astray=True)
+        # Little apart, the stop goes on from the command: it may be the arm that holds back, not the controller.
+        stop = self._brake(now_ns, astray=self._robot.deviation(self._executed) > _APART)
         self._enter(State.LATCHED, reason)
         return Output(send=self._as_sent(stop), event=f"{reason}: braking")
 
@@ -246,6 +249,12 @@ class Supervisor:
             return self._record(replace(verdict, response=Response.REJECT, trajectory=None, violations=found))
         if verdict.trajectory is not None:
             begun = self._begun(verdict.trajectory, now_ns, judged_ns)
+            if isinstance(begun, Violation) and isinstance(trajectory, JointTrajectory):
+                # Once more, with time to judge it in which what is executed goes on.
+                again = self._judge(trajectory, now_ns, uncertainty, ahead=True)
+                judged_ns = max(judged_ns, self._clock()) if self._clock is not None else judged_ns
+                if again.trajectory is not None:
+                    verdict, begun = again, self._begun(again.trajectory, now_ns, judged_ns)
             if isinstance(begun, Violation):
                 # Late, not wrong: nothing to brake for.
                 found = (begun, *verdict.violations)
@@ -273,9 +282,12 @@ class Supervisor:
                 self._enter(State.LATCHED, event)
         return replace(output, send=self._as_sent(stop), event=event)
 
-    def _judge(self, trajectory: JointTrajectory, now_ns: int, uncertainty: float | None) -> Verdict:
+    def _judge(
+        self, trajectory: JointTrajectory, now_ns: int, uncertainty: float | None, *, ahead: bool = False
+    ) -> Verdict:
+        lead = self.guard.settings.response.reaction_time if ahead else 0.0
         try:
-            return self.guard.judge(trajectory, self.context(now_ns, uncertainty))
+            return self.guard.judge(trajectory, self.context(now_ns, uncertainty), ahead=lead)
         except Exception as error:  # a fault of the guard's own must never let a trajectory, or the arm, go on
             fault = Violation("internal", message=f"{type(error).__name__}: {error}")
             return Verdict(Response.REJECT, None, (fault,), stamp_ns=trajectory.stamp_ns)

@@ -30,9 +30,9 @@ class SupervisorSettings(DeclaredSettings):
     )
     output_stamps: str = setting(
         "auto",
-        "Stamps of what is sent: 'zero', it begins when the controller gets it, whose clock may have lost time; 'time', "
-        "absolute, for controllers on this clock; 'auto', absolute where the robot bounds jerk, for there what comes a "
-        "moment late must not begin with a step.",
+        "Stamps of what is sent: 'time', absolute, for controllers on this clock; 'zero', it begins when it arrives, "
+        "for controllers whose clock may lose time; 'auto', absolute where the robot bounds jerk, for there what comes "
+        "a moment late must not begin with a step.",
         choices=("auto", "time", "zero"),
         read_only=True,
     )  # fmt: skip
