@@ -97,13 +97,15 @@ class PredictorInputs:
         for camera in self._cameras:
             problem = camera.update()
             how = {"transport": camera.transport, "topic": camera.topic}
-            self._diagnostics.set(f"camera {camera.view}", WARN if problem else OK, problem or "connected", how)
+            level, text = WARN if problem else OK, problem or "connected"
+            self._diagnostics.set(f"camera {camera.view}", level, text, how, waiting=not camera.heard)
         now = self._now()
         values = self._stream_values(now)
         problems = self.synchroniser.problems(now)
         if problems:
             values["all"] = "; ".join(problems)
-            self._diagnostics.set("inputs", ERROR, f"holding: {problems[0]}", values)
+            waiting = not all(stream.received for stream in self.synchroniser.health(now))
+            self._diagnostics.set("inputs", ERROR, f"holding: {problems[0]}", values, waiting=waiting)
         else:
             self._diagnostics.set("inputs", OK, "fresh", values)
 

@@ -6,7 +6,8 @@ import importlib.util
 
 import pytest
 
-from cosmos_ros.bringup.graph import BRINGUPS, resolve
+from cosmos_ros.bringup.arguments import resolve
+from cosmos_ros.bringup.graph import BRINGUPS
 from cosmos_ros.bringup.processes import node_command
 from cosmos_ros.errors import ConfigError
 from cosmos_ros.resources import resource
@@ -41,7 +42,7 @@ def test_dry_run_and_sim_time_reach_the_guard():
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        ({"world_modle": "flow"}, "world_modle is not known; known are: embodiment"),
+        ({"world_modle": "flow"}, "world_modle is not known; meant world_model\\? Known are: embodiment"),
         ({"world_model": "magic"}, "world_model:=magic is not one of: flow, persistence"),
         ({"use_sim_time": "yes"}, "not one of: true, false"),
     ],
