@@ -101,14 +101,20 @@ def _environment() -> dict[str, str]:
     return {key: value for key, value in environment.items() if os.environ.get(key) != value}
 
 
-def _node(spec: NodeSpec, values: Mapping[str, str]) -> Any:
+def _end_all(reason: str) -> Any:
+    """Return what ends the launch when a process has ended, unless it ends already."""
     from launch.actions import Shutdown
+
+    return lambda _, context: None if context.is_shutdown else Shutdown(reason=reason)
+
+
+def _node(spec: NodeSpec, values: Mapping[str, str]) -> Any:
     from launch_ros.actions import Node
 
     parameters: list[Any] = [str(resource("config", spec.config)), dict(spec.parameters)]
     if values["params_file"]:
         parameters.append(values["params_file"])
-    ending: dict[str, Any] = {"on_exit": Shutdown(reason=f"{spec.name} has ended")}
+    ending: dict[str, Any] = {"on_exit": _end_all(f"{spec.name} has ended")}
     if values["on_exit"] == "respawn":
         ending = {"respawn": True, "respawn_delay": RESPAWN_DELAY_S}
     return Node(
@@ -150,7 +156,6 @@ def _rviz(values: Mapping[str, str]) -> Any:
 
 def _player(values: Mapping[str, str]) -> Any:
     """Return the player of a replay; with the bag's end everything ends."""
-    from launch.actions import Shutdown
     from launch_ros.actions import Node
 
     from cosmos_ros.bringup.player_process import player_arguments
@@ -163,5 +168,5 @@ def _player(values: Mapping[str, str]) -> Any:
         arguments=player_arguments(values),
         additional_env=_environment(),
         output="screen",
-        on_exit=Shutdown(reason="the bag has ended"),
+        on_exit=_end_all("the bag has ended"),
     )

@@ -40,6 +40,8 @@ class Diagnostics:
         *,
         expected: bool = False,
         waiting: bool = False,
+        stream: bool = False,
+        at_once: bool = False,
     ) -> None:
         """Set one concern's status; publish at once if its level or message changed.
 
@@ -48,8 +50,7 @@ class Diagnostics:
             level: OK, WARN or ERROR.
             message: One line.
             values: Numbers beside it.
-            expected: It was asked for or belongs to every start: logged as information.
-            waiting: What it is about has not come yet: logged as information at first.
+            expected, waiting, stream, at_once: How a change is logged; see :meth:`StatusLog.changed`.
         """
         name = f"{self._node.get_fully_qualified_name().lstrip('/')}: {concern}"
         before = self._statuses.get(concern)
@@ -57,7 +58,10 @@ class Diagnostics:
         status.values = [KeyValue(key=str(k), value=str(v)) for k, v in (values or {}).items()]
         self._statuses[concern] = status
         if before is None or before.level != level or before.message != message:
-            self._log.changed(concern, int.from_bytes(level, "little"), message, expected=expected, waiting=waiting)
+            severity = int.from_bytes(level, "little")
+            self._log.changed(
+                concern, severity, message, expected=expected, waiting=waiting, stream=stream, at_once=at_once
+            )
             self.publish()
 
     def _write(self, severity: int, line: str) -> None:

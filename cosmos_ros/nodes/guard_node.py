@@ -64,6 +64,7 @@ class GuardNode(Node):
         self._verdict_context = self._supervisor.verdict_context(0)
         self._judged_ns: int | None = None
         self._offered = False
+        self._reported: State | None = None
 
         self._outputs = ControllerOutputs(
             self,
@@ -247,17 +248,19 @@ class GuardNode(Node):
             if refusal and supervisor.state is State.DISARMED:
                 message += f" (arming would be refused: {refusal})"
         disarmed = supervisor.state is State.DISARMED
-        self._diagnostics.set("state", level, message, {"brakes": supervisor.counters.brakes}, expected=disarmed)
+        at_once, self._reported = supervisor.state is not self._reported, supervisor.state
+        counts = {"brakes": supervisor.counters.brakes}
+        self._diagnostics.set("state", level, message, counts, expected=disarmed, at_once=at_once)
         stale = supervisor.cameras.stale(self._now(), supervisor.settings.max_camera_age)
         unheard = supervisor.cameras.unheard() if supervisor.settings.max_camera_age else ()
         if stale is not None:
-            self._diagnostics.set("cameras", ERROR, stale.message)
+            self._diagnostics.set("cameras", ERROR, stale.message, stream=disarmed)
         else:
             note = f"not watched, no camera_info: {', '.join(unheard)}" if unheard else "fresh"
             self._diagnostics.set("cameras", OK, note)
         problem = supervisor.joint_state_problem(self._now())
         level, never = ERROR if problem else OK, problem == "none yet"
-        self._diagnostics.set("joint states", level, problem or "fresh", waiting=never)
+        self._diagnostics.set("joint states", level, problem or "fresh", waiting=never, stream=disarmed)
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -98,14 +98,14 @@ class PredictorInputs:
             problem = camera.update()
             how = {"transport": camera.transport, "topic": camera.topic}
             level, text = WARN if problem else OK, problem or "connected"
-            self._diagnostics.set(f"camera {camera.view}", level, text, how, waiting=not camera.heard)
+            self._diagnostics.set(f"camera {camera.view}", level, text, how, waiting=not camera.heard, stream=True)
         now = self._now()
         values = self._stream_values(now)
         problems = self.synchroniser.problems(now)
         if problems:
             values["all"] = "; ".join(problems)
             waiting = not all(stream.received for stream in self.synchroniser.health(now))
-            self._diagnostics.set("inputs", ERROR, f"holding: {problems[0]}", values, waiting=waiting)
+            self._diagnostics.set("inputs", ERROR, f"holding: {problems[0]}", values, waiting=waiting, stream=True)
         else:
             self._diagnostics.set("inputs", OK, "fresh", values)
 

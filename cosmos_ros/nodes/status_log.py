@@ -15,16 +15,17 @@ _QUIET_S = 30.0
 
 @dataclass
 class _Concern:
+    name: str
     level: int = 0
     text: str = ""
-    name: str = ""
     expected: bool = False
+    stream: bool = False
     waiting_since: float | None = None
     pending: int = 0
     logged_at: float = float("-inf")
+    logged_as: int = 0
     changed_at: float = float("-inf")
     interval: int = 0
-    warned: bool = False
 
 
 class StatusLog:
@@ -37,9 +38,20 @@ class StatusLog:
 
     def __init__(self, write: Callable[[int, str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._write, self._clock = write, clock
+        self._started = clock()
         self._concerns: dict[str, _Concern] = {}
 
-    def changed(self, name: str, level: int, message: str, *, expected: bool = False, waiting: bool = False) -> None:
+    def changed(
+        self,
+        name: str,
+        level: int,
+        message: str,
+        *,
+        expected: bool = False,
+        waiting: bool = False,
+        stream: bool = False,
+        at_once: bool = False,
+    ) -> None:
         """Take a concern's new level and message.
 
         Args:
@@ -47,43 +59,44 @@ class StatusLog:
             level: 0: good, 1: warning, 2 and more: error.
             message: One line.
             expected: It was asked for or belongs to every start: information, whatever its level.
-            waiting: What it is about has not come yet: information at first, a warning or error after ``GRACE_S``.
+            waiting: What it is about has never come: information at first, a warning or error after ``GRACE_S``.
+            stream: It is about what keeps coming: information for the first ``GRACE_S`` of the node, in which others
+                still start.
+            at_once: Write it, however short the time since the last line.
         """
         now = self._clock()
-        one = self._concerns.setdefault(name, _Concern(name=name))
-        if not waiting:
-            one.waiting_since, one.warned = None, False
+        one = self._concerns.setdefault(name, _Concern(name))
+        if not (waiting and level):
+            one.waiting_since = None
         elif one.waiting_since is None:
             one.waiting_since = now
-        one.level, one.text, one.expected = level, message, expected
+        one.level, one.text, one.expected, one.stream = level, message, expected, stream
         if now - one.changed_at > _QUIET_S:
             one.interval = 0
         one.changed_at = now
         one.pending += 1
-        if now - one.logged_at >= _INTERVALS_S[one.interval]:
+        if at_once or now - one.logged_at >= _INTERVALS_S[one.interval]:
             self._log(one, now)
 
     def tick(self) -> None:
-        """Write what was held back, and what has been waited for too long; call about once a second."""
+        """Write what was held back, and what has been bad for too long; call about once a second."""
         now = self._clock()
         for one in self._concerns.values():
-            overdue = self._severity(one, now) > 0 and one.waiting_since is not None and not one.warned
             if one.pending and now - one.logged_at >= _INTERVALS_S[one.interval]:
                 if one.pending > 1:
                     one.interval = min(one.interval + 1, len(_INTERVALS_S) - 1)
                 self._log(one, now)
-            elif overdue:
+            elif not one.pending and self._severity(one, now) > one.logged_as:
                 self._log(one, now)
 
     def _severity(self, one: _Concern, now: float) -> int:
-        if one.expected or (one.waiting_since is not None and now - one.waiting_since < GRACE_S):
-            return 0
-        return one.level
+        waiting = one.waiting_since is not None and now - one.waiting_since < GRACE_S
+        starting = one.stream and now - self._started < GRACE_S
+        return 0 if one.expected or waiting or starting else one.level
 
     def _log(self, one: _Concern, now: float) -> None:
         severity = self._severity(one, now)
-        one.warned = one.waiting_since is not None and severity > 0
         often = f" ({one.pending} changes since the last line)" if one.pending > 1 else ""
         waited_for = "waiting for " if one.waiting_since is not None else ""
-        one.pending, one.logged_at = 0, now
+        one.pending, one.logged_at, one.logged_as = 0, now, severity
         self._write(severity, f"{waited_for}{one.name}: {one.text}{often}")
