@@ -16,8 +16,8 @@ from cosmos_ros.errors import ConfigError
 from cosmos_ros.resources import resource
 
 RESPAWN_DELAY_S = 2.0
-# Arguments that ros2 launch itself adds.
-_OF_LAUNCH = ("launch-prefix", "launch-prefix-filter")
+# Launch configurations that ros2 launch and launch_ros themselves set.
+_OF_LAUNCH = ("launch-prefix", "launch-prefix-filter", "ros_namespace", "ros_remaps", "ros_params")
 
 
 def generate(name: str) -> Any:
