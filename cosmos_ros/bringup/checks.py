@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,7 +17,7 @@ def check_arguments(values: Mapping[str, str]) -> None:
             description or a topic name is wrong.
     """
     from cosmos_ros.embodiment import load_embodiment
-    from cosmos_ros.embodiment.controller_interfaces import parse_controllers
+    from cosmos_ros.embodiment.controller_interfaces import CONTROL_MSGS_HINT, Interface, parse_controllers
     from cosmos_ros.named_values import comma_separated
     from cosmos_ros.observation.camera_topics import parse_cameras
     from cosmos_ros.world_models import parse_options
@@ -26,7 +27,14 @@ def check_arguments(values: Mapping[str, str]) -> None:
         raise ConfigError("no such file", where=f"argument robot_description:={description}")
     embodiment = load_embodiment(values["embodiment"])
     parse_cameras(values["cameras"], embodiment.views)
-    parse_controllers(values.get("controllers", ""), embodiment.controllers)
+    controllers = parse_controllers(values.get("controllers", ""), embodiment.controllers)
+    actions = [one for one in controllers if one.interface is not Interface.TOPIC]
+    if actions and importlib.util.find_spec("control_msgs") is None:
+        raise ConfigError(
+            f"{actions[0].interface.value} needs the package control_msgs, which is not installed",
+            where="argument controllers",
+            hint=CONTROL_MSGS_HINT,
+        )
     parse_options(
         values["world_model"],
         comma_separated(values["model_options"]),

@@ -11,6 +11,7 @@ from cosmos_ros.errors import ConfigError
 from cosmos_ros.named_values import comma_separated, named_values
 
 FORM = "controller=/topic or controller=ACTION:/action"
+CONTROL_MSGS_HINT = "Install it (apt install ros-$ROS_DISTRO-control-msgs), or give the controller's topic."
 # A relative, private or absolute ROS name.
 _NAME = re.compile(r"~?/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*")
 

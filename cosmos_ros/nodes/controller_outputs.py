@@ -18,7 +18,7 @@ from rclpy.action.graph import get_action_client_names_and_types_by_node
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
-from cosmos_ros.embodiment.controller_interfaces import ControllerInterface, Interface
+from cosmos_ros.embodiment.controller_interfaces import CONTROL_MSGS_HINT, ControllerInterface, Interface
 from cosmos_ros.errors import ConfigError
 from cosmos_ros.messages import joint_trajectory_message
 from cosmos_ros.nodes import qos
@@ -287,7 +287,7 @@ def action_type(interface: Interface) -> Any:
         raise ConfigError(
             f"{interface.value} needs the package control_msgs, which cannot be imported ({error})",
             where="argument controllers",
-            hint="Install it (apt install ros-$ROS_DISTRO-control-msgs), or give a topic.",
+            hint=CONTROL_MSGS_HINT,
         ) from None
     found = getattr(action, interface.value, None)
     if found is None:

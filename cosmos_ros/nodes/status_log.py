@@ -82,11 +82,9 @@ class StatusLog:
         """Write what was held back, and what has been bad for too long; call about once a second."""
         now = self._clock()
         for one in self._concerns.values():
-            if one.pending and now - one.logged_at >= _INTERVALS_S[one.interval]:
-                if one.pending > 1:
-                    one.interval = min(one.interval + 1, len(_INTERVALS_S) - 1)
-                self._log(one, now)
-            elif not one.pending and self._severity(one, now) > one.logged_as:
+            held_back = one.pending and now - one.logged_at >= _INTERVALS_S[one.interval]
+            overdue = not one.pending and self._severity(one, now) > one.logged_as
+            if held_back or overdue:
                 self._log(one, now)
 
     def _severity(self, one: _Concern, now: float) -> int:
@@ -96,6 +94,8 @@ class StatusLog:
 
     def _log(self, one: _Concern, now: float) -> None:
         severity = self._severity(one, now)
+        if one.pending > 1:
+            one.interval = min(one.interval + 1, len(_INTERVALS_S) - 1)
         often = f" ({one.pending} changes since the last line)" if one.pending > 1 else ""
         waited_for = "waiting for " if one.waiting_since is not None else ""
         one.pending, one.logged_at, one.logged_as = 0, now, severity
