@@ -104,7 +104,7 @@ class PredictorInputs:
         problems = self.synchroniser.problems(now)
         if problems:
             values["all"] = "; ".join(problems)
-            waiting = not all(stream.received for stream in self.synchroniser.health(now))
+            waiting = problems[0].endswith("nothing received")
             self._diagnostics.set("inputs", ERROR, f"holding: {problems[0]}", values, waiting=waiting, stream=True)
         else:
             self._diagnostics.set("inputs", OK, "fresh", values)
