@@ -172,7 +172,7 @@ class Reset(_RunningGuard):
 class Stop(_RunningGuard):
     """Press the e-stop of a running guard: it brakes at once and stays so until released and reset.
 
-    For example: cosmos-ros guard stop; cosmos-ros guard stop --release; cosmos-ros guard reset
+    For example: cosmos-ros guard stop --release
 
     Attributes:
         release: Release it again.
