@@ -167,9 +167,11 @@ class GuardNode(Node):
             self._look_around()
             self._supervisor.arm(self._now())
             return
+        space, name = self.get_namespace().strip("/"), self.get_name()
+        options = (f" --namespace {space}" if space else "") + (f" --name {name}" if name != "guard" else "")
         service = f"{self.get_fully_qualified_name()}/arm"
         self.get_logger().info(
-            f"ready to be armed: cosmos-ros guard arm, or ros2 service call {service} std_srvs/srv/Trigger"
+            f"ready to be armed: cosmos-ros guard arm{options}, or ros2 service call {service} std_srvs/srv/Trigger"
         )
 
     def _look_around(self) -> None:

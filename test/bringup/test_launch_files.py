@@ -58,6 +58,16 @@ def test_everything_is_a_node_and_the_environment_stays_with_ours(tmp_path: Path
     assert dict(os.environ) == before
 
 
+def test_rviz_is_a_node_of_its_own_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = tmp_path / "share" / "ament_index" / "resource_index" / "packages"
+    index.mkdir(parents=True)
+    (index / "rviz2").touch()
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
+    nodes = by_name(started("predict", "rviz:=true", "use_sim_time:=true"))
+    assert set(nodes) == {"predictor", "guard", "visualizer", "rviz2"}
+    assert nodes["rviz2"].node_package == "rviz2"
+
+
 def test_misspelt_arguments_are_refused_at_the_top_and_warned_of_below(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
