@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 
+from cosmos_ros.bringup.arguments import resolve
 from cosmos_ros.bringup.domain import private_domain, private_environment
-from cosmos_ros.bringup.graph import BRINGUPS, resolve
+from cosmos_ros.bringup.graph import BRINGUPS
 from cosmos_ros.bringup.processes import ProcessGroup, child_environment
 from cosmos_ros.demo.demo_options import DemoOptions
 from cosmos_ros.embodiment import load_embodiment

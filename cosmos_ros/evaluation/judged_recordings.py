@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from cosmos_ros.embodiment import Embodiment, load_embodiment
+from cosmos_ros.embodiment.controller_interfaces import parse_controllers
+from cosmos_ros.embodiment.robot_description import with_robot_description
 from cosmos_ros.errors import InputError
 from cosmos_ros.evaluation.judged_trajectory import JudgedTrajectory, differences
 from cosmos_ros.evaluation.recorded_guard import (
@@ -24,6 +26,7 @@ from cosmos_ros.evaluation.recorded_guard import (
     guard_node_of,
     read_settings,
     read_verdicts,
+    robot_description_in,
     stamp_of,
 )
 from cosmos_ros.guard.guard import Guard
@@ -90,7 +93,8 @@ class JudgedRecording:
             self._node = guard_node_of(bag, self._node)
             self._settings = self._choose_settings(read_settings(bag, self._node))
             self.embodiment = self._choose_embodiment()
-            controllers = controller_topics(bag, [topic for topic, _ in self.embodiment.controllers])
+            sent = self._sent_topics()
+            controllers = controller_topics(bag, sent)
             self._candidates = candidate_topics(bag, self._topics, controllers)
             self._states = _joint_states(bag, self._joint_states, self._node)
             self._sent = SentTrajectories(bag, controllers)
@@ -103,13 +107,19 @@ class JudgedRecording:
             if len(contexts) < count:
                 self._assume(count - len(contexts), controllers)
             ends = {name.rpartition("/")[2] for name in controllers}
-            lost_topics = [name for name, _ in self.embodiment.controllers if name.rpartition("/")[2] not in ends]
+            lost_topics = [name for name in sent if name.rpartition("/")[2] not in ends]
             if lost_topics and any(context.sent_stamps_ns for context in contexts):
                 self.notes.append(f"not recorded: what was sent on {', '.join(lost_topics)}")
         except BaseException:
             bag.close()
             raise
         return self
+
+    def _sent_topics(self) -> list[str]:
+        """Return the topics on which the controllers' commands are, as the recorded guard was told them."""
+        told = next((one.parameters.get("controllers") for one in self._settings), "")
+        controllers = parse_controllers(str(told or ""), self.embodiment.controllers)
+        return [one.sent_topic for one in controllers]
 
     def __exit__(self, *_: object) -> None:
         """Close the recording."""
@@ -200,6 +210,15 @@ class JudgedRecording:
             name = "franka"
             self.notes.append(f"assumed robot: {name}, for none is recorded; --embodiment chooses another")
         embodiment = load_embodiment(name)
+        description = str(first.parameters.get("robot_description", ""))
+        if description and not self._given:
+            text = robot_description_in(self._bag, description)
+            if text:
+                embodiment = with_robot_description(name, text).embodiment
+            else:
+                self.notes.append(
+                    f"the robot's own description is not recorded ({description}): the embodiment's limits"
+                )
         if first.config_hash and embodiment.config_hash != first.config_hash:
             self.notes.append(f"the robot differs from the recorded one: embodiment {name} or its URDF has changed")
         return embodiment

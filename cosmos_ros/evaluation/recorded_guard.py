@@ -253,3 +253,21 @@ def controller_topics(bag: BagReader, names: Collection[str]) -> list[str]:
         for name, topic in bag.topics.items()
         if topic.type_name == TRAJECTORY and topic.count and name.rpartition("/")[2] in wanted
     ]
+
+
+def robot_description_in(bag: BagReader, description: str) -> str:
+    """Return the URDF that the guard's parameter ``robot_description`` meant: the text itself, or a recorded topic's.
+
+    Args:
+        bag: An open recording.
+        description: The parameter.
+
+    Returns:
+        Empty where it was a file, or a topic that is not in the recording.
+    """
+    if description.lstrip().startswith("<"):
+        return description
+    name = f"/{description.lstrip('/')}"
+    topics = [topic for topic in bag.topics if topic.endswith(name) and bag.topics[topic].count]
+    entry = next(iter(bag.messages(topics[:1])), None) if topics else None
+    return "" if entry is None else str(bag.decode(entry).data)

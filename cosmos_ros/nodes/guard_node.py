@@ -20,7 +20,7 @@ from std_msgs.msg import Bool, Float64, String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
-from cosmos_ros.embodiment import load_embodiment
+from cosmos_ros.embodiment.controller_interfaces import parse_controllers
 from cosmos_ros.errors import InputError
 from cosmos_ros.guard import Guard, GuardSettings, Response, Verdict
 from cosmos_ros.guard.supervision.node_settings import guard_parameters
@@ -30,6 +30,8 @@ from cosmos_ros.guard.supervision.trajectory_intake import read_message
 from cosmos_ros.messages import joint_state_from_message, joint_trajectory_message, ns_from_stamp
 from cosmos_ros.nodes import qos
 from cosmos_ros.nodes.clocks import steady_clock
+from cosmos_ros.nodes.controller_outputs import ControllerOutputs
+from cosmos_ros.nodes.described_robot import load_described
 from cosmos_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics
 from cosmos_ros.nodes.node_process import run
 from cosmos_ros.nodes.parameters import declare
@@ -53,21 +55,25 @@ class GuardNode(Node):
         super().__init__("guard")
         values = self._values = declare(self, guard_parameters(), on_change=self._on_parameter)
         self._diagnostics = Diagnostics(self, hardware_id="cosmos_ros")
-        embodiment = load_embodiment(values["embodiment"])
+        embodiment = load_described(self, values["embodiment"], values["robot_description"], self._diagnostics)
         guard = Guard.for_embodiment(embodiment, GuardSettings.from_mapping(values))
-        self._controllers = embodiment.controllers
         self._limits = embodiment.limits
         cameras = parse_cameras(values["cameras"], embodiment.views)
         self._supervisor = Supervisor(guard, pick(SupervisorSettings, values), self._read_clock, tuple(cameras))
         self._uncertainty: tuple[int, float] | None = None
         self._verdict_context = self._supervisor.verdict_context(0)
         self._judged_ns: int | None = None
+        self._offered = False
+        self._reported: State | None = None
 
-        self._outputs = {
-            # Deep: what follows a trajectory starts on it, so none may be overtaken on its way.
-            topic: self.create_publisher(JointTrajectory, topic, qos.reliable(20))
-            for topic, _ in self._controllers
-        }
+        self._outputs = ControllerOutputs(
+            self,
+            parse_controllers(values["controllers"], embodiment.controllers),
+            on_event=lambda text: self._apply(self._supervisor.on_controller_event(text, self._now())),
+            on_note=lambda text: self.get_logger().info(text),
+            gripper_max_effort=values["gripper_max_effort"],
+            answer_timeout=values["controller_timeout"],
+        )
         self._would_send = self.create_publisher(JointTrajectory, "~/would_send", qos.reliable())
         self._verdict = self.create_publisher(DiagnosticArray, "~/verdict", qos.reliable(10))
         self._verdict_json = self.create_publisher(String, "~/verdict_json", qos.reliable(10))
@@ -147,20 +153,29 @@ class GuardNode(Node):
 
     def _tick(self) -> None:
         self._apply(self._supervisor.tick(self._now()))
+        self._offer_to_arm()
         self._report()
+
+    def _offer_to_arm(self) -> None:
+        """Say once how the guard is armed, when it could be; or arm it, where it was started to be."""
+        now = self._now()
+        if self._offered or self._supervisor.state is not State.DISARMED or self._supervisor.refusal(now):
+            return
+        self._offered = True
+        if self._values["arm_when_ready"]:
+            self._look_around()
+            self._supervisor.arm(self._now())
+            return
+        space, name = self.get_namespace().strip("/"), self.get_name()
+        options = (f" --namespace {space}" if space else "") + (f" --name {name}" if name != "guard" else "")
+        service = f"{self.get_fully_qualified_name()}/arm"
+        self.get_logger().info(
+            f"ready to be armed: cosmos-ros guard arm{options}, or ros2 service call {service} std_srvs/srv/Trigger"
+        )
 
     def _look_around(self) -> None:
         """See who else commands the robot, and who listens."""
-        me = (self.get_name(), self.get_namespace())
-        others: dict[str, list[str]] = {}
-        listeners: dict[str, int] = {}
-        for publisher in self._outputs.values():
-            infos = self.get_publishers_info_by_topic(publisher.topic_name)
-            owners = [(info.node_name, info.node_namespace) for info in infos]
-            strangers = [readable(name, space) for name, space in owners if (name, space) != me]
-            strangers += [f"another {me[0]}"] * max(0, owners.count(me) - 1)
-            others[publisher.topic_name] = sorted(strangers)
-            listeners[publisher.topic_name] = publisher.get_subscription_count()
+        others, listeners = self._outputs.others(), self._outputs.listeners()
         self._apply(self._supervisor.on_graph(others, listeners, self._now()))
 
     # -- services -------------------------------------------------------------------------------------------------
@@ -187,9 +202,7 @@ class GuardNode(Node):
     def _apply(self, output: Output) -> None:
         published: int | None = None
         if output.send is not None:
-            for (_, joints), publisher in zip(self._controllers, self._outputs.values(), strict=True):
-                if set(joints) <= set(output.send.joint_names):
-                    publisher.publish(joint_trajectory_message(output.send.select(joints)))
+            self._outputs.send(output.send)
             published = self._now()
         if output.would_send is not None:
             self._would_send.publish(joint_trajectory_message(output.would_send))
@@ -235,21 +248,20 @@ class GuardNode(Node):
             message = f"{supervisor.state.value}: {supervisor.reason}"
             if refusal and supervisor.state is State.DISARMED:
                 message += f" (arming would be refused: {refusal})"
-        self._diagnostics.set("state", level, message, {"brakes": supervisor.counters.brakes})
+        disarmed = supervisor.state is State.DISARMED
+        at_once, self._reported = supervisor.state is not self._reported, supervisor.state
+        counts = {"brakes": supervisor.counters.brakes}
+        self._diagnostics.set("state", level, message, counts, expected=disarmed, at_once=at_once)
         stale = supervisor.cameras.stale(self._now(), supervisor.settings.max_camera_age)
         unheard = supervisor.cameras.unheard() if supervisor.settings.max_camera_age else ()
         if stale is not None:
-            self._diagnostics.set("cameras", ERROR, stale.message)
+            self._diagnostics.set("cameras", ERROR, stale.message, stream=disarmed)
         else:
             note = f"not watched, no camera_info: {', '.join(unheard)}" if unheard else "fresh"
             self._diagnostics.set("cameras", OK, note)
         problem = supervisor.joint_state_problem(self._now())
-        self._diagnostics.set("joint states", ERROR if problem else OK, problem or "fresh")
-
-
-def readable(name: str, namespace: str) -> str:
-    """Return a node's full name; its endpoints may be discovered a moment before their node is."""
-    return "a node whose name is not known yet" if "UNKNOWN" in name else f"{namespace.rstrip('/')}/{name}"
+        level, never = ERROR if problem else OK, problem == "none yet"
+        self._diagnostics.set("joint states", level, problem or "fresh", waiting=never, stream=disarmed)
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -20,11 +20,12 @@ from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
-from cosmos_ros.embodiment import Embodiment, load_embodiment
+from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.errors import InputError
 from cosmos_ros.messages import joint_trajectory_from_message, joint_trajectory_message
 from cosmos_ros.nodes import qos
 from cosmos_ros.nodes.clocks import steady_clock
+from cosmos_ros.nodes.described_robot import load_described
 from cosmos_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics
 from cosmos_ros.nodes.dynamics_services import DynamicsServices, Question
 from cosmos_ros.nodes.executor import call_soon
@@ -59,7 +60,7 @@ class Predictor(LifecycleNode):
         super().__init__("predictor")
         self._values = declare(self, parameters(), on_change=self._on_parameter)
         self._diagnostics = Diagnostics(self, hardware_id="cosmos_ros")
-        self._diagnostics.set("state", WARN, "unconfigured")
+        self._diagnostics.set("state", WARN, "unconfigured", expected=True)
         self._embodiment: Embodiment | None = None
         self._pipeline: Pipeline | None = None
         self._engine: WorkerThread[Snapshot | Question, Prediction | StateRollout] | None = None
@@ -94,9 +95,12 @@ class Predictor(LifecycleNode):
 
     def _configure(self) -> None:
         values = self._values
-        embodiment = load_embodiment(values["embodiment"], fps=values["fps"] or None)
+        description = values["robot_description"]
+        embodiment = load_described(
+            self, values["embodiment"], description, self._diagnostics, fps=values["fps"] or None
+        )
         self._topics = parse_cameras(values["cameras"], embodiment.views)
-        self._diagnostics.set("state", WARN, f"loading world model {values['world_model']}")
+        self._diagnostics.set("state", WARN, f"loading world model {values['world_model']}", expected=True)
         options = world_model_options(values)
         model = create_world_model(values["world_model"], **options)
         blank = frozenset(embodiment.views) - set(self._topics)
@@ -118,10 +122,11 @@ class Predictor(LifecycleNode):
         named = {"name": values["world_model"], "options": options}
         self._publisher = PredictionPublisher(self, embodiment, model, values["prediction_log"], named)
         if blank:
-            self._diagnostics.set("views", WARN, f"no camera for {', '.join(sorted(blank))}: black on the canvas")
+            text = f"no camera for {', '.join(sorted(blank))}: black on the canvas"
+            self._diagnostics.set("views", WARN, text, expected=True)
         scripted = "; SCRIPTED, not predicted" if model.capabilities.scripted else ""
         self._model_text = f"{embodiment.name} with world model {model.name}{scripted}"
-        self._diagnostics.set("state", WARN, f"inactive: {self._model_text}")
+        self._diagnostics.set("state", WARN, f"inactive: {self._model_text}", expected=True)
 
     def on_activate(self, state: State) -> TransitionCallbackReturn:
         """Subscribe and start the worker."""
@@ -158,13 +163,13 @@ class Predictor(LifecycleNode):
         """Stop predicting and drop the subscriptions; the model stays loaded."""
         self._stop()
         if self._pipeline is not None:
-            self._diagnostics.set("state", WARN, f"inactive: {self._model_text}")
+            self._diagnostics.set("state", WARN, f"inactive: {self._model_text}", expected=True)
         return super().on_deactivate(state)
 
     def on_cleanup(self, _: State) -> TransitionCallbackReturn:
         """Release the model."""
         self._release()
-        self._diagnostics.set("state", WARN, "unconfigured")
+        self._diagnostics.set("state", WARN, "unconfigured", expected=True)
         return TransitionCallbackReturn.SUCCESS
 
     def on_shutdown(self, _: State) -> TransitionCallbackReturn:

@@ -103,13 +103,15 @@ class PredictorInputs:
         for camera in self._cameras:
             problem = camera.update()
             how = {"transport": camera.transport, "topic": camera.topic}
-            self._diagnostics.set(f"camera {camera.view}", WARN if problem else OK, problem or "connected", how)
+            level, text = WARN if problem else OK, problem or "connected"
+            self._diagnostics.set(f"camera {camera.view}", level, text, how, waiting=not camera.heard, stream=True)
         now = self._now()
         values = self._stream_values(now)
         problems = [*([self.lacking] if self.lacking else []), *self.synchroniser.problems(now)]
         if problems:
             values["all"] = "; ".join(problems)
-            self._diagnostics.set("inputs", ERROR, f"holding: {problems[0]}", values)
+            waiting = problems[0].endswith("nothing received")
+            self._diagnostics.set("inputs", ERROR, f"holding: {problems[0]}", values, waiting=waiting, stream=True)
         else:
             conflict = self.synchroniser.conflict(now)
             self._diagnostics.set("inputs", WARN if conflict else OK, conflict or "fresh", values)

@@ -18,6 +18,12 @@ class PredictorSettings:
     """What the predictor runs, and with which settings of the sampler."""
 
     embodiment: str = setting("franka", "Shipped embodiment or path of its YAML file.", read_only=True)
+    robot_description: str = setting(
+        "",
+        "The robot's own URDF: topic, path (.urdf, .xml) or text. The tighter of its limits and the embodiment's hold, "
+        "and its kinematics; empty: the embodiment alone.",
+        read_only=True,
+    )
     world_model: str = setting("flow", "World model that predicts.", choices=world_model_names(), read_only=True)
     model: str = setting("", "Checkpoint directory, hub id or server address of the world model.", read_only=True)
     model_options: str = setting("", "Comma-separated option=value pairs of the world model.", read_only=True)

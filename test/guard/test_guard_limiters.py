@@ -109,7 +109,7 @@ def test_brisk_starts_and_reversals_are_smooth_enough_for_libfranka(order: str) 
         q[:, 0] += speed * times / S
         v[:, 0] = speed
         v[0], v[-1] = velocity, 0.0
-        stamp = world.now if order == "quick" else world.now - 100 * MS
+        stamp = world.now - 100 * MS if order == "late" and number else world.now
         world.candidate(JointTrajectory(world.names, stamp, times, q, v))
         world.run(0.5)
     world.e_stop()

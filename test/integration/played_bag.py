@@ -13,7 +13,8 @@ from live import SIZE, processes
 from machine import slowness
 from std_msgs.msg import String
 
-from cosmos_ros.bringup.graph import predict_arguments, predict_nodes, resolve
+from cosmos_ros.bringup.arguments import predict_arguments, resolve
+from cosmos_ros.bringup.graph import predict_nodes
 from cosmos_ros.bringup.processes import node_command
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.messages import compress

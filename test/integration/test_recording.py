@@ -13,7 +13,8 @@ from machine import slowness
 from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 
-from cosmos_ros.bringup.graph import BRINGUPS, resolve
+from cosmos_ros.bringup.arguments import resolve
+from cosmos_ros.bringup.graph import BRINGUPS
 from cosmos_ros.bringup.player_process import player_command
 from cosmos_ros.bringup.processes import node_command
 from cosmos_ros.cli.main import main

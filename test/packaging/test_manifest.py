@@ -21,9 +21,9 @@ ROSDEP_KEYS = {
     "python3-pytest-xdist", "python3-aiohttp", "python3-websockets", "python3-msgpack", "python3-rich",
 }  # fmt: skip
 ROS_PACKAGES = {
-    "ament_index_python", "builtin_interfaces", "diagnostic_msgs", "geometry_msgs", "launch", "launch_ros",
-    "lifecycle_msgs", "rcl_interfaces", "rclpy", "ros2launch", "rosgraph_msgs", "sensor_msgs", "std_msgs", "std_srvs",
-    "trajectory_msgs", "visualization_msgs",
+    "action_msgs", "ament_index_python", "builtin_interfaces", "control_msgs", "diagnostic_msgs", "geometry_msgs",
+    "launch", "launch_ros", "lifecycle_msgs", "rcl_interfaces", "rclpy", "ros2launch", "rosgraph_msgs", "sensor_msgs",
+    "std_msgs", "std_srvs", "trajectory_msgs", "visualization_msgs",
 }  # fmt: skip
 # Imported where it is there, never required: the reason is in the manifest or in the module that tries it.
 OPTIONAL_ROS = {"cv_bridge", "tf2_ros", "rviz2"}

@@ -35,7 +35,8 @@ def live_predictor(robot: Path, parameters: dict[str, Any]) -> Iterator[tuple[An
     from std_msgs.msg import String
     from trajectory_msgs.msg import JointTrajectory
 
-    from cosmos_ros.bringup.graph import NodeSpec, predict_arguments, predict_nodes, resolve
+    from cosmos_ros.bringup.arguments import predict_arguments, resolve
+    from cosmos_ros.bringup.graph import NodeSpec, predict_nodes
     from cosmos_ros.messages import joint_state_message
     from cosmos_ros.nodes import qos
 

@@ -208,6 +208,15 @@ class Supervisor:
             self.reason = publishing  # a node just discovered may get its name, or company, only now
         return output
 
+    def on_controller_event(self, text: str, now_ns: int) -> Output:
+        """Take that a controller does not execute what it was sent: brake, and stay until the guard is reset."""
+        output = self._advance(now_ns)
+        if self.state is not State.ARMED:
+            return Output(send=output.send, event=text)
+        stop = self._brake(now_ns)
+        self._enter(State.LATCHED, text)
+        return Output(send=stop, event=f"{text}: braking")
+
     def on_camera(self, name: str, stamp_ns: int, now_ns: int) -> Output:
         """Take the stamp of a camera's newest image."""
         output = self._advance(now_ns)
