@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -36,10 +37,12 @@ def as_interrupts() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    ended = False
+    ended = dropping = False
 
     def end(number: int, _: FrameType | None) -> None:
         nonlocal ended
+        if dropping:  # it would be lost as well; one comes again
+            return
         # A closed terminal may send several; the second must not cut the clean-up short. Somebody in a hurry may.
         if number == signal.SIGINT or not ended:
             ended = ended or number != signal.SIGINT
@@ -47,16 +50,22 @@ def as_interrupts() -> Iterator[None]:
 
     def lost(unraisable: Any) -> None:
         # Python drops what is raised in a destructor or a weak reference's callback, which every import runs.
-        nonlocal ended
+        nonlocal ended, dropping
         if not isinstance(unraisable.exc_value, Ended):
             unraisable_before(unraisable)
             return
-        ended = False
-        main_thread = threading.main_thread().ident
-        again = threading.Timer(_AGAIN_S, signal.pthread_kill, (main_thread, unraisable.exc_value.number))
-        again.daemon = True
-        again.start()
+        dropping, ended = True, False
+        threading.Thread(target=send_again, args=(unraisable.exc_value.number,), daemon=True).start()
+        dropping = False
 
+    def send_again(number: int) -> None:
+        time.sleep(_AGAIN_S)
+        while dropping:
+            time.sleep(_AGAIN_S)
+        if main_thread is not None:
+            signal.pthread_kill(main_thread, number)
+
+    main_thread = threading.main_thread().ident
     unraisable_before = sys.unraisablehook
     before = {number: signal.signal(number, end) for number in _not_ignored()}
     sys.unraisablehook = lost
