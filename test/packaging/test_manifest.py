@@ -16,7 +16,7 @@ from packaging_tools import NODES, ROOT, node_module
 
 # Keys of rosdistro (checked 2026-08) and packages of Jazzy and Kilted that the manifest may name.
 ROSDEP_KEYS = {
-    "python3-hypothesis", "python3-numpy", "python3-opencv", "python3-pil", "python3-psutil", "python3-pydantic",
+    "python3-hypothesis", "python3-numpy", "python3-opencv", "python3-pil", "python3-psutil",
     "python3-pytest", "python3-pytest-timeout", "python3-scipy", "python3-yaml", "python3-matplotlib",
     "python3-pytest-xdist", "python3-aiohttp", "python3-websockets", "python3-msgpack", "python3-rich",
 }  # fmt: skip
@@ -31,7 +31,7 @@ OPTIONAL_ROS = {"cv_bridge", "tf2_ros", "rviz2"}
 # import name -> distribution, where they differ
 DISTRIBUTIONS = {
     "cv2": "opencv-python-headless", "yaml": "PyYAML", "pinocchio": "pin", "coal": "pin", "PIL": "pillow",
-    "pydantic_core": "pydantic", "skimage": "scikit-image", "rerun": "rerun-sdk", "mcap_ros2": "mcap-ros2-support",
+    "skimage": "scikit-image", "rerun": "rerun-sdk", "mcap_ros2": "mcap-ros2-support",
     "OpenGL": "PyOpenGL",
 }  # fmt: skip
 ROS_WHEELS = ROS_PACKAGES | OPTIONAL_ROS | {"launch", "launch_ros", "rclpy", "std_msgs", "action_msgs"}
