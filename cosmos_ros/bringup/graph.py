@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cosmos_ros.errors import ConfigError
+from cosmos_ros.settings import Setting, declared
 
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 BOOLEANS = ("true", "false")
@@ -57,6 +58,13 @@ def _world_models() -> tuple[str, ...]:
     return tuple(world_model_names())
 
 
+def _image_conversion() -> Setting:
+    from cosmos_ros.messages.cv_bridge_images import ImageConversion
+
+    (one,) = declared(ImageConversion)
+    return one
+
+
 def common_arguments() -> list[Argument]:
     """Return the arguments that every bring-up has."""
     return [
@@ -95,6 +103,7 @@ def predict_arguments(
             "Comma-separated view=topic pairs, e.g. wrist=/wrist_cam/image_raw. Views that are left out are black. "
             "Empty: every view of the embodiment at <view>/image_raw.",
         ),
+        Argument("image_converter", "auto", _image_conversion().help, _image_conversion().choices),
         Argument("dry_run", dry_run, "Never let the guard be armed: it only says what it would have sent.", BOOLEANS),
         Argument("params_file", "", "YAML file with parameters that override the shipped ones."),
         *common_arguments(),
@@ -160,6 +169,7 @@ def predict_nodes(values: Mapping[str, str]) -> list[NodeSpec]:
                 "model": values["model"],
                 "model_options": values["model_options"],
                 "cameras": values["cameras"],
+                "image_converter": values["image_converter"],
                 **({"instruction": values["task"]} if "task" in values else {}),
             },
         ),
