@@ -8,7 +8,7 @@ from pathlib import Path
 from cosmos_ros.errors import ConfigError
 from cosmos_ros.recordings.play_bag import play_command
 from cosmos_ros.recordings.play_options import PlayOptions
-from cosmos_ros.recordings.reader import BagReader
+from cosmos_ros.recordings.recording import open_recording
 
 
 def player_command(values: Mapping[str, str]) -> list[str]:
@@ -19,7 +19,7 @@ def player_command(values: Mapping[str, str]) -> list[str]:
         ConfigError: The rate is not a number or out of its range.
     """
     # The predictor subscribes to everything at once when it is activated; cameras follow as they are published.
-    with BagReader(values["bag"]) as reader:
+    with open_recording(values["bag"]) as reader:
         awaited = [topic for topic in ("/joint_states", "/instruction") if topic in reader.topics]
     try:
         rate = float(values["rate"])
