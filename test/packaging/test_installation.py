@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pytest
-from packaging_tools import NODES, ROOT, copy_source, node_module, run
+from packaging_tools import NODES, ROOT, clean_environment, copy_source, node_module, run
 
 # Asked of an installation by an interpreter that does not see the checkout.
 PROBE = """
@@ -99,6 +100,18 @@ def test_node_executable_hands_over_to_its_main(pip_prefix: Path, tmp_path: Path
     pytest.importorskip("rclpy", reason="nodes need ROS 2")
     command = [sys.executable, "-c", HANDOVER, str(pip_prefix / "lib/cosmos_ros" / node), node_module(node)]
     run(command, cwd=tmp_path, PYTHONPATH=site_packages(pip_prefix))
+
+
+def test_simulator_without_mujoco_says_what_brings_it(pip_prefix: Path, tmp_path: Path) -> None:
+    pytest.importorskip("rclpy", reason="nodes need ROS 2")
+    hidden = tmp_path / "hidden/mujoco"
+    hidden.mkdir(parents=True)
+    (hidden / "__init__.py").write_text("raise ModuleNotFoundError('No module named mujoco', name='mujoco')\n")
+    environment = clean_environment(PYTHONPATH=f"{hidden.parent}:{site_packages(pip_prefix)}")
+    command = [sys.executable, str(pip_prefix / "lib/cosmos_ros/sim_robot")]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "ConfigError: the simulator needs MuJoCo. Install them: pip install mujoco PyOpenGL.\n"
 
 
 @pytest.mark.parametrize("options", [[], ["--symlink-install"]], ids=["copy", "symlink"])
