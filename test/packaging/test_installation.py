@@ -102,6 +102,35 @@ def test_node_executable_hands_over_to_its_main(pip_prefix: Path, tmp_path: Path
     run(command, cwd=tmp_path, PYTHONPATH=site_packages(pip_prefix))
 
 
+# In a workspace where rosdep alone has installed: everything that predict, replay and guard import and make.
+ROSDEP_ONLY = """
+import sys
+NAMES = ("tyro", "rosbags", "mujoco", "pydantic", "pinocchio", "rich", "matplotlib", "torch", "diffusers", "aiohttp",
+         "av", "pyarrow", "rerun", "ray", "msgpack")
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in NAMES:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Hidden())
+import cosmos_ros.nodes.predictor, cosmos_ros.nodes.guard_node, cosmos_ros.nodes.visualizer
+import cosmos_ros.bringup.launch_description, cosmos_ros.bringup.player_process, cosmos_ros.recordings.play_bag
+from cosmos_ros.bringup.graph import BRINGUPS, resolve
+from cosmos_ros.embodiment import list_embodiments, load_embodiment
+for name in list_embodiments():
+    load_embodiment(name)
+for name in ("predict", "replay"):
+    bringup = BRINGUPS[name]
+    given = {"bag": "bag", "viewer": "markers"} if name == "replay" else {"viewer": "markers"}
+    print(*(node.name for node in bringup.nodes(resolve(bringup.arguments(), given))))
+"""
+
+
+def test_predict_replay_and_guard_need_nothing_of_pip(pip_prefix: Path, tmp_path: Path) -> None:
+    pytest.importorskip("rclpy", reason="nodes need ROS 2")
+    output = run([sys.executable, "-c", ROSDEP_ONLY], cwd=tmp_path, PYTHONPATH=site_packages(pip_prefix))
+    assert output.splitlines()[-2:] == ["predictor guard visualizer"] * 2
+
+
 def test_simulator_without_mujoco_says_what_brings_it(pip_prefix: Path, tmp_path: Path) -> None:
     pytest.importorskip("rclpy", reason="nodes need ROS 2")
     hidden = tmp_path / "hidden/mujoco"

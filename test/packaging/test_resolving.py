@@ -64,6 +64,15 @@ def test_a_set_resolves_beside_noble(tmp_path: Path, set_name: str) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
+def test_recipe_for_a_workspace_is_the_demo_set() -> None:
+    """CONTRIBUTING's one line brings what rosdep does not."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (recipe,) = re.findall(r'^pip install (.+) "numpy==\$\(python3 -c', text, re.MULTILINE)
+    keys = {"numpy", "scipy", "PyYAML", "opencv-python-headless"}
+    asked = {re.split("[<>=]", line)[0] for line in TOOL["missing"]("demo", "1.26.4", {"cv2"})}
+    assert set(recipe.split()) == asked - keys
+
+
 def test_what_the_system_has_is_not_asked_of_pip() -> None:
     missing = TOOL["missing"]
     assert "pin>=3.0" in missing("demo", "2.3.5", {"cv2"})  # Ubuntu 26.04 without the ROS package
