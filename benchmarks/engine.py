@@ -1,7 +1,8 @@
 """The engine of Cosmos3 against the stock diffusers pipeline: seconds, memory, and how far their answers differ.
 
-One process, the same random weights (Nano's sizes, made on the GPU) and seeds for both; nothing is downloaded or written
-but the results. The stock pipeline's figure is the time until its actions are denoised, before it decodes any frame.
+One process, the same random weights (Nano's sizes, made on the GPU) and seeds for both; nothing is downloaded or
+written but the results. The stock pipeline's figure is the time until its actions are denoised, before it decodes any
+frame.
 
     python benchmarks/engine.py --out out/engine                one GPU of 80 GB
     python benchmarks/engine.py --size tiny --repeat 2          CPU, to see that it runs
@@ -96,7 +97,10 @@ def measure(model: Cosmos3, stock: TimedPipeline, tier: int, steps: int, repeat:
         theirs.append(stock_seconds(stock, request, steps)[:2])
         for stage, ms in model.predict(request).latencies_ms.items():
             stages[stage].append(ms)
-    middle = {name: [statistics.median(v) for v in zip(*rows)] for name, rows in (("ours", ours), ("stock", theirs))}
+    middle = {
+        name: [statistics.median(values) for values in zip(*rows, strict=True)]
+        for name, rows in (("ours", ours), ("stock", theirs))
+    }
     text = next(reversed(model._engine._texts.values())).length
     row = {
         "tier": tier,
@@ -211,14 +215,15 @@ def markdown(report: dict) -> str:
         "ms a step (arithmetic floor) |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for row in report["rows"]:
-        lines.append(
-            f"| {row['tier']} | {row['steps']} | {row['action_s']:.3f} | {row['stock_action_s']:.3f} | "
-            f"{row['action_ratio']:.2f} | {row['frames_s']:.3f} | {row['stock_frames_s']:.3f} | "
-            f"{row['frames_ratio']:.2f} | {row['ms_a_step']:.1f} ({row['floor_ms_a_step']:.1f}) |"
-        )
-    lines += ["", "| relative error of the actions, PSNR of the frames | " + " | ".join(
-        f"tier {row['tier']}" for row in report["exactness"]) + " |", "| --- |" + " --- |" * len(report["exactness"])]  # fmt: skip
+    lines += [
+        f"| {row['tier']} | {row['steps']} | {row['action_s']:.3f} | {row['stock_action_s']:.3f} | "
+        f"{row['action_ratio']:.2f} | {row['frames_s']:.3f} | {row['stock_frames_s']:.3f} | "
+        f"{row['frames_ratio']:.2f} | {row['ms_a_step']:.1f} ({row['floor_ms_a_step']:.1f}) |"
+        for row in report["rows"]
+    ]
+    tiers = [f"tier {row['tier']}" for row in report["exactness"]]
+    lines += ["", f"| relative error of the actions, PSNR of the frames | {' | '.join(tiers)} |"]
+    lines.append("| --- |" + " --- |" * len(tiers))
     for name in ("engine_to_stock", "stock_to_float32", "engine_to_float32"):
         cells = [f"{row[name]:.2e}, {row['psnr_' + name]:.1f} dB" for row in report["exactness"]]
         lines.append(f"| {name.replace('_', ' ')} | {' | '.join(cells)} |")

@@ -34,8 +34,8 @@ class Cosmos3Options(DeclaredSettings):
     )
     engine_compile: bool = setting(
         True,
-        "Compile the engine's layers on CUDA, where Triton and a C compiler are there; the first chunk of each size then "
-        "takes some seconds longer.",
+        "Compile the engine's layers on CUDA, where Triton and a C compiler are there; the first chunk of each size "
+        "then takes some seconds longer.",
     )
     frames: bool = setting(
         True, "Decode the predicted frames; without them policy saves that time and forward_dynamics is refused."

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 # query [batch, tokens, heads, width], keys and values [batch, rows, key heads, width] → as query
 Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -36,7 +36,9 @@ def masked_attention(used: torch.Tensor, rows: int) -> Attention:
     def attend(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         mask = (row < used[:, None])[:, None, None]
         query, keys, values = (x.transpose(1, 2) for x in (query, keys, values))
-        return F.scaled_dot_product_attention(query, keys, values, attn_mask=mask, enable_gqa=True).transpose(1, 2)
+        return functional.scaled_dot_product_attention(query, keys, values, attn_mask=mask, enable_gqa=True).transpose(
+            1, 2
+        )
 
     return attend
 
@@ -52,6 +54,6 @@ def flash_attention(used: torch.Tensor, tokens: int, rows: int) -> Attention:
             query.flatten(0, 1), keys.flatten(0, 1), values.flatten(0, 1), query_starts, key_starts, tokens, rows,
             0.0, False, False, seqused_k=used,
         )[0]  # fmt: skip
-        return out.view(query.shape)  # type: ignore[no-any-return]
+        return out.view(query.shape)
 
     return attend

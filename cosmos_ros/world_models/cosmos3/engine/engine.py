@@ -6,7 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ from cosmos_ros.world_models.cosmos3.engine.text import Text, understand
 from cosmos_ros.world_models.cosmos3.engine.tower import Tower
 from cosmos_ros.world_models.cosmos3.engine.uncertainty import row_uncertainty
 
+K = TypeVar("K")
+V = TypeVar("V")
 _TEXTS, _PROGRAMS, _SCHEDULES = 8, 4, 16  # how many of each are kept
 _TEXT_ROOM, _STEP_ROOM = 256, 32  # buffers grow by these
 
@@ -95,7 +97,7 @@ class Engine:
         self._programs: OrderedDict[Layout, Program] = OrderedDict()
         self._schedules: OrderedDict[Any, Schedule] = OrderedDict()
 
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def answer(self, question: Question, cancelled: Callable[[], bool] = lambda: False) -> Answer:
         """Answer one question.
 
@@ -123,7 +125,7 @@ class Engine:
         )
         return Answer(actions, program.video, None if question.mode is Mode.FORWARD_DYNAMICS else uncertainty, marks)
 
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def decode(self, video: torch.Tensor) -> UInt8Array:
         """Return ``uint8 [T + 1, H, W, 3]`` of an answer's latents, as the pipeline decodes and rounds them.
 
@@ -185,7 +187,7 @@ class Engine:
             [clip], question.resolution_tier, count, device, torch.float32
         )
         latents = pipeline._encode_video(frames).float()
-        return pipeline._remove_action_video_padding_from_latent(latents, size)[0]  # type: ignore[no-any-return]
+        return pipeline._remove_action_video_padding_from_latent(latents, size)[0]
 
     def _program(self, question: Question, latents: torch.Tensor, texts: tuple[Text, ...], guided: bool) -> Program:
         frames = question.chunk_size // self._pipeline.vae_scale_factor_temporal + 1
@@ -259,7 +261,7 @@ def _room(count: int, step: int) -> int:
     return -(-count // step) * step
 
 
-def _remembered(memory: OrderedDict[Any, Any], key: Any, limit: int, make: Callable[[], Any]) -> Any:
+def _remembered(memory: OrderedDict[K, V], key: K, limit: int, make: Callable[[], V]) -> V:
     """Return what a key stands for, made when it is new; the least recently used are forgotten."""
     if key in memory:
         memory.move_to_end(key)

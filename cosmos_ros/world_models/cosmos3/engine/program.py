@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from cosmos_ros.world_models.cosmos3.engine.attention import choose_attention
 from cosmos_ros.world_models.cosmos3.engine.schedule import Schedule
@@ -69,8 +69,8 @@ class Start:
 class Program:
     """The denoising of one layout: buffers made once, and one graph a kind of step.
 
-    Every number that differs between requests (noise, schedule, text, domain, guidance scale, what is given clean) lies in
-    a buffer, so that one captured step serves them all.
+    Every number that differs between requests (noise, schedule, text, domain, guidance scale, what is given clean)
+    lies in a buffer, so that one captured step serves them all.
     """
 
     def __init__(
@@ -85,7 +85,8 @@ class Program:
         transformer = pipeline.transformer
         config = transformer.config
         self.layout, self._pipeline, self._transformer, self._tower = layout, pipeline, transformer, tower
-        self._use_graphs, self._graphs = graphs, {}
+        self._use_graphs = graphs
+        self._graphs: dict[int, Any] = {}
         self._pool: Any = None
         device, dtype = transformer.proj_in.weight.device, transformer.dtype
         patch = config.latent_patch_size
@@ -123,7 +124,7 @@ class Program:
 
     # A run.
 
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def start(self, start: Start) -> None:
         """Fill the buffers."""
         steps = len(start.schedule.timesteps)
@@ -145,7 +146,7 @@ class Program:
         self._take_domain(start.domain)
         self._take_texts(start.texts, start.fps)
 
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def run(self, guided: Sequence[bool], cancelled: Callable[[], bool]) -> bool:
         """Denoise; each element says whether that step is guided. Return False when cancelled on the way."""
         waiting: deque[Any] = deque()
@@ -178,7 +179,7 @@ class Program:
         """``float32 [steps + 1, rows, action width]``: the noise, then the velocity of each step; a view."""
         return self._history[: steps + 1, self._video_size :].view(steps + 1, self.layout.rows, self._action_width)
 
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def capture(self) -> None:
         """Compile and capture every kind of step; what is in the buffers is lost."""
         for passes in self._kinds:
@@ -225,10 +226,8 @@ class Program:
             pieces,
         )
         velocity = self._read_out(out)
-        if passes == 2:
-            velocity = velocity[1] + self._guidance * (velocity[0] - velocity[1])
-        else:
-            velocity = velocity[0]
+        guided = passes == 2
+        velocity = velocity[1] + self._guidance * (velocity[0] - velocity[1]) if guided else velocity[0]
         self._history.index_copy_(0, self._step + 1, velocity[None])
         torch.mv(self._history.t(), self._weights.index_select(0, self._step)[0], out=self._sample)
         self._step += 1
@@ -239,7 +238,7 @@ class Program:
         transformer = self._transformer
         sample = self._sample.to(self._times.dtype)
         video = sample[: self._video_size].view(self._channels, layout.frames, layout.height, layout.width)
-        video = F.pad(video, (0, wide * patch - layout.width, 0, high * patch - layout.height))
+        video = functional.pad(video, (0, wide * patch - layout.width, 0, high * patch - layout.height))
         video = video.view(self._channels, frames, high, patch, wide, patch).permute(1, 2, 4, 3, 5, 0)
         video = transformer.proj_in(video.reshape(self._video_tokens, patch * patch * self._channels))
         actions = sample[self._video_size :].view(layout.rows, self._action_width)
@@ -264,7 +263,7 @@ class Program:
         transformer = self._transformer
         times = schedule.timesteps.to(self._times.device) * transformer.config.timestep_scale
         embedder = transformer.time_embedder
-        return embedder(transformer.time_proj(times).to(next(embedder.parameters()).dtype)).to(self._times.dtype)  # type: ignore[no-any-return]
+        return embedder(transformer.time_proj(times).to(next(embedder.parameters()).dtype)).to(self._times.dtype)
 
     def _take_domain(self, domain: int) -> None:
         into, out = self._transformer.action_proj_in, self._transformer.action_proj_out
@@ -275,9 +274,10 @@ class Program:
 
     def _take_texts(self, texts: tuple[Text, ...], fps: float) -> None:
         """Put the texts' keys and values behind those of the tokens, and turn the tokens to where the text ends."""
-        if self._texts and self._texts[1] == fps and all(a is b for a, b in zip(self._texts[0], texts, strict=False)):
-            if len(self._texts[0]) >= len(texts):
-                return
+        kept, kept_fps = self._texts or ((), 0.0)
+        same = len(kept) >= len(texts) and all(a is b for a, b in zip(kept, texts, strict=False))
+        if same and kept_fps == fps:
+            return
         for index, text in enumerate(texts):
             rows = slice(self.tokens, self.tokens + text.length)
             self._keys[:, index, rows] = text.keys

@@ -29,7 +29,7 @@ class Text:
         return int(self.keys.shape[1])
 
 
-@torch.no_grad()
+@torch.no_grad()  # type: ignore[untyped-decorator]
 def understand(pipeline: Any, token_ids: list[int]) -> Text:
     """Run the understanding tower over a prompt, with the stock modules in the stock order.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from cosmos_ros.world_models.cosmos3.engine.attention import Attention
 
@@ -101,8 +101,8 @@ class Tower:
         Args:
             x: ``[batch, tokens, hidden]``.
             cos, sin: ``[batch, tokens, 1, width]``.
-            keys, values: ``[layers, batch, tokens + text, key heads, width]``; the text's rows hold its keys and values,
-                the first rows are overwritten.
+            keys, values: ``[layers, batch, tokens + text, key heads, width]``; the text's rows hold its keys and
+                values, the first rows are overwritten.
             attend: Attention over those.
             pieces: From :meth:`pieces`.
 
@@ -115,7 +115,7 @@ class Tower:
         for index in range(len(layers) - 1):
             seen = attend(query, keys[index], values[index])
             x, query = pieces.between(x, seen, layers[index], layers[index + 1], *places[index + 1])
-        return pieces.last(x, attend(query, keys[-1], values[-1]), layers[-1], self.norm_out)  # type: ignore[no-any-return]
+        return pieces.last(x, attend(query, keys[-1], values[-1]), layers[-1], self.norm_out)
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def _project(h: torch.Tensor, layer: tuple[Any, ...], place: tuple[Any, ...], sh
     _, qkv, qkv_bias, norm_q, norm_k = layer[:5]
     cos, sin, keys, values = place
     batch, tokens = h.shape[:2]
-    rows = F.linear(h, qkv, qkv_bias).view(batch, tokens, shape.heads + 2 * shape.key_heads, shape.width)
+    rows = functional.linear(h, qkv, qkv_bias).view(batch, tokens, shape.heads + 2 * shape.key_heads, shape.width)
     query, key, value = rows.split((shape.heads, shape.key_heads, shape.key_heads), dim=2)
     keys.copy_(_rotate(_norm(key, norm_k, shape), cos, sin))
     values.copy_(value)
@@ -163,14 +163,14 @@ def _project(h: torch.Tensor, layer: tuple[Any, ...], place: tuple[Any, ...], sh
 def _finish(x: torch.Tensor, seen: torch.Tensor, layer: tuple[Any, ...], shape: Shape) -> torch.Tensor:
     """Return the layer's output: attention's projection and the MLP, each added."""
     out, out_bias, norm_mlp, up, down = layer[5:]
-    x = x + F.linear(seen.flatten(-2), out, out_bias)
-    h = F.linear(_norm(x, norm_mlp, shape), up)
+    x = x + functional.linear(seen.flatten(-2), out, out_bias)
+    h = functional.linear(_norm(x, norm_mlp, shape), up)
     if shape.gated:
         gate, h = h.chunk(2, dim=-1)
-        h = F.silu(gate) * h
+        h = functional.silu(gate) * h
     else:
         h = torch.relu(h).square()
-    return x + F.linear(h, down)
+    return x + functional.linear(h, down)
 
 
 def _fused(layer: Any, shape: Shape) -> Layer:

@@ -13,9 +13,10 @@ _LATE = 3  # the last third of the steps
 def row_uncertainty(history: torch.Tensor, schedule: Schedule, *, given: int = 0) -> FloatArray:
     """Return ``float64 [T]`` in normalised units: how far a row's estimates moved while it was denoised.
 
-    Two mean squares over a row's channels are added and the root is taken. The first is the variance of the clean estimates
-    ``x - sigma v`` of the last third of the steps. The second is the straightness of the path (Liu et al., "Flow Straight
-    and Fast", 2022): the mean over the noise levels of ``|v - (noise - result)|^2``, zero for a path without curvature.
+    Two mean squares over a row's channels are added and the root is taken. The first is the variance of the clean
+    estimates ``x - sigma v`` of the last third of the steps. The second is the straightness of the path (Liu et al.,
+    "Flow Straight and Fast", 2022): the mean over the noise levels of ``|v - (noise - result)|^2``, zero for a path
+    without curvature.
 
     Args:
         history: ``float32 [S + 1, T, D]``: the noise, then the velocity of each of S steps.
