@@ -185,3 +185,34 @@ def test_options_of_the_pipeline_alone(option, value):
     assert engine_wanted(Cosmos3Options(), cuda=True)
     assert not engine_wanted(Cosmos3Options(), cuda=False)
     assert not engine_wanted(Cosmos3Options(engine="off"), cuda=True)
+
+
+def asked(model, **fields):
+    from dataclasses import replace
+
+    from cosmos_ros.world_models.cosmos3.engine.asking import question
+    from cosmos_ros.world_models.sampler_settings import SamplerSettings
+
+    model._pipeline.whole_caption = False
+    return replace(question(model._pipeline, make(), SamplerSettings(num_inference_steps=4), 96, 160), **fields)
+
+
+def test_committed_rows_come_back_exactly_and_change_the_rest(model):
+    rows = np.random.default_rng(0).uniform(-1, 1, (2, 10)).astype(np.float32)
+    free = model._engine.answer(asked(model))
+    held = model._engine.answer(asked(model, committed=rows))
+    np.testing.assert_array_equal(held.actions[:2], rows)
+    assert not np.array_equal(held.actions[2:], free.actions[2:])
+    assert held.uncertainty[:2].tolist() == [0, 0]
+
+
+def test_guidance_only_in_its_interval(model):
+    def ask(**fields):
+        return model._engine.answer(asked(model, **fields)).actions
+
+    plain, guided = ask(), ask(guidance=4.0)
+    np.testing.assert_array_equal(ask(guidance=4.0, guidance_from=1001.0, guidance_to=1001.0), plain)
+    np.testing.assert_array_equal(ask(guidance=4.0, guidance_from=0.0, guidance_to=1000.0), guided)
+    part = ask(guidance=4.0, guidance_from=960.0)
+    assert not np.array_equal(part, plain)
+    assert not np.array_equal(part, guided)
