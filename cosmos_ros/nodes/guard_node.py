@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -36,7 +37,9 @@ from cosmos_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics
 from cosmos_ros.nodes.node_process import run
 from cosmos_ros.nodes.parameters import declare
 from cosmos_ros.observation.camera_topics import camera_info_topic, parse_cameras
+from cosmos_ros.observation.measured_state import JointStateSettings
 from cosmos_ros.settings import pick
+from cosmos_ros.trajectory.following import FollowingSettings
 from cosmos_ros.types import NANOSECONDS
 from cosmos_ros.version import __version__
 
@@ -59,7 +62,16 @@ class GuardNode(Node):
         guard = Guard.for_embodiment(embodiment, GuardSettings.from_mapping(values))
         self._limits = embodiment.limits
         cameras = parse_cameras(values["cameras"], embodiment.views)
-        self._supervisor = Supervisor(guard, pick(SupervisorSettings, values), self._read_clock, tuple(cameras))
+        self._supervisor = Supervisor(
+            guard,
+            pick(SupervisorSettings, values),
+            self._read_clock,
+            tuple(cameras),
+            # Simulated time runs at a pace of its own.
+            steady=None if self.get_parameter("use_sim_time").value else time.monotonic_ns,
+            following=pick(FollowingSettings, values),
+            joint_states=pick(JointStateSettings, values),
+        )
         self._uncertainty: tuple[int, float] | None = None
         self._verdict_context = self._supervisor.verdict_context(0)
         self._judged_ns: int | None = None
@@ -87,8 +99,8 @@ class GuardNode(Node):
             self.create_subscription(
                 CameraInfo, camera_info_topic(topic), partial(self._on_camera_info, view), qos.sensor(1)
             )
-        # Volatile: meets latched and plain publishers alike; a latched one is read by the second subscription.
-        self.create_subscription(Bool, "e_stop", self._on_e_stop, qos.reliable(10))
+        # Best effort and volatile meets every publisher; what was latched before is read by the second subscription.
+        self.create_subscription(Bool, "e_stop", self._on_e_stop, qos.sensor(10))
         self.create_subscription(Bool, "e_stop", self._on_e_stop, qos.latched())
         self.create_service(Trigger, "~/arm", self._arm)
         self.create_service(Trigger, "~/disarm", self._disarm)

@@ -250,7 +250,7 @@ def test_zeros_between_joint_states_are_refused() -> None:
     for _ in range(3):
         world.candidate(towards(world, 1.0, shoulder_pan_joint=0.1))
         world.run(0.5)
-    assert world.supervisor.bad_state or not world.armed, world.why()
+    assert world.supervisor.joint_state_problem(world.now) or not world.armed, world.why()
     assert not faults_of(world), world.why()
     measured = world.supervisor.measured
     assert measured is not None and abs(measured.position_of("elbow_joint")) > 1.0

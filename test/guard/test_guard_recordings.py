@@ -226,7 +226,6 @@ class LiveGuard:
         return output.send
 
     def follow(self, sent: JointTrajectory, until_ns: int, off: float = 0.0) -> None:
-        """Joint states of a robot that does what it was sent."""
         while self.now < until_ns:
             self.now = min(self.now + 20 * MS, until_ns)
             motion = motion_at(sent, self.now)

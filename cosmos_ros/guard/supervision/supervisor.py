@@ -9,18 +9,15 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from cosmos_ros.guard.checks.freshness import StateSettings
 from cosmos_ros.guard.checks.start import StartSettings
 from cosmos_ros.guard.context import GuardContext
 from cosmos_ros.guard.guard import Guard
-from cosmos_ros.guard.motion.join import begun_at
 from cosmos_ros.guard.supervision.camera_ages import Cameras
 from cosmos_ros.guard.supervision.clock_watch import ClockWatch
 from cosmos_ros.guard.supervision.other_publishers import OtherPublishers
 from cosmos_ros.guard.supervision.robot_watch import RobotWatch
-from cosmos_ros.guard.supervision.stop_watch import StopWatch
+from cosmos_ros.guard.supervision.sent_motion import SentMotion
 from cosmos_ros.guard.supervision.supervisor_states import Counters, Output, State, SupervisorSettings
 from cosmos_ros.guard.supervision.verdict_context import VerdictContext
 from cosmos_ros.guard.verdict import Response, Verdict, Violation
@@ -29,8 +26,6 @@ from cosmos_ros.trajectory.executing import ExecutedMotion
 from cosmos_ros.trajectory.following import FollowingSettings
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointState, JointTrajectory
 
-# A motion that was judged while the robot went on may begin so far from there, rad or m.
-_LATE_STEP = 1e-6
 # Farther from its command than this, rad or m, a robot that does not follow is stopped where it is measured.
 _APART = 0.02
 
@@ -73,14 +68,10 @@ class Supervisor:
             following=following,
             joint_states=joint_states,
         )
-        self._executed = ExecutedMotion()
-        self._stop = StopWatch(guard.robot.grippers)
+        self._sent = SentMotion(guard, self._robot, self.settings.output_stamps)
         self._source_stamp: int | None = None
         self._last_candidate_ns: int | None = None
         self._clock_watch = ClockWatch(steady)
-        stamps = self.settings.output_stamps
-        bounded = any(np.isfinite(joint.jerk) for joint in guard.robot.limits.joints.values())
-        self._stamps = bounded if stamps == "auto" else stamps == "time"
         self._others = OtherPublishers()
         self.cameras = Cameras(cameras)
         self._e_stop = False
@@ -89,28 +80,23 @@ class Supervisor:
     @property
     def executed(self) -> ExecutedMotion:
         """What the controllers were sent."""
-        return self._executed
+        return self._sent.executed
 
     @property
     def measured(self) -> JointState | None:
         """The newest believed joint state."""
         return self._robot.measured
 
-    @property
-    def bad_state(self) -> str:
-        """Why the newest joint state was dropped; empty when it was not."""
-        return self._robot.bad_state
-
     def context(self, now_ns: int, uncertainty: float | None = None) -> GuardContext:
         """Return the context of a judgement at this moment."""
-        return GuardContext(now_ns, self.measured, self._executed, uncertainty)
+        return GuardContext(now_ns, self.measured, self._sent.executed, uncertainty)
 
     def verdict_context(self, now_ns: int, uncertainty: float | None = None) -> VerdictContext:
         """Return what the verdict on a candidate of this moment will rest on."""
         return VerdictContext(
             now_ns,
             measured=self.measured,
-            sent_stamps_ns=tuple(command.trajectory.stamp_ns for command in self._executed.commands),
+            sent_stamps_ns=tuple(command.trajectory.stamp_ns for command in self._sent.executed.commands),
             following=self._robot.unsure,
             source_stamp_ns=self._source_stamp,
             uncertainty=uncertainty,
@@ -126,14 +112,14 @@ class Supervisor:
         """
         self._robot.measured, self._source_stamp = context.measured, context.source_stamp_ns
         self._robot.unsure = context.following
-        self._executed = ExecutedMotion.of(*sent)
+        self._sent.executed = ExecutedMotion.of(*sent)
         self.cameras = Cameras(tuple(context.camera_stamps_ns))
         for name, stamp in context.camera_stamps_ns.items():
             self.cameras.heard(name, stamp)
 
     def moving(self, now_ns: int) -> bool:
         """Whether a sent trajectory is still being executed."""
-        return self._executed.moving(now_ns)
+        return self._sent.executed.moving(now_ns)
 
     def on_joint_state(self, state: JointState, now_ns: int) -> Output:
         """Take a joint state; see ``MeasuredState`` for what is believed. The last good one stays, and grows old."""
@@ -141,8 +127,8 @@ class Supervisor:
         if not self._robot.take(state, now_ns):
             return output
         assert self.measured is not None
-        self._stop.update(self.measured, self._executed.moving(self.measured.stamp_ns))
-        return self._latch_if(self._robot.follow(self._executed), now_ns) or output
+        self._sent.stop.update(self.measured, self._sent.executed.moving(self.measured.stamp_ns))
+        return self._latch_if(self._robot.follow(self._sent.executed), now_ns) or output
 
     def on_controller_state(self, names: Sequence[str], positions: FloatArray, stamp_ns: int, now_ns: int) -> Output:
         """Take where a controller says that its motion is (``reference`` of its ``controller_state``).
@@ -153,28 +139,23 @@ class Supervisor:
             now_ns: Now.
         """
         output = self._advance(now_ns)
-        if self.state is not State.ARMED or self._stop.active:
+        if self.state is not State.ARMED or self._sent.stop.active:
             return output
-        return self._latch_if(self._robot.reference(names, positions, stamp_ns, self._executed), now_ns) or output
+        return self._latch_if(self._robot.reference(names, positions, stamp_ns, self._sent.executed), now_ns) or output
 
     def on_speed_scaling(self, fraction: float, now_ns: int) -> Output:
         """Take the speed scaling that a controller publishes, 1 for full speed."""
         output = self._advance(now_ns)
         return self._latch_if(self._robot.speed_scaling(fraction, now_ns), now_ns) or output
 
-    def on_controller_event(self, text: str, now_ns: int) -> Output:
-        """Take that a controller refused or gave up what it was sent: brake and latch."""
-        output = self._advance(now_ns)
-        return self._latch_if(text, now_ns) or output
-
     def _latch_if(self, reason: str, now_ns: int) -> Output | None:
         """Brake and latch, when there is a reason; None when there is none."""
         if not reason or self.state is not State.ARMED:
             return None
         # Little apart, the stop goes on from the command: it may be the arm that holds back, not the controller.
-        stop = self._brake(now_ns, astray=self._robot.deviation(self._executed) > _APART)
+        stop = self._brake(now_ns, astray=self._robot.deviation(self._sent.executed) > _APART)
         self._enter(State.LATCHED, reason)
-        return Output(send=self._as_sent(stop), event=f"{reason}: braking")
+        return Output(send=stop, event=f"{reason}: braking")
 
     def on_bad_joint_state(self, why: str, now_ns: int) -> Output:
         """Note that a joint state came that cannot be used; the last good one stays and grows old."""
@@ -188,7 +169,7 @@ class Supervisor:
         if pressed and self.state is not State.E_STOP:
             stop = self._brake(now_ns) if self.state is State.ARMED else None
             self._enter(State.E_STOP, "e-stop pressed")
-            return Output(send=self._as_sent(stop), event="e-stop pressed" + ("" if stop is None else ": braking"))
+            return Output(send=stop, event="e-stop pressed" + ("" if stop is None else ": braking"))
         if not pressed and self.state is State.E_STOP:
             self.reason = "e-stop released; reset the guard, then arm it"
             return Output(event=self.reason)
@@ -203,7 +184,7 @@ class Supervisor:
             stop = self._brake(now_ns)
             self._enter(State.LATCHED, publishing)
             self._latched_by_others = True
-            return Output(send=self._as_sent(stop), event=f"{publishing}: braking")
+            return Output(send=stop, event=f"{publishing}: braking")
         if publishing and self.state is State.LATCHED and self._latched_by_others:
             self.reason = publishing  # a node just discovered may get its name, or company, only now
         return output
@@ -211,11 +192,7 @@ class Supervisor:
     def on_controller_event(self, text: str, now_ns: int) -> Output:
         """Take that a controller does not execute what it was sent: brake, and stay until the guard is reset."""
         output = self._advance(now_ns)
-        if self.state is not State.ARMED:
-            return Output(send=output.send, event=text)
-        stop = self._brake(now_ns)
-        self._enter(State.LATCHED, text)
-        return Output(send=stop, event=f"{text}: braking")
+        return self._latch_if(text, now_ns) or Output(send=output.send, event=text)
 
     def on_camera(self, name: str, stamp_ns: int, now_ns: int) -> Output:
         """Take the stamp of a camera's newest image."""
@@ -257,13 +234,13 @@ class Supervisor:
             found = (Violation("following", message=self._robot.unsure), *verdict.violations)
             return self._record(replace(verdict, response=Response.REJECT, trajectory=None, violations=found))
         if verdict.trajectory is not None:
-            begun = self._begun(verdict.trajectory, now_ns, judged_ns)
+            begun = self._sent.begun(verdict.trajectory, now_ns, judged_ns)
             if isinstance(begun, Violation) and isinstance(trajectory, JointTrajectory):
                 # Once more, with time to judge it in which what is executed goes on.
                 again = self._judge(trajectory, now_ns, uncertainty, ahead=True)
                 judged_ns = max(judged_ns, self._clock()) if self._clock is not None else judged_ns
                 if again.trajectory is not None:
-                    verdict, begun = again, self._begun(again.trajectory, now_ns, judged_ns)
+                    verdict, begun = again, self._sent.begun(again.trajectory, now_ns, judged_ns)
             if isinstance(begun, Violation):
                 # Late, not wrong: nothing to brake for.
                 found = (begun, *verdict.violations)
@@ -274,11 +251,10 @@ class Supervisor:
         if verdict.trajectory is not None:
             self.counters.consecutive_rejects = 0
             if self.state is not State.ARMED:
-                return replace(output, would_send=self._as_sent(verdict.trajectory))
-            self._executed = self._executed.after(verdict.trajectory)
-            self._stop.end()
+                return replace(output, would_send=self._sent.outgoing(verdict.trajectory))
+            self._sent.send(verdict.trajectory)
             self._source_stamp = stamp_ns or (trajectory.stamp_ns if isinstance(trajectory, JointTrajectory) else 0)
-            return replace(output, send=self._as_sent(verdict.trajectory))
+            return replace(output, send=self._sent.outgoing(verdict.trajectory))
         self.counters.consecutive_rejects += 1
         stop = None
         event = ""
@@ -289,7 +265,7 @@ class Supervisor:
                 stop = stop or self._brake(now_ns)
                 event = f"latched after {self.counters.consecutive_rejects} rejections in a row: {verdict.summary}"
                 self._enter(State.LATCHED, event)
-        return replace(output, send=self._as_sent(stop), event=event)
+        return replace(output, send=stop, event=event)
 
     def _judge(
         self, trajectory: JointTrajectory, now_ns: int, uncertainty: float | None, *, ahead: bool = False
@@ -301,39 +277,19 @@ class Supervisor:
             fault = Violation("internal", message=f"{type(error).__name__}: {error}")
             return Verdict(Response.REJECT, None, (fault,), stamp_ns=trajectory.stamp_ns)
 
-    def _begun(self, sent: JointTrajectory, now_ns: int, judged_ns: int) -> JointTrajectory | Violation:
-        """Return what was judged as it begins when judging has ended, or by how much that is too late."""
-        if judged_ns <= now_ns:
-            return sent
-        if not self._executed.moving(now_ns):
-            return replace(sent, stamp_ns=sent.stamp_ns + judged_ns - now_ns)
-        least = self.guard.settings.checking.minimum_step
-        begun = begun_at(sent, judged_ns, shortest=least)
-        state = self._executed.at(judged_ns)
-        if begun is None or state is None or begun.velocities is None:
-            return Violation("stamp", message="all of it had passed when it was judged")
-        for k, name in enumerate(begun.joint_names):
-            if name in state.joint_names:
-                j = state.joint_names.index(name)
-                step = abs(float(begun.positions[0, k] - state.positions[j]))
-                if not step <= _LATE_STEP:
-                    message = f"judged {(judged_ns - now_ns) / 1e6:.0f} ms too late to begin without a jump"
-                    return Violation("stamp", joint=name, value=step, bound=_LATE_STEP, message=message)
-        return begun
-
     def tick(self, now_ns: int) -> Output:
         """Watch liveness; call often (20 Hz or more)."""
         output = self._advance(now_ns)
         if output.event:
             return output
-        if self._stop.due(now_ns):
-            return Output(send=self._as_sent(self._brake(now_ns, again=True)))
-        if self.state is not State.ARMED or not self.moving(now_ns) or self._stop.active:
+        if self._sent.stop.due(now_ns):
+            return Output(send=self._brake(now_ns, again=True))
+        if self.state is not State.ARMED or not self.moving(now_ns) or self._sent.stop.active:
             return output
         reason = self._lost(now_ns)
         if not reason:
             return output
-        return Output(send=self._as_sent(self._brake(now_ns)), event=f"{reason}: braking")
+        return Output(send=self._brake(now_ns), event=f"{reason}: braking")
 
     def _lost(self, now_ns: int) -> str:
         """Return why the motion being executed cannot be watched any more, or an empty string."""
@@ -363,7 +319,7 @@ class Supervisor:
         if self.state is not State.ARMED:
             self.counters.consecutive_rejects = 0
             self._robot.begin()
-            self._stop.end()
+            self._sent.stop.end()
             self._enter(State.ARMED, "armed")
         return True, "armed"
 
@@ -395,7 +351,7 @@ class Supervisor:
             return Output()
         stop = self._brake(now_ns)
         self._enter(State.DISARMED, "disarmed on request")
-        return Output(send=self._as_sent(stop), event="disarmed")
+        return Output(send=stop, event="disarmed")
 
     def reset(self, now_ns: int) -> tuple[bool, str]:
         """Leave the latch; the guard is disarmed afterwards."""
@@ -413,60 +369,24 @@ class Supervisor:
         jump_ns = self._clock_watch.jump(now_ns, int(self.settings.clock_jump * NANOSECONDS))
         if not jump_ns:
             return Output()
-        stop = None
-        if self.state is State.ARMED and self.moving(now_ns - jump_ns):
-            # The same motion, seen from the new clock.
-            stop = self.guard.brake(GuardContext(now_ns, None, self._executed.shifted(jump_ns)))
+        stop = self._sent.after_jump(now_ns, jump_ns, armed=self.state is State.ARMED)
         self._robot.forget()
         self.cameras.forget()
-        self._executed = ExecutedMotion() if stop is None else ExecutedMotion.of(stop)
         self._source_stamp = None
         self._last_candidate_ns = None
         event = f"the clock jumped {'back' if jump_ns < 0 else 'ahead'} by {abs(jump_ns) / NANOSECONDS:.2f} s"
         if self.state is State.ARMED:
             self._enter(State.DISARMED, f"{event}; arm again")
-        return Output(send=self._as_sent(stop), event=event)
+        return Output(send=stop, event=event)
 
     def _brake(self, now_ns: int, *, astray: bool = False, again: bool = False) -> JointTrajectory | None:
-        """Return a stop, and watch that it is taken; None when nothing moves.
-
-        Args:
-            now_ns: Now.
-            astray: The robot is not where it was sent: the stop begins where it is measured.
-            again: Send it also when one is on its way.
-        """
-        context = self.context(now_ns)
-        repeated = self._stop.active
-        if repeated and not (astray or again):
-            return None  # on its way to rest already
-        if repeated and self.measured is not None:
-            # A stop that was not taken is of no use as a start.
-            astray = astray or self._stop.astray(self._robot.tracking(self._executed))
-        off = 0.0 if astray else self._robot.tracking(self._executed)
-        if astray:
-            stop = self.guard.stop_measured(replace(context, measured=self._robot.where_held()))
-        else:
-            stop = self.guard.brake(context)
-        if stop is None and repeated:
-            stop = self._held(now_ns)
-        if stop is None:
-            return None
-        self._executed = self._executed.after(stop)
-        self._source_stamp = None
-        self._stop.begin(now_ns, off)
-        if not repeated:
-            self.counters.brakes += 1
-        return stop
-
-    def _held(self, now_ns: int) -> JointTrajectory | None:
-        """Return a standstill at the last command, for a controller that did not hear of the stop yet."""
-        return self.guard.hold(self.context(now_ns))
-
-    def _as_sent(self, trajectory: JointTrajectory | None) -> JointTrajectory | None:
-        """Return what goes out for a trajectory: with its stamp, or to begin when it arrives."""
-        if trajectory is None or self._stamps:
-            return trajectory
-        return replace(trajectory, stamp_ns=0)
+        """Return what goes out to bring the robot to rest; see ``SentMotion.brake``."""
+        repeated = self._sent.stop.active
+        stop = self._sent.brake(self.context(now_ns), astray=astray, again=again)
+        if stop is not None:
+            self._source_stamp = None
+            self.counters.brakes += not repeated
+        return self._sent.outgoing(stop)
 
     def _record(self, verdict: Verdict) -> Output:
         self.counters.responses[verdict.response.value] += 1
