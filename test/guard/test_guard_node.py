@@ -356,7 +356,7 @@ def test_two_candidates_join_without_a_jump(arm: Arm) -> None:
 
 def test_killed_guard_leaves_an_arm_that_comes_to_rest_inside_its_limits() -> None:
     # On the system's time, so with gates that no other work beside it reaches.
-    gates = {"max_state_age": 10.0, "silence_timeout": 60.0, "tracking_tolerance": 3.0, "max_judging_delay": 1.0}
+    gates = {"max_state_age": 10.0, "silence_timeout": 60.0, "tracking_tolerance": 3.0}
     with cell(system_time=True, **gates) as (arm, group, _):
         armed(arm)
         set_in_motion(arm, 0.3, 1.0, lead=0.3)

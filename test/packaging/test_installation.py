@@ -114,7 +114,8 @@ class Hidden:
 sys.meta_path.insert(0, Hidden())
 import cosmos_ros.nodes.predictor, cosmos_ros.nodes.guard_node, cosmos_ros.nodes.visualizer
 import cosmos_ros.bringup.launch_description, cosmos_ros.bringup.player_process, cosmos_ros.recordings.play_bag
-from cosmos_ros.bringup.graph import BRINGUPS, resolve
+from cosmos_ros.bringup.arguments import resolve
+from cosmos_ros.bringup.graph import BRINGUPS
 from cosmos_ros.embodiment import list_embodiments, load_embodiment
 for name in list_embodiments():
     load_embodiment(name)

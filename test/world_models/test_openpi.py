@@ -286,6 +286,7 @@ def test_joint_space_goes_through_pipeline_and_guard():
     from cosmos_ros.embodiment import load_embodiment
     from cosmos_ros.guard import Guard, GuardContext
     from cosmos_ros.prediction.pipeline import Pipeline, PipelineSettings
+    from cosmos_ros.trajectory.joiner import Joiner, JoinSettings
 
     embodiment = load_embodiment("franka_joint")
     observation = observation_of(embodiment, 180, 320)
@@ -311,5 +312,9 @@ def test_joint_space_goes_through_pipeline_and_guard():
         > 0.05
     )
     guard = Guard.for_embodiment(embodiment)
-    verdict = guard.judge(trajectory, GuardContext(now_ns=trajectory.stamp_ns, measured=observation.joints))
+    # The trajectory has the model's own gripper rows; they are planned where it is joined to what is executed.
+    joiner = Joiner(embodiment.limits.joints, embodiment.gripper_speeds)
+    joined = joiner.join(trajectory, trajectory.stamp_ns, observation.joints, JoinSettings()).trajectory
+    assert joined is not None
+    verdict = guard.judge(joined, GuardContext(now_ns=trajectory.stamp_ns, measured=observation.joints))
     assert verdict.trajectory is not None
