@@ -169,7 +169,7 @@ def test_a_rejected_candidate_brakes_the_motion(arm: Arm) -> None:
     said = judged(arm, message)
     assert said["violations"][0]["limit"] == "nonfinite" and said["violations"][0]["joint"] == "panda_joint2"
     at_rest(arm)
-    assert len(arm.received) == 2
+    assert len(arm.received) >= 2
     assert arm.received[1][1].times_ns[-1] < 2_000_000_000
 
 
@@ -372,7 +372,7 @@ def test_a_silent_predictor_and_two_guards() -> None:
         assert judged(arm, arm.chunk(0.3, duration=3.0))["response"] == "accept"
         arm.watcher.wait_diagnostic("guard: event", "predictor silent")
         at_rest(arm)
-        assert len(arm.received) == 2
+        assert len(arm.received) >= 2
         start_guard(group, environment, "second", remap=("action_trajectory:=nothing",))
         arm.watcher.wait_diagnostic("guard: state", "second also publishes on")
         arm.watcher.wait_diagnostic("second: state", "guard also publishes on")

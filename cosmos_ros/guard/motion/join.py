@@ -313,7 +313,7 @@ def quintic_decay(
     c3 = -10.0 * value - 6.0 * r - 1.5 * b
     c4 = 15.0 * value + 8.0 * r + 1.5 * b
     c5 = -6.0 * value - 3.0 * r - 0.5 * b
-    inside = s < 1.0
+    inside = s < 1.0 - 1e-6  # whole nanoseconds round the end
     position = value + r * s + 0.5 * b * s**2 + c3 * s**3 + c4 * s**4 + c5 * s**5
     speed = (r + b * s + 3.0 * c3 * s**2 + 4.0 * c4 * s**3 + 5.0 * c5 * s**4) / length
     change = (b + 6.0 * c3 * s + 12.0 * c4 * s**2 + 20.0 * c5 * s**3) / length**2

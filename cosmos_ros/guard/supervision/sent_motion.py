@@ -13,10 +13,12 @@ from cosmos_ros.guard.supervision.robot_watch import RobotWatch
 from cosmos_ros.guard.supervision.stop_watch import StopWatch
 from cosmos_ros.guard.verdict import Violation
 from cosmos_ros.trajectory.executing import ExecutedMotion
-from cosmos_ros.types import JointTrajectory
+from cosmos_ros.types import NANOSECONDS, JointTrajectory
 
 # A motion that was judged while the robot went on may begin so far from there, rad or m.
 _LATE_STEP = 1e-6
+# A robot that is so far, rad or m, from the end of what it was sent, so long after it, was moved by something else.
+_MOVED, _SETTLED_NS = 0.02, NANOSECONDS // 2
 
 
 class SentMotion:
@@ -49,6 +51,14 @@ class SentMotion:
         """Note that a judged trajectory goes out."""
         self.executed = self.executed.after(trajectory)
         self.stop.end()
+
+    def forget_if_moved(self) -> None:
+        """Forget what was sent when something else has moved the robot since, while the guard let nothing through."""
+        state = self._robot.measured
+        if state is None or self.stop.active or self.executed.moving(state.stamp_ns - _SETTLED_NS):
+            return
+        if self._robot.deviation(self.executed) > _MOVED:
+            self.executed = ExecutedMotion()
 
     def begun(self, sent: JointTrajectory, now_ns: int, judged_ns: int) -> JointTrajectory | Violation:
         """Return what was judged as it begins when judging has ended, or by how much that is too late.

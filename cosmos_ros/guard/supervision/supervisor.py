@@ -127,6 +127,8 @@ class Supervisor:
         if not self._robot.take(state, now_ns):
             return output
         assert self.measured is not None
+        if self.state is not State.ARMED:
+            self._sent.forget_if_moved()
         self._sent.stop.update(self.measured, self._sent.executed.moving(self.measured.stamp_ns))
         return self._latch_if(self._robot.follow(self._sent.executed), now_ns) or output
 
