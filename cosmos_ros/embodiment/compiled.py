@@ -125,6 +125,12 @@ class CompiledEmbodiment:
         """Arm joints, then gripper joints."""
         return (*self.joint_names, *(joint.joint for joint in self.gripper_joints.values()))
 
+    @cached_property
+    def continuous_joints(self) -> frozenset[str]:
+        """Joints that wrap: their differences are modulo 2π."""
+        joints = self.limits.joints if self.has_joints else {}
+        return frozenset(name for name, limit in joints.items() if limit.continuous)
+
     @property
     def base_frame(self) -> str:
         """Frame that poses are given in; ``world`` where nothing but tool poses is known."""

@@ -333,9 +333,10 @@ class FollowingMonitor:
             times, values = np.array([t for t, _ in track]), np.array([v for _, v in track])
             steps = wrapped(np.diff(values), np.array(name in self._continuous))
             path = np.concatenate(([0.0], np.cumsum(steps)))
-            thirds = np.abs(np.diff(np.interp(now - _FREE_TIME * np.arange(4) / 3.0, times, path)))
+            # In parts, or a short push would do.
+            parts = np.abs(np.diff(np.interp(now - _FREE_TIME * np.arange(7) / 6.0, times, path)))
             whole = float(np.abs(path[-1] - path[0]))
-            if whole > _FREE_DISTANCE and bool((thirds > _FREE_SPEED * _FREE_TIME / 3.0).all()):
+            if whole > _FREE_DISTANCE and bool((parts > _FREE_SPEED * _FREE_TIME / 6.0).all()):
                 return f"the robot moves though nothing was sent: {name} by {whole:.3f} rad or m"
         return ""
 

@@ -19,6 +19,7 @@ _KEPT = 2.5
 _EQUAL = 2e-4
 # A measurement this far off the path has been displaced (sag, a pull), not delayed.
 _OFF_PATH = 0.002
+_DISPLACED = 0.005
 _JUMP = 0.05
 # Motion beyond encoders' noise, rad or m.
 MOVED = 1e-3
@@ -184,14 +185,13 @@ class PathProgress:
         lengths = self.length_at(places)
         reachable = lengths <= self.length_at(last) + _JUMP + 1.5 * moved
         nearest = np.min(distances, where=reachable, initial=np.inf)
-        if nearest > max(0.005, 2.0 * distances.min()):
+        if nearest > max(_DISPLACED, 2.0 * distances.min()):
             reachable[:] = True
             nearest = distances.min()
         near = np.flatnonzero(reachable & (distances <= nearest + _EQUAL))
         best = int(near[np.argmin(np.abs(places[near] - expected))])
         aside = off[best]
-        begins = best > 0 and still[best - 1] and share[best] <= 0.0
-        if not (still[best] or begins):  # along the path, before a turn that the robot does not reach, it is no sag
+        if not still[best] and distances[best] <= _DISPLACED:  # before a turn that it does not reach it is no sag
             aside = aside - pieces[best] * (pieces[best] @ aside) / squares[best]
         gain = 0.5 if distances[best] > _OFF_PATH else 0.1
         self.offset = self.offset + gain * aside
