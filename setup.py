@@ -119,6 +119,6 @@ setup(
         "pydantic>=2.5",
     ],
     extras_require=EXTRAS,
-    entry_points={"console_scripts": ["cosmos-ros = cosmos_ros.cli.main:main"]},
+    entry_points={"console_scripts": ["cosmos-ros = cosmos_ros.cli.__main__:main"]},
     zip_safe=False,
 )

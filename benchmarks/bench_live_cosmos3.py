@@ -65,7 +65,7 @@ def run_demo(checkpoint: Path, out: Path, *, steps: int, chunk: int, frames: boo
     write_embodiment(embodiment)
     chosen = ",".join(filter(None, (extra, "" if frames else "frames=false")))
     command = [
-        sys.executable, "-m", "cosmos_ros.cli.main", "demo", "--world-model", "cosmos3", "--duration", str(seconds),
+        sys.executable, "-m", "cosmos_ros.cli", "demo", "--world-model", "cosmos3", "--duration", str(seconds),
         "--out", str(out / "demo"), f"model:={checkpoint}", f"params_file:={parameters}", f"model_options:={chosen}",
         f"embodiment:={embodiment.resolve()}", "image_width:=640", "image_height:=360",
     ]  # fmt: skip

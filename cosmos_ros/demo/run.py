@@ -138,7 +138,7 @@ def _recorder_command(bag: Path, needed: Sequence[str], views: Sequence[str]) ->
     for topic in RECORDED:
         topics += [topic.format(view=view) for view in views] if "{view}" in topic else [topic]
     absolute = [topic if topic.startswith("/") else f"/{topic}" for topic in topics]
-    return [sys.executable, "-m", "cosmos_ros.cli.main", "record", str(bag), "--topics", *absolute]
+    return [sys.executable, "-m", "cosmos_ros.cli", "record", str(bag), "--topics", *absolute]
 
 
 def _fresh(out: Path) -> Path:

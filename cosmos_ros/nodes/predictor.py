@@ -350,7 +350,7 @@ class Predictor(LifecycleNode):
         if self._publisher is not None:
             problem = self._publisher.problem
             self._diagnostics.set(
-                "telling", WARN if problem else OK, problem or "provenance, poses and images are published"
+                "outputs", WARN if problem else OK, problem or "provenance, poses and images are published"
             )
         if busy > self._values["model_timeout"]:
             limit = self._values["model_timeout"]

@@ -64,7 +64,7 @@ def start(tmp_path: Path) -> Iterator[Callable]:
             log = tmp_path / "out" / "nodes.log" if verb == "demo" else tmp_path / "log"
             arguments += ["--out", str(tmp_path / "out")] if verb == "demo" else []
             with (tmp_path / "log").open("w") as output:
-                command = [sys.executable, "-m", "cosmos_ros.cli.main", *arguments]
+                command = [sys.executable, "-m", "cosmos_ros.cli", *arguments]
                 process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
 
             def printed() -> str:

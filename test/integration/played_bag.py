@@ -83,7 +83,7 @@ def live_nodes(bag: Path, *, dry_run: bool = True) -> Iterator[tuple]:
                 spec = type(spec)(**{**spec.__dict__, "parameters": changed})
                 group.start(spec.name, node_command(spec, group.folder), environment)
             watcher.wait_diagnostic("predictor: state", "active")
-            play = [sys.executable, "-m", "cosmos_ros.cli.main", "play", str(bag), "--clock", "--wait-for"]
+            play = [sys.executable, "-m", "cosmos_ros.cli", "play", str(bag), "--clock", "--wait-for"]
             topics = [f"/{view}/image_raw/compressed" for view in load_embodiment("franka").views]
             # Slowly: the newest input wins, so busy nodes would skip what is to be compared.
             slowly = ["--rate", str(0.5 / slowness()), "--delay", str(0.5 * slowness())]

@@ -137,7 +137,7 @@ def test_a_recording_of_an_armed_guard_gives_its_verdicts_again(tmp_path):
     with live_nodes(bag, dry_run=False) as (watcher, group, environment, play):
         controllers = [f"/{topic}" for topic, _ in FRANKA.controllers]
         wanted = ["/joint_states", f"/{CANDIDATES}", "/guard/verdict_json", "/guard/settings", *controllers]
-        verb = [sys.executable, "-m", "cosmos_ros.cli.main"]
+        verb = [sys.executable, "-m", "cosmos_ros.cli"]
         group.start("recorder", [*verb, "record", str(recorded), "--topics", *wanted], environment)
         group.start("player", [*play, "--start-paused"], environment)
         # Nothing is played before it is heard.

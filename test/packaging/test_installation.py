@@ -57,7 +57,8 @@ def pip_prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = copy_source(tmp_path_factory.mktemp("source"))
     prefix = tmp_path_factory.mktemp("prefix")
     command = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-build-isolation", "--no-index", "-q"]
-    run([*command, "--prefix", str(prefix), "."], cwd=source)
+    # Without --ignore-installed, pip takes this environment's own installation away.
+    run([*command, "--ignore-installed", "--prefix", str(prefix), "."], cwd=source)
     return prefix
 
 
