@@ -29,6 +29,7 @@ from bench_cosmos3 import write_checkpoint
 
 from cosmos_ros.bench.machine import machine
 from cosmos_ros.embodiment import load_embodiment
+from cosmos_ros.schema import plain
 
 # One row of no motion: no translation, the first two columns of no rotation, the gripper half open.
 NEUTRAL = np.array([0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.5])
@@ -36,7 +37,7 @@ NEUTRAL = np.array([0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.5])
 
 def write_embodiment(path: Path) -> None:
     """Write a Franka whose normalised actions are a tenth of DROID's motion."""
-    normaliser = load_embodiment("franka").spec.action.normaliser.model_dump(mode="json")
+    normaliser = plain(load_embodiment("franka").spec.action.normaliser)
     for key in ("q01", "q99"):
         normaliser[key] = (NEUTRAL + 0.1 * (np.array(normaliser[key]) - NEUTRAL)).tolist()
     spec = {"extends": "franka.yaml", "name": "franka_noise", "action": {"normaliser": normaliser}}

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cosmos_ros.errors import ConfigError
+from cosmos_ros.settings import Setting, declared
 
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 BOOLEANS = ("true", "false")
@@ -35,6 +36,13 @@ def _world_models() -> tuple[str, ...]:
     from cosmos_ros.world_models import world_model_names
 
     return tuple(world_model_names())
+
+
+def _image_conversion() -> Setting:
+    from cosmos_ros.messages.cv_bridge_images import ImageConversion
+
+    (one,) = declared(ImageConversion)
+    return one
 
 
 def common_arguments() -> list[Argument]:
@@ -79,6 +87,7 @@ def model_arguments(*, embodiment: str = "franka", world_model: str = "flow", dr
             "Comma-separated view=topic pairs, e.g. wrist=/wrist_cam/image_raw. Views that are left out are black. "
             "Empty: every view of the embodiment at <view>/image_raw.",
         ),
+        Argument("image_converter", "auto", _image_conversion().help, _image_conversion().choices),
         Argument("dry_run", dry_run, "Never let the guard be armed: it only says what it would have sent.", BOOLEANS),
         Argument("e_stop", "", "Topic of the emergency stop (std_msgs/Bool). Empty: e_stop."),
         Argument("params_file", "", "YAML file with parameters that override the shipped ones."),

@@ -56,6 +56,7 @@ def predict_nodes(values: Mapping[str, str]) -> list[NodeSpec]:
                 "model": values["model"],
                 "model_options": values["model_options"],
                 "cameras": values["cameras"],
+                "image_converter": values["image_converter"],
                 **({"instruction": instruction} if instruction and not instruction.startswith("/") else {}),
             },
             (*inputs, *sent, *((("instruction", instruction),) if instruction.startswith("/") else ())),

@@ -10,7 +10,7 @@ from cosmos_ros.errors import ConfigError
 from cosmos_ros.named_values import comma_separated
 from cosmos_ros.recordings.play_bag import play_arguments
 from cosmos_ros.recordings.play_options import PlayOptions
-from cosmos_ros.recordings.reader import BagReader
+from cosmos_ros.recordings.recording import open_recording
 
 
 def player_arguments(values: Mapping[str, str]) -> list[str]:
@@ -28,7 +28,7 @@ def player_arguments(values: Mapping[str, str]) -> list[str]:
     keep = [topic for topic in (*keep, *inputs, values.get("e_stop", "")) if topic.startswith("/")]
     # The predictor subscribes to everything at once when it is activated; cameras follow as they are published.
     wanted = [f"/{given.lstrip('/')}" for given in (inputs[0] or "joint_states", "instruction")]
-    with BagReader(values["bag"]) as reader:
+    with open_recording(values["bag"]) as reader:
         awaited = [topic for topic in wanted if topic in reader.topics]
     try:
         rate = float(values["rate"])

@@ -25,6 +25,7 @@ from cosmos_ros.embodiment.spec import EmbodimentSpec
 from cosmos_ros.errors import InputError
 from cosmos_ros.kinematics import GripperJoint, InverseKinematics, RobotModel
 from cosmos_ros.limits import RobotLimits
+from cosmos_ros.schema import plain
 from cosmos_ros.se3 import check_poses
 from cosmos_ros.types import FloatArray, JointState, Mode, Observation
 
@@ -154,7 +155,7 @@ class CompiledEmbodiment:
     def sampler_settings(self, mode: Mode) -> dict[str, float | int]:
         """Return the sampler settings recommended for a mode (steps, guidance, shift); empty when none are known."""
         sampler = getattr(self.spec.samplers, mode.value)
-        return {} if sampler is None else dict(sampler.model_dump())
+        return {} if sampler is None else dict(plain(sampler))
 
     def collision_pairs(self) -> tuple[tuple[int, int], ...]:
         """Return index pairs into ``spec.collision.capsules`` that are to be kept apart."""

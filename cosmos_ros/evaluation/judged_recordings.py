@@ -39,7 +39,8 @@ from cosmos_ros.guard.supervision.verdict_context import VerdictContext
 from cosmos_ros.guard.verdict import Verdict
 from cosmos_ros.messages import joint_state_from_message, ns_from_stamp
 from cosmos_ros.observation.camera_topics import camera_info_topic, parse_cameras
-from cosmos_ros.recordings.reader import BagMessage, BagReader
+from cosmos_ros.recordings.reader import BagReader
+from cosmos_ros.recordings.recording import BagMessage
 from cosmos_ros.settings import pick
 from cosmos_ros.types import JointState, JointTrajectory
 from cosmos_ros.version import __version__

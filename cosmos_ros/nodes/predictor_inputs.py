@@ -11,6 +11,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from visualization_msgs.msg import MarkerArray
 
+from cosmos_ros.messages.cv_bridge_images import ImageConversion, ImageConverter
 from cosmos_ros.nodes import qos
 from cosmos_ros.nodes.camera_input import CameraInput
 from cosmos_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics
@@ -57,6 +58,7 @@ class PredictorInputs:
         self._node, self._pipeline, self._topics, self._values = node, pipeline, cameras, values
         self._diagnostics, self._dynamics, self._decoders = diagnostics, dynamics, decoders
         self._idle, self._on_input = idle, on_input
+        self._converter = ImageConverter(pick(ImageConversion, values), node.get_logger().warning)
         self.synchroniser = self._make_synchroniser()
         self._cameras = [
             CameraInput(node, view, topic, values["image_transport"], self._on_image) for view, topic in cameras.items()
@@ -142,6 +144,8 @@ class PredictorInputs:
         return int(self._node.get_clock().now().nanoseconds)
 
     def _on_image(self, view: str, message: Any, compressed: bool) -> None:
+        if not compressed:
+            message = self._converter.prepare(message)
         if self.synchroniser.add_image(view, message, received_ns=self._now()) and self._idle():
             for name, item in self.synchroniser.probable_images():
                 start_decoding(item, name, self._decoders, self._pipeline.prepare)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cosmos_ros.messages.cv_bridge_images import ImageConversion
 from cosmos_ros.nodes.camera_input import TRANSPORTS
 from cosmos_ros.observation.sync_settings import Timing
 from cosmos_ros.settings import Setting, declared, setting
@@ -66,7 +67,7 @@ class PredictorSettings:
 
 def parameters() -> tuple[Setting, ...]:
     """Return the declarations of all parameters of the node."""
-    return declared(PredictorSettings, Timing, JoinSettings)
+    return declared(PredictorSettings, ImageConversion, Timing, JoinSettings)
 
 
 def world_model_options(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -114,7 +114,7 @@ class Synchroniser:
     # -- input: one thread -------------------------------------------------------------------------------------
 
     def add_image(self, view: str, image: Any, *, received_ns: int, stamp_ns: int | None = None) -> bool:
-        """Keep an Image, a CompressedImage or an RGB array (which needs ``stamp_ns``); only headers are looked at.
+        """Keep an Image, a BridgeImage, a CompressedImage or an RGB array (which needs ``stamp_ns``), still undecoded.
 
         Returns:
             Whether it was kept; if not, ``health`` says why.

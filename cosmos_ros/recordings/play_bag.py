@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cosmos_ros.errors import CosmosRosError
 from cosmos_ros.recordings.play_options import PlayOptions
-from cosmos_ros.recordings.reader import BagReader
+from cosmos_ros.recordings.recording import open_recording
 
 
 def play_arguments(bag: Path, options: PlayOptions) -> list[str]:
@@ -30,7 +30,7 @@ def play_bag(bag: Path, options: PlayOptions) -> int:
     from cosmos_ros.recordings.command_line_node import RosSession
     from cosmos_ros.recordings.player import BagPlayer
 
-    with BagReader(bag) as reader, RosSession("cosmos_ros_player") as session:
+    with open_recording(bag) as reader, RosSession("cosmos_ros_player") as session:
         player = BagPlayer(session.node, session.executor, reader, options, session.ended)
         print(f"playing {bag}: {reader.duration_ns / 1e9:.1f} s, {len(player.report.counts)} topics", flush=True)
         for topic, reason in player.report.skipped.items():

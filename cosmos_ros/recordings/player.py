@@ -11,7 +11,7 @@ from cosmos_ros.errors import ConfigError, CosmosRosError, InputError
 from cosmos_ros.messages.stamps import stamp_message
 from cosmos_ros.recordings.command_listeners import guarded_controllers
 from cosmos_ros.recordings.play_options import PlayOptions
-from cosmos_ros.recordings.reader import BagMessage, BagReader
+from cosmos_ros.recordings.recording import BagMessage, Recording
 from cosmos_ros.recordings.ros_message_types import message_class, offered_profile
 from cosmos_ros.recordings.topic_roles import Role, role_of
 from cosmos_ros.types import NANOSECONDS
@@ -64,7 +64,7 @@ class BagPlayer:
     """
 
     def __init__(
-        self, node: Any, executor: Any, reader: BagReader, options: PlayOptions, stop: Callable[[], bool]
+        self, node: Any, executor: Any, reader: Recording, options: PlayOptions, stop: Callable[[], bool]
     ) -> None:
         from std_srvs.srv import SetBool
 

@@ -2,41 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
 from cosmos_ros.embodiment.loader import read_yaml
 from cosmos_ros.errors import ConfigError
 from cosmos_ros.resources import resource
+from cosmos_ros.schema import Constraint, Record, RecordError, declare, read
 
 Vector = tuple[float, float, float]
-Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+Positive = Annotated[float, Constraint(gt=0.0)]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
-class Rod(_Record):
+@dataclass(frozen=True, kw_only=True)
+class Rod(Record):
     """A capsule or cylinder between two points of the link frame, metres."""
 
-    start: Vector = Field(alias="from")
-    end: Vector = Field(alias="to")
+    start: Vector = declare(key="from")
+    end: Vector = declare(key="to")
     radius: Positive
 
 
-class Cone(_Record):
+@dataclass(frozen=True, kw_only=True)
+class Cone(Record):
     """The convex hull of two spheres, metres."""
 
-    start: Vector = Field(alias="from")
-    end: Vector = Field(alias="to")
+    start: Vector = declare(key="from")
+    end: Vector = declare(key="to")
     radii: tuple[Positive, Positive]
 
 
-class OrientedBox(_Record):
+@dataclass(frozen=True, kw_only=True)
+class OrientedBox(Record):
     """A box by its centre, full edge lengths (m) and fixed-axis roll, pitch, yaw (rad)."""
 
     centre: Vector
@@ -44,14 +43,16 @@ class OrientedBox(_Record):
     rpy: Vector = (0.0, 0.0, 0.0)
 
 
-class Sphere(_Record):
+@dataclass(frozen=True, kw_only=True)
+class Sphere(Record):
     """A sphere by centre and radius, metres."""
 
     centre: Vector
     radius: Positive
 
 
-class Shape(_Record):
+@dataclass(frozen=True, kw_only=True)
+class Shape(Record):
     """One primitive of a link with its colour; exactly one kind is given.
 
     Attributes:
@@ -67,22 +68,23 @@ class Shape(_Record):
     colour: str
     grip: bool = False
 
-    @model_validator(mode="after")
-    def _one_kind(self) -> Shape:
+    def check(self) -> None:
+        """Check the fields against each other."""
         given = [kind for kind in ("capsule", "cylinder", "cone", "box", "sphere") if getattr(self, kind) is not None]
         if len(given) != 1:
             raise ValueError(f"exactly one of capsule, cylinder, cone, box, sphere must be given, not {given}")
-        return self
 
 
-class LinkBody(_Record):
+@dataclass(frozen=True, kw_only=True)
+class LinkBody(Record):
     """Shapes and mass (kg) of one link."""
 
     mass: Positive
     shapes: tuple[Shape, ...]
 
 
-class Servo(_Record):
+@dataclass(frozen=True, kw_only=True)
+class Servo(Record):
     """Joint servo: N·m/rad and N·m·s/rad (N/m and N·s/m for fingers); effort overrides the URDF's."""
 
     stiffness: Positive
@@ -91,17 +93,19 @@ class Servo(_Record):
     effort: Positive | None = None
 
 
-class MountedCamera(_Record):
+@dataclass(frozen=True, kw_only=True)
+class MountedCamera(Record):
     """A camera on a link (or in the base frame for ``link: null``): looks from position to look_at, metres."""
 
     link: str | None = None
     position: Vector
     look_at: Vector
     up: Vector = (0.0, 0.0, 1.0)
-    fovy: Annotated[float, Field(gt=0.1, lt=2.6)]
+    fovy: Annotated[float, Constraint(gt=0.1, lt=2.6)]
 
 
-class RobotDescription(_Record):
+@dataclass(frozen=True, kw_only=True)
+class RobotDescription(Record):
     """Everything of ``config/sim_<robot>.yaml``; see the comments there."""
 
     robot: str
@@ -111,18 +115,17 @@ class RobotDescription(_Record):
     palette: dict[str, tuple[float, float, float]]
     links: dict[str, LinkBody]
     servos: dict[str, Servo]
-    stop_margin: Annotated[float, Field(ge=0.0)] = 0.05
-    finger_stop_margin: Annotated[float, Field(ge=0.0)] = 0.001
-    cameras: dict[str, MountedCamera] = {}
+    stop_margin: Annotated[float, Constraint(ge=0.0)] = 0.05
+    finger_stop_margin: Annotated[float, Constraint(ge=0.0)] = 0.001
+    cameras: dict[str, MountedCamera] = declare(default_factory=dict)
     schema_version: Literal[1] = 1
 
-    @model_validator(mode="after")
-    def _colours(self) -> RobotDescription:
+    def check(self) -> None:
+        """Check the fields against each other."""
         for link, body in self.links.items():
             for shape in body.shapes:
                 if shape.colour not in self.palette:
                     raise ValueError(f"links.{link}: colour {shape.colour!r} is not in the palette")
-        return self
 
 
 @lru_cache(maxsize=8)
@@ -144,8 +147,6 @@ def load_description(robot: str, path: Path | None = None) -> RobotDescription:
             hint="Write one after config/sim_panda.yaml.",
         )
     try:
-        return RobotDescription.model_validate(read_yaml(file))
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{field}: {first['msg']}", where=str(file)) from error
+        return read(RobotDescription, read_yaml(file))
+    except RecordError as error:
+        raise ConfigError(str(error), where=str(file)) from error

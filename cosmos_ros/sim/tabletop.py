@@ -39,12 +39,8 @@ def _default_cameras() -> Mapping[str, MountedCamera]:
     # DROID: two exterior cameras on opposite sides of the table, the robot visible in both.
     return MappingProxyType(
         {
-            "exterior_1": MountedCamera.model_validate(
-                {"position": (1.28, 0.78, 0.72), "look_at": (0.26, -0.04, 0.25), "fovy": 0.80}
-            ),
-            "exterior_2": MountedCamera.model_validate(
-                {"position": (1.28, -0.78, 0.72), "look_at": (0.26, 0.04, 0.25), "fovy": 0.80}
-            ),
+            "exterior_1": MountedCamera(position=(1.28, 0.78, 0.72), look_at=(0.26, -0.04, 0.25), fovy=0.80),
+            "exterior_2": MountedCamera(position=(1.28, -0.78, 0.72), look_at=(0.26, 0.04, 0.25), fovy=0.80),
         }
     )
 

@@ -8,6 +8,8 @@ from math import inf, pi
 import pytest
 from robots import embodiment, sample
 
+from cosmos_ros.schema import plain
+
 PANDA = {
     "acceleration": [15, 7.5, 10, 12.5, 15, 20, 20],
     "jerk": [7500, 3750, 5000, 6250, 7500, 10000, 10000],
@@ -82,7 +84,7 @@ def test_fr3_may_stand_at_its_position_bounds_only_at_rest():
 def test_panda_capsules_and_pairs_equal_the_shared_cases():
     body = json.loads(sample("COSMOS_ROS_LIMIT_CASES", "limit_cases.json").read_text())["self_collision_capsules"]
     robot = embodiment("franka")
-    given = [capsule.model_dump() for capsule in robot.spec.collision.capsules]
+    given = [plain(capsule) for capsule in robot.spec.collision.capsules]
     assert given == [{**capsule, "xyz": [float(v) for v in capsule["xyz"]]} for capsule in body["panda"]]
     index = [8 if c["link"] == "panda_hand" else int(c["link"][-1]) for c in body["panda"]]
     pairs = {(i, j) for i in range(10) for j in range(i + 1, 10) if abs(index[i] - index[j]) >= 3}
