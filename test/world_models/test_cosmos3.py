@@ -376,7 +376,9 @@ def test_on_the_gpu(checkpoint, offload):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 @pytest.mark.parametrize("mode", list(Mode))
 def test_equals_the_stock_pipeline_on_the_gpu(checkpoint, mode):
-    model = create_world_model("cosmos3", model=str(checkpoint), device="cuda", dtype="float32", warm_up=False)
+    model = create_world_model(
+        "cosmos3", model=str(checkpoint), device="cuda", dtype="float32", warm_up=False, engine="off"
+    )
     model.load()
     pipeline = diffusers.Cosmos3OmniPipeline.from_pretrained(
         checkpoint, dtype=torch.float32, safety_checker=None, enable_safety_checker=False
