@@ -147,12 +147,6 @@ class ProcessGroup:
         self._processes[name].wait()
         remove_left(left)
 
-    def wait_any(self, poll: float = 0.2) -> tuple[str, int]:
-        """Block until a process ends; return its name and exit status."""
-        while not (ended := self.ended()):
-            time.sleep(poll)
-        return next(iter(ended.items()))
-
     def supervise(self, respawn: Collection[str] = (), ignore: Collection[str] = ()) -> tuple[str, int]:
         """Block until a process ends that ends them all; return its name and exit status.
 

@@ -120,3 +120,7 @@ def _print_completion(known: Mapping[str, str], words: Sequence[str]) -> int:
 
     print(completion(tree, words[0]))
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit("run it as: python -m cosmos_ros.cli")

@@ -92,9 +92,7 @@ class BagReader(Recording):
         self, topics: Collection[str] | None = None, *, start_ns: int | None = None, end_ns: int | None = None
     ) -> Iterator[BagMessage]:
         """Yield messages in recording order; see ``Recording.messages``."""
-        for topic in topics or ():
-            if topic not in self._topics:
-                self.require(topic)
+        self.require_known(topics or ())
         last_ns: int | None = None
         for reader in self._readers:
             wanted = [

@@ -129,6 +129,16 @@ class Recording(ABC):
             raise InputError(f"{topic} holds no message", where=str(self.path))
         return found
 
+    def require_known(self, topics: Collection[str]) -> None:
+        """Check that topics are there, be they empty.
+
+        Raises:
+            InputError: One is missing; names the nearest.
+        """
+        for topic in topics:
+            if topic not in self.topics:
+                self.require(topic)
+
 
 def open_recording(path: str | Path) -> Recording:
     """Return a reader of a recording's serialised messages; enter it to open the file.

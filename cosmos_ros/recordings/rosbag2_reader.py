@@ -69,9 +69,7 @@ class Rosbag2Reader(Recording):
         """Yield messages in recording order; see ``Recording.messages``."""
         import rosbag2_py
 
-        for topic in topics or ():
-            if topic not in self._topics:
-                self.require(topic)
+        self.require_known(topics or ())
         count = 0
         with self._guarded("cannot be opened"):
             reader = self._open()

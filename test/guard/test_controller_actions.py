@@ -155,6 +155,6 @@ def test_without_control_msgs_the_guard_says_what_to_install(tmp_path, monkeypat
     lines: list[str] = []
     with ProcessGroup(lambda _, line: lines.append(line)) as group:
         start_guard(group, {}, controllers=f"joint_trajectory=FollowJointTrajectory:{FOLLOW}")
-        name, status = group.wait_any()
+        name, status = group.supervise()
     assert (name, status) == ("guard", 2), lines
     assert "FollowJointTrajectory needs the package control_msgs" in "\n".join(lines)

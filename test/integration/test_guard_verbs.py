@@ -32,7 +32,7 @@ def running() -> Iterator[tuple[Arm, dict[str, str]]]:
 
 
 def verb(environment: dict[str, str], *words: str) -> tuple[int, str]:
-    command = [sys.executable, "-m", "cosmos_ros.cli.main", *words]
+    command = [sys.executable, "-m", "cosmos_ros.cli", *words]
     done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 
