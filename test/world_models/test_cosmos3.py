@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -229,14 +230,28 @@ def test_what_is_not_supported_is_refused(model):
             model.predict(wrong)
 
 
+@contextmanager
+def cancelled_again_and_again(model) -> Iterator[None]:
+    """Cancel whatever runs, until the block is left: however slow the machine, a cancel falls between two steps."""
+    left = threading.Event()
+
+    def cancel() -> None:
+        while not left.wait(0.002):
+            model.cancel()
+
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    try:
+        yield
+    finally:
+        left.set()
+        thread.join()
+
+
 def test_cancel_from_another_thread(model):
-    threading.Timer(0.5, model.cancel).start()
-    started = time.monotonic()
-    with pytest.raises(ModelError, match="was cancelled"):
-        model.predict(make(settings={"num_inference_steps": 100}))
-    whole = time.monotonic() - started
+    with cancelled_again_and_again(model), pytest.raises(ModelError, match="was cancelled"):
+        model.predict(make(settings={"num_inference_steps": 1000}))
     assert model.predict(make()).actions is not None
-    assert whole < 60
 
 
 def test_nan_weights_are_a_named_error(tmp_path):

@@ -12,7 +12,7 @@ from cosmos_ros.world_models import check_rollout, create_world_model
 
 torch = pytest.importorskip("torch", reason="torch is not installed; `make test-cosmos3` installs it")
 diffusers = pytest.importorskip("diffusers", reason="diffusers is not installed; `make test-cosmos3` installs it")
-from test_cosmos3 import ask_stock, make  # noqa: E402
+from test_cosmos3 import ask_stock, cancelled_again_and_again, make  # noqa: E402
 from tiny_cosmos3 import write_tiny_checkpoint  # noqa: E402
 
 from cosmos_ros.world_models.cosmos3.engine.schedule import make_schedule  # noqa: E402
@@ -157,12 +157,8 @@ def test_policy_answers_carry_uncertainty(model):
 
 
 def test_cancel_ends_between_steps_and_leaves_it_usable(model):
-    import threading
-
-    threading.Timer(0.3, model.cancel).start()
-    with pytest.raises(ModelError, match="was cancelled"):
-        for _ in range(1000):
-            model.predict(make(settings={"num_inference_steps": 100}))
+    with cancelled_again_and_again(model), pytest.raises(ModelError, match="was cancelled"):
+        model.predict(make(settings={"num_inference_steps": 1000}))
     assert model.predict(make()).actions is not None
 
 
