@@ -250,7 +250,7 @@ def cancelled_again_and_again(model) -> Iterator[None]:
 
 def test_cancel_from_another_thread(model):
     with cancelled_again_and_again(model), pytest.raises(ModelError, match="was cancelled"):
-        model.predict(make(settings={"num_inference_steps": 1000}))
+        model.predict(make(settings={"num_inference_steps": 100}))
     assert model.predict(make()).actions is not None
 
 
