@@ -52,6 +52,16 @@ class SentMotion:
         self.executed = self.executed.after(trajectory)
         self.stop.end()
 
+    def refusal(self, now_ns: int) -> str:
+        """Return why it is too early to arm: the robot was moved off a motion that has just ended. Empty when not."""
+        state = self._robot.measured
+        stamp_ns = now_ns if state is None else state.stamp_ns
+        if self.stop.active or self.executed.moving(stamp_ns - _SETTLED_NS):
+            off = self._robot.tracking(self.executed)
+            if off > _MOVED:
+                return f"the robot is {off:.3f} rad or m off its last motion; try again once it rests"
+        return ""
+
     def forget_if_moved(self) -> None:
         """Forget what was sent when something else has moved the robot since, while the guard let nothing through."""
         state = self._robot.measured

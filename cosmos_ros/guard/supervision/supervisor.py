@@ -127,10 +127,12 @@ class Supervisor:
         if not self._robot.take(state, now_ns):
             return output
         assert self.measured is not None
-        if self.state is not State.ARMED:
-            self._sent.forget_if_moved()
         self._sent.stop.update(self.measured, self._sent.executed.moving(self.measured.stamp_ns))
-        return self._latch_if(self._robot.follow(self._sent.executed), now_ns) or output
+        if self.state is State.ARMED or self._sent.stop.active:
+            return self._latch_if(self._robot.follow(self._sent.executed), now_ns) or output
+        self._sent.forget_if_moved()
+        self._robot.follow(ExecutedMotion())  # nothing is to be followed, only at rest
+        return output
 
     def on_controller_state(self, names: Sequence[str], positions: FloatArray, stamp_ns: int, now_ns: int) -> Output:
         """Take where a controller says that its motion is (``reference`` of its ``controller_state``).
@@ -336,7 +338,7 @@ class Supervisor:
         around = self._others.refusal(require_controllers=self.settings.require_controllers)
         if around:
             return around
-        return self._robot.refusal(now_ns) or self._blind(now_ns)
+        return self._sent.refusal(now_ns) or self._robot.refusal(now_ns) or self._blind(now_ns)
 
     def refusal_kind(self, now_ns: int) -> str:
         """Return the refusal without its numbers, so that a status changes only with the reason."""
