@@ -430,3 +430,43 @@ def test_a_joint_state_of_before_the_motion_says_nothing_about_following_it() ->
     one = armed()
     assert one.on_candidate(reach(0.4), NOW + 5 * MS).send is not None
     assert not one.tick(NOW + 10 * MS).event
+
+
+@pytest.mark.parametrize("by", [0.01, 0.05, 0.2])
+def test_a_robot_that_was_moved_while_disarmed_is_armed_where_it_is_now(by: float) -> None:
+    one, sent, now = moving()
+    stop = one.disarm(now).send
+    assert stop is not None
+    end = stop.stamp_ns + int(stop.times_ns[-1])
+    follow(one, stop, end)
+    rest = motion_at(stop, end).positions
+    for time in range(end + 20 * MS, end + 1_500 * MS, 20 * MS):
+        there = rest + min(1.0, (time - end) / (200 * MS)) * by * np.eye(7)[1]
+        one.on_joint_state(at(time, there), time)
+        one.on_graph({"joint_trajectory": []}, {"joint_trajectory": 1}, time)
+        if time == end + 120 * MS and by > 0.04:
+            assert "off its last motion" in one.arm(time)[1] and one.state is State.DISARMED
+    assert one.arm(time) == (True, "armed")
+    for later in range(time + 20 * MS, time + 1_000 * MS, 20 * MS):
+        assert one.on_joint_state(at(later, there), later).send is None
+    assert one.state is State.ARMED
+    output = one.on_candidate(
+        JointTrajectory(sent.joint_names, later, np.array([0, 10**9]), np.tile(there, (2, 1))), later
+    )
+    assert output.send is not None
+    if by > 0.02:
+        assert np.abs(output.send.positions[0] - there).max() < 1e-9
+    else:  # sag
+        assert np.abs(output.send.positions[0] - there).max() < 0.011
+
+
+def test_a_robot_that_is_moved_by_hand_is_not_armed_until_it_rests() -> None:
+    one = ready()
+    time = NOW
+    for time in range(NOW, NOW + 600 * MS, 20 * MS):
+        one.on_joint_state(at(time, HOME + 2e-10 * (time - NOW) * np.eye(7)[1]), time)
+    assert "moves though nothing was sent" in one.arm(time)[1]
+    there = one.measured.positions
+    for later in range(time, time + 600 * MS, 20 * MS):
+        one.on_joint_state(at(later, there), later)
+    assert one.arm(later) == (True, "armed")
