@@ -90,15 +90,12 @@ def _inputs(values: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 
 
 def _sent(values: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Return the remappings from the embodiment's controller topics to where the guard's commands can be followed."""
-    if not values.get("controllers"):
-        return ()
+    """Return the remappings from the embodiment's controller topics to where the guard says what it sent."""
     from cosmos_ros.embodiment import load_embodiment
     from cosmos_ros.embodiment.controller_interfaces import parse_controllers
 
-    controllers = parse_controllers(values["controllers"], load_embodiment(values["embodiment"]).controllers)
-    followed = [(one.controller, one.sent_topic.replace("~", "guard", 1)) for one in controllers]
-    return tuple(pair for pair in followed if pair[0] != pair[1])
+    controllers = parse_controllers(values.get("controllers", ""), load_embodiment(values["embodiment"]).controllers)
+    return tuple((one.controller, one.sent_topic.replace("~", "guard", 1)) for one in controllers)
 
 
 def viewer_nodes(

@@ -62,7 +62,8 @@ def run_demo(options: DemoOptions) -> int:
         raise ConfigError("the demo runs in a domain of its own and takes no namespace", where="namespace")
     bag = _fresh(options.out)
     embodiment = load_embodiment(values["embodiment"])
-    needed = [f"/{topic}" for topic in (*JUDGED_FROM, *(topic for topic, _ in embodiment.controllers))]
+    sent = [name for topic, _ in embodiment.controllers for name in (topic, f"guard/sent/{topic}")]
+    needed = [f"/{topic}" for topic in (*JUDGED_FROM, *sent)]
     log = options.out / "nodes.log"
     with private_domain() as domain, log.open("w", encoding="utf-8") as lines:
         environment = child_environment(private_environment(domain))

@@ -58,8 +58,8 @@ class ControllerInterface:
 
     @property
     def sent_topic(self) -> str:
-        """Topic, as the guard names it, on which the trajectories that it was sent can be followed."""
-        return self.name if self.interface is Interface.TOPIC else f"~/sent/{self.controller}"
+        """Topic, as the guard names it, on which it says what it sent, and when that begins."""
+        return f"~/sent/{self.controller}"
 
 
 def parse_controllers(text: str, controllers: Sequence[tuple[str, tuple[str, ...]]]) -> tuple[ControllerInterface, ...]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cosmos_ros.embodiment import Embodiment, load_embodiment
-from cosmos_ros.embodiment.controller_interfaces import parse_controllers
+from cosmos_ros.embodiment.controller_interfaces import ControllerInterface, parse_controllers
 from cosmos_ros.embodiment.robot_description import with_robot_description
 from cosmos_ros.errors import InputError
 from cosmos_ros.evaluation.judged_trajectory import JudgedTrajectory, differences
@@ -22,7 +22,6 @@ from cosmos_ros.evaluation.recorded_guard import (
     SentTrajectories,
     assign_verdicts,
     candidate_topics,
-    controller_topics,
     guard_node_of,
     read_settings,
     read_verdicts,
@@ -40,6 +39,7 @@ from cosmos_ros.guard.verdict import Verdict
 from cosmos_ros.messages import joint_state_from_message, ns_from_stamp
 from cosmos_ros.observation.camera_topics import camera_info_topic, parse_cameras
 from cosmos_ros.recordings.reader import BagReader
+from cosmos_ros.recordings.recorded_commands import command_topics, sent_topics
 from cosmos_ros.recordings.recording import BagMessage
 from cosmos_ros.settings import pick
 from cosmos_ros.types import JointState, JointTrajectory
@@ -47,6 +47,7 @@ from cosmos_ros.version import __version__
 
 JOINT_STATE = "sensor_msgs/msg/JointState"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
+_ENOUGH_S = 60.0  # for a judgement
 
 
 class JudgedRecording:
@@ -94,9 +95,10 @@ class JudgedRecording:
             self._node = guard_node_of(bag, self._node)
             self._settings = self._choose_settings(read_settings(bag, self._node))
             self.embodiment = self._choose_embodiment()
-            sent = self._sent_topics()
-            controllers = controller_topics(bag, sent)
-            self._candidates = candidate_topics(bag, self._topics, controllers)
+            told = self._controllers()
+            names = [name for one in told for name in (one.sent_topic, one.name)]
+            controllers = sent_topics(bag, names)
+            self._candidates = candidate_topics(bag, self._topics, command_topics(bag, names))
             self._states = _joint_states(bag, self._joint_states, self._node)
             self._sent = SentTrajectories(bag, controllers)
             verdicts = read_verdicts(bag, self._node)
@@ -108,7 +110,11 @@ class JudgedRecording:
             if len(contexts) < count:
                 self._assume(count - len(contexts), controllers)
             ends = {name.rpartition("/")[2] for name in controllers}
-            lost_topics = [name for name in sent if name.rpartition("/")[2] not in ends]
+            lost_topics = [
+                one.controller
+                for one in told
+                if ends.isdisjoint(name.rpartition("/")[2] for name in (one.sent_topic, one.name))
+            ]
             if lost_topics and any(context.sent_stamps_ns for context in contexts):
                 self.notes.append(f"not recorded: what was sent on {', '.join(lost_topics)}")
         except BaseException:
@@ -116,11 +122,10 @@ class JudgedRecording:
             raise
         return self
 
-    def _sent_topics(self) -> list[str]:
-        """Return the topics on which the controllers' commands are, as the recorded guard was told them."""
+    def _controllers(self) -> tuple[ControllerInterface, ...]:
+        """Return how the recorded guard reached its controllers."""
         told = next((one.parameters.get("controllers") for one in self._settings), "")
-        controllers = parse_controllers(str(told or ""), self.embodiment.controllers)
-        return [one.sent_topic for one in controllers]
+        return parse_controllers(str(told or ""), self.embodiment.controllers)
 
     def __exit__(self, *_: object) -> None:
         """Close the recording."""
@@ -170,6 +175,8 @@ class JudgedRecording:
             lost = [stamp for stamp, trajectory in found.items() if trajectory is None]
             if lost:
                 missing = f"what was executed then, sent at {lost[-1]} ns, is not in the recording"
+            if any(violation.get("limit") == "judging_time" for violation in recorded.data.get("violations", ())):
+                missing = "it was not judged in time then"
         verdict = judge_in_context(message, context, sent, guard, settings)
         if recorded is None:
             return JudgedTrajectory(entry.topic, entry.log_ns, verdict)
@@ -184,7 +191,9 @@ class JudgedRecording:
         """Return the guard with the settings of a recording time."""
         index = max((k for k, one in enumerate(self._settings) if one.log_ns <= log_ns), default=0)
         if index not in self._guards:
-            self._guards[index] = guard_of(self.embodiment, self._settings[index].parameters)
+            # How quick this machine is says nothing about the recorded one.
+            parameters = {**self._settings[index].parameters, "judging_budget": _ENOUGH_S}
+            self._guards[index] = guard_of(self.embodiment, parameters)
         return self._guards[index]
 
     def _choose_settings(self, recorded: list[RecordedSettings]) -> list[RecordedSettings]:
@@ -235,7 +244,7 @@ class JudgedRecording:
                     found[recorded] = camera
         return found
 
-    def _assume(self, count: int, controllers: list[str]) -> None:
+    def _assume(self, count: int, controllers: Sequence[str]) -> None:
         executing = (
             f"what was sent last on {', '.join(controllers)}" if controllers else "nothing, for nothing was sent"
         )

@@ -240,21 +240,6 @@ def candidate_topics(bag: BagReader, given: Collection[str], controllers: Collec
     return found
 
 
-def controller_topics(bag: BagReader, names: Collection[str]) -> list[str]:
-    """Return the recorded topics of controllers, whatever namespace they are in.
-
-    Args:
-        bag: An open recording.
-        names: The embodiment's names of them.
-    """
-    wanted = {name.strip("/").rpartition("/")[2] for name in names}
-    return [
-        name
-        for name, topic in bag.topics.items()
-        if topic.type_name == TRAJECTORY and topic.count and name.rpartition("/")[2] in wanted
-    ]
-
-
 def robot_description_in(bag: BagReader, description: str) -> str:
     """Return the URDF that the guard's parameter ``robot_description`` meant: the text itself, or a recorded topic's.
 

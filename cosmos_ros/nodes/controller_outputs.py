@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -23,6 +23,7 @@ from cosmos_ros.errors import ConfigError
 from cosmos_ros.messages import joint_trajectory_message
 from cosmos_ros.nodes import qos
 from cosmos_ros.nodes.clocks import steady_clock
+from cosmos_ros.recordings.topic_roles import moves_nothing
 from cosmos_ros.types import JointTrajectory as TrajectoryRecord
 
 # What follows a trajectory starts on it, so none may be overtaken on its way.
@@ -66,6 +67,10 @@ class ControllerOutputs:
         answer_timeout: float = 0.5,
     ) -> None:
         self._node = node
+        self._sent = {
+            one.controller: node.create_publisher(JointTrajectory, one.sent_topic, qos.reliable(_DEPTH))
+            for one in controllers
+        }
         self._outputs: list[_TopicOutput | _ActionOutput] = []
         for one in controllers:
             if one.interface is Interface.TOPIC:
@@ -74,11 +79,20 @@ class ControllerOutputs:
                 goals = _GOALS[one.interface](one, gripper_max_effort)
                 self._outputs.append(_ActionOutput(node, one, goals, on_event, on_note, answer_timeout))
 
-    def send(self, trajectory: TrajectoryRecord) -> None:
-        """Send a trajectory of the whole robot: each controller whose joints it holds gets its part."""
+    def send(self, trajectory: TrajectoryRecord, begins_ns: int) -> None:
+        """Send a trajectory of the whole robot: each controller whose joints it holds gets its part.
+
+        Args:
+            trajectory: As it goes out; its stamp may be 0, for one that begins when it arrives.
+            begins_ns: When it begins, for those that follow what was sent: predictor, viewers and recordings.
+        """
         for output in self._outputs:
             if set(output.controller.joints) <= set(trajectory.joint_names):
-                output.send(trajectory.select(output.controller.joints))
+                part = trajectory.select(output.controller.joints)
+                output.send(part)
+                self._sent[output.controller.controller].publish(
+                    joint_trajectory_message(replace(part, stamp_ns=begins_ns))
+                )
 
     def listeners(self) -> dict[str, int]:
         """Return resolved topic or action name → how many could take what is sent there now."""
@@ -102,10 +116,19 @@ class _TopicOutput:
         self._publisher.publish(joint_trajectory_message(trajectory))
 
     def listeners(self) -> int:
-        return int(self._publisher.get_subscription_count())
+        """Count subscribers, but for recorders, viewers and the like: hearing a command is not executing it."""
+        infos = self._node.get_subscriptions_info_by_topic(self.name)
+        observers = sum(1 for info in infos if moves_nothing(info.node_name))
+        return max(0, int(self._publisher.get_subscription_count()) - observers)
 
     def others(self) -> dict[str, list[str]]:
-        return {self.name: other_publishers(self._node, self.name)}
+        found = {self.name: other_publishers(self._node, self.name)}
+        place, slash, end = self.name.rpartition("/")
+        if end == "joint_trajectory":
+            # A JointTrajectoryController takes goals of an action, too.
+            action = f"{place}{slash}follow_joint_trajectory"
+            found[action] = other_action_clients(self._node, action)
+        return found
 
 
 @dataclass
@@ -134,16 +157,12 @@ class _ActionOutput:
         self._node, self._goals, self._on_event, self._on_note = node, goals, on_event, on_note
         self._answer_timeout = answer_timeout
         self._client = ActionClient(node, goals.action, self.name)
-        # What was sent, as on a topic: for the predictor, viewers and recordings.
-        self._sent = node.create_publisher(JointTrajectory, controller.sent_topic, qos.reliable(_DEPTH))
         self._goal: _Goal | None = None
         self._missed = False
         node.create_timer(_WATCH_PERIOD_S, self._watch, clock=steady_clock())
 
     def send(self, trajectory: TrajectoryRecord) -> None:
-        message = joint_trajectory_message(trajectory)
-        self._sent.publish(message)
-        goal_message = self._goals.goal(trajectory, message)
+        goal_message = self._goals.goal(trajectory, joint_trajectory_message(trajectory))
         if goal_message is None:
             return
         if not self._client.server_is_ready():

@@ -32,6 +32,7 @@ from cosmos_ros.messages import joint_state_from_message, joint_trajectory_messa
 from cosmos_ros.nodes import qos
 from cosmos_ros.nodes.clocks import steady_clock
 from cosmos_ros.nodes.controller_outputs import ControllerOutputs
+from cosmos_ros.nodes.controller_reports import ControllerReports
 from cosmos_ros.nodes.described_robot import load_described
 from cosmos_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics
 from cosmos_ros.nodes.node_process import run
@@ -40,7 +41,7 @@ from cosmos_ros.observation.camera_topics import camera_info_topic, parse_camera
 from cosmos_ros.observation.measured_state import JointStateSettings
 from cosmos_ros.settings import pick
 from cosmos_ros.trajectory.following import FollowingSettings
-from cosmos_ros.types import NANOSECONDS
+from cosmos_ros.types import NANOSECONDS, FloatArray
 from cosmos_ros.version import __version__
 
 _LEVELS = {
@@ -78,9 +79,11 @@ class GuardNode(Node):
         self._offered = False
         self._reported: State | None = None
 
+        controllers = parse_controllers(values["controllers"], embodiment.controllers)
+        ControllerReports(self, controllers, on_reference=self._on_reference, on_speed_scaling=self._on_speed_scaling)
         self._outputs = ControllerOutputs(
             self,
-            parse_controllers(values["controllers"], embodiment.controllers),
+            controllers,
             on_event=lambda text: self._apply(self._supervisor.on_controller_event(text, self._now())),
             on_note=lambda text: self.get_logger().info(text),
             gripper_max_effort=values["gripper_max_effort"],
@@ -148,6 +151,12 @@ class GuardNode(Node):
             return  # dropped: the last good one grows old
         self._apply(self._supervisor.on_camera(view, stamp, now))
 
+    def _on_reference(self, names: Sequence[str], positions: FloatArray, stamp: int) -> None:
+        self._apply(self._supervisor.on_controller_state(names, positions, stamp, self._now()))
+
+    def _on_speed_scaling(self, fraction: float) -> None:
+        self._apply(self._supervisor.on_speed_scaling(fraction, self._now()))
+
     def _on_uncertainty(self, message: Any) -> None:
         self._uncertainty = (self._now(), float(message.data))
 
@@ -214,7 +223,7 @@ class GuardNode(Node):
     def _apply(self, output: Output) -> None:
         published: int | None = None
         if output.send is not None:
-            self._outputs.send(output.send)
+            self._outputs.send(output.send, self._supervisor.executed.commands[-1].trajectory.stamp_ns)
             published = self._now()
         if output.would_send is not None:
             self._would_send.publish(joint_trajectory_message(output.would_send))

@@ -81,7 +81,7 @@ def test_the_robot_s_topics_reach_every_node_that_needs_them():
     for name in ("predictor", "guard", "visualizer"):
         assert ("joint_states", "/arm/joint_states") in specs[name].remappings, name
     for name in ("predictor", "visualizer"):  # the guard has them as a parameter
-        assert ("joint_trajectory", "/arm/joint_trajectory") in specs[name].remappings, name
+        assert ("joint_trajectory", "guard/sent/joint_trajectory") in specs[name].remappings, name
     assert specs["guard"].parameters["controllers"] == "joint_trajectory=/arm/joint_trajectory"
     assert ("e_stop", "/stop") in specs["guard"].remappings
     assert ("instruction", "/task") in specs["predictor"].remappings

@@ -18,12 +18,12 @@ def test_what_is_left_out_keeps_the_embodiment_s_topic() -> None:
     arm, gripper = parse_controllers("joint_trajectory=/x/joint_trajectory", CONTROLLERS)
     assert (arm.name, arm.sent_topic, gripper.name) == (
         "/x/joint_trajectory",
-        "/x/joint_trajectory",
+        "~/sent/joint_trajectory",
         "gripper_trajectory",
     )
 
 
-def test_actions_are_followed_on_a_topic_of_the_guard() -> None:
+def test_all_are_followed_on_topics_of_the_guard() -> None:
     text = "gripper_trajectory=GripperCommand:/hand/gripper_cmd,joint_trajectory=FollowJointTrajectory:arm/follow"
     arm, gripper = parse_controllers(text, CONTROLLERS)
     assert (arm.interface, arm.name, arm.is_gripper) == (Interface.FOLLOW_JOINT_TRAJECTORY, "arm/follow", False)

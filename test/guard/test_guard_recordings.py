@@ -14,6 +14,7 @@ from guard_support import HOME, NOW, PANDA, reach
 from cosmos_ros.cli.main import main
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.evaluation.judged_recordings import guard_of
+from cosmos_ros.guard import Violation
 from cosmos_ros.guard.supervision.supervisor import Supervisor
 from cosmos_ros.recordings.writer import BagWriter
 from cosmos_ros.trajectory.splice import motion_at
@@ -145,7 +146,6 @@ def test_what_cannot_be_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 def test_malformed_messages_in_a_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from cosmos_ros.guard.supervision.trajectory_intake import read_message
-    from cosmos_ros.guard.verdict import Violation
 
     with BagWriter(tmp_path / "bag") as bag:
         types = bag.types.types
@@ -172,10 +172,13 @@ def test_malformed_messages_in_a_recording(tmp_path: Path, capsys: pytest.Captur
 class LiveGuard:
     """The supervisor of the guard node with what it publishes, written into a bag; armed on the first joint state."""
 
-    def __init__(self, bag: BagWriter, left_out: tuple[str, ...], parameters: dict[str, Any], context: bool) -> None:
+    def __init__(
+        self, bag: BagWriter, left_out: tuple[str, ...], parameters: dict[str, Any], context: bool, slow: bool
+    ) -> None:
         self.bag, self.left_out, self.parameters, self.context = bag, left_out, parameters, context
+        self.slow = slow  # says of every candidate that it was not judged in time
         self.embodiment = load_embodiment("franka")
-        guard, config = guard_of(self.embodiment, parameters)
+        guard, config = guard_of(self.embodiment, {**parameters, "judging_budget": 60.0})
         self.now = NOW
         # Judging takes 3 ms.
         self.supervisor = Supervisor(guard, config, lambda: self.now + 3 * MS, self.embodiment.views)
@@ -220,6 +223,9 @@ class LiveGuard:
                 self.write(topic, message(self.bag.types.types, part))
         data = output.verdict.to_dict()
         data |= {"published_ns": None if output.send is None else self.now, "armed": True, "state": "armed"}
+        if self.slow:
+            late = Violation("judging_time", value=0.006, bound=0.005, message="not judged in time")
+            data |= {"response": "reject", "violations": [late.to_dict()], "published_ns": None}
         if self.context:
             data["context"] = replace(context, judged_ns=self.now).to_dict()
         self.write(VERDICTS, self.bag.factory.string(json.dumps(data)))
@@ -241,12 +247,17 @@ def whole(delta: float, stamp_ns: int = NOW) -> JointTrajectory:
 
 
 def record_live(
-    path: Path, *left_out: str, parameters: dict[str, Any] | None = None, context: bool = True, relax: bool = False
+    path: Path,
+    *left_out: str,
+    parameters: dict[str, Any] | None = None,
+    context: bool = True,
+    relax: bool = False,
+    slow: bool = False,
 ) -> Path:
     """A run of an armed guard: accepts, one late, one that is too old, a jump that is braked for, a blind camera."""
     with BagWriter(path) as bag:
         parameters = {"embodiment": "franka", "start_position_tolerance": 0.03, **(parameters or {})}
-        live = LiveGuard(bag, left_out, parameters, context)
+        live = LiveGuard(bag, left_out, parameters, context, slow)
         rest = np.append(HOME, 0.04)
         live.see(rest, np.zeros(8))
         first = live.propose(whole(0.4))
@@ -309,10 +320,19 @@ def test_what_the_recording_lacks_is_said(tmp_path: Path, capsys: pytest.Capture
     assert "not recorded: what was sent on joint_trajectory, gripper_trajectory" in data["notes"]
     assert (data["found_again"], data["unknown"]) == (5, 1)
     assert "is not in the recording" in data["verdicts"][4]["missing"]
-    assert capsys.readouterr().out.endswith("5 of 5 verdicts found again; 1 rest on what is not in the recording\n")
+    assert capsys.readouterr().out.endswith("5 of 5 verdicts found again; 1 rest on what the recording does not tell\n")
     data = judged(record_live(tmp_path / "gripper", "/gripper_trajectory"))
     assert "not recorded: what was sent on gripper_trajectory" in data["notes"]
     assert data["found_again"] == 6
+
+
+def test_what_took_too_long_when_it_was_judged_cannot_be_found_again(tmp_path: Path, capsys) -> None:
+    """And a machine on which the budget is short finds again what was judged in time."""
+    bag = record_live(tmp_path / "bag", parameters={"judging_budget": 0.005}, slow=True)
+    data = judged(bag, "--strict", status=1)
+    assert data["unknown"] == 6 and data["differing"] == data["found_again"] == 0
+    assert data["verdicts"][0]["missing"] == "it was not judged in time then"
+    assert data["verdicts"][0]["response"] == "accept"
 
 
 def test_verdicts_without_context_are_compared_by_response(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -320,7 +340,7 @@ def test_verdicts_without_context_are_compared_by_response(tmp_path: Path, capsy
     assumed = "\n".join(data["notes"])
     for what in (
         "6 trajectories",
-        "on /joint_trajectory, /gripper_trajectory",
+        "on /gripper_trajectory, /joint_trajectory",
         "cameras: /wrist/camera_info",
         "only the response is compared",
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,9 @@ class Node:
     def create_timer(self, period: float, callback: Any, clock: Any = None) -> None:
         self.timers.append(callback)
 
+    def get_subscriptions_info_by_topic(self, topic: str) -> list[Any]:
+        return []
+
     def resolve_topic_name(self, name: str) -> str:
         return name if name.startswith("/") else f"/{name}"
 
@@ -87,19 +91,29 @@ def motion(finger: float = 0.02, joints: tuple[str, ...] = ("a", "b", "finger"))
 
 def test_every_controller_gets_its_joints_and_only_when_all_are_there() -> None:
     one = Cell("joint_trajectory=/arm/joint_trajectory")
-    one.outputs.send(motion())
-    one.outputs.send(motion(joints=("a", "b")))
+    one.outputs.send(motion(), 5)
+    one.outputs.send(motion(joints=("a", "b")), 5)
     arm, gripper = (one.node.topics[name].messages for name in ("/arm/joint_trajectory", "gripper_trajectory"))
     assert [list(m.joint_names) for m in arm] == [["a", "b"]] * 2
     assert [list(m.joint_names) for m in gripper] == [["finger"]]
     assert one.outputs.listeners() == {"/arm/joint_trajectory": 1, "/gripper_trajectory": 1}
 
 
+def test_what_begins_when_it_arrives_is_told_with_the_time_at_which_it_begins() -> None:
+    one = Cell("joint_trajectory=/arm/joint_trajectory")
+    one.outputs.send(replace(motion(), stamp_ns=0), 7_000_000_009)
+    [sent] = one.node.topics["/arm/joint_trajectory"].messages
+    [told] = one.node.topics["~/sent/joint_trajectory"].messages
+    assert (sent.header.stamp.sec, sent.header.stamp.nanosec) == (0, 0)
+    assert (told.header.stamp.sec, told.header.stamp.nanosec) == (7, 9)
+    assert told.points == sent.points
+
+
 def test_only_the_newest_goal_s_end_is_an_event() -> None:
     one = Cell(FOLLOW)
     client = one.client("/arm/follow_joint_trajectory")
-    one.outputs.send(motion())
-    one.outputs.send(motion())
+    one.outputs.send(motion(), 5)
+    one.outputs.send(motion(), 5)
     first, second = client.handles
     assert list(first.goal.trajectory.joint_names) == ["a", "b"]
     assert len(one.node.topics["~/sent/joint_trajectory"].messages) == 2
@@ -125,7 +139,7 @@ def test_only_the_newest_goal_s_end_is_an_event() -> None:
 )
 def test_a_goal_that_is_not_executed_is_one_event(status: int, code: int, said: str) -> None:
     one = Cell(FOLLOW)
-    one.outputs.send(motion())
+    one.outputs.send(motion(), 5)
     (goal,) = one.client("/arm/follow_joint_trajectory").handles
     goal.accept()
     goal.end(status, stand_in.FollowJointTrajectory.Result(code, "because"))
@@ -136,10 +150,10 @@ def test_a_goal_that_is_not_executed_is_one_event(status: int, code: int, said: 
 def test_rejected_gone_and_silent_controllers() -> None:
     one = Cell(FOLLOW, answer_timeout=0.01)
     client = one.client("/arm/follow_joint_trajectory")
-    one.outputs.send(motion())
+    one.outputs.send(motion(), 5)
     client.handles[-1].reject()
     assert "rejected a goal" in one.events[-1]
-    one.outputs.send(motion())
+    one.outputs.send(motion(), 5)
     deadline = Deadline(10.0)
     while len(one.events) < 2:
         assert not deadline.passed()
@@ -147,18 +161,18 @@ def test_rejected_gone_and_silent_controllers() -> None:
         time.sleep(0.005)
     assert "did not answer a goal within 0.01 s" in one.events[-1]
     client.handles[-1].accept()  # too late: said already
-    one.outputs.send(motion())
+    one.outputs.send(motion(), 5)
     client.handles[-1].accept()
     client.ready = False
     one.watch()
     assert "went away during a goal" in one.events[-1]
     assert one.outputs.listeners()["/arm/follow_joint_trajectory"] == 0
     count = len(client.handles)
-    one.outputs.send(motion())
+    one.outputs.send(motion(), 5)
     one.watch()
     assert len(client.handles) == count and len(one.events) == 3  # it is known to be gone
     client.ready = True
-    one.outputs.send(motion())
+    one.outputs.send(motion(), 5)
     assert len(client.handles) == count + 1
 
 
@@ -167,7 +181,7 @@ def test_a_gripper_is_sent_where_it_is_to_end_and_only_when_that_changes(kind: s
     one = Cell(f"gripper_trajectory={kind}:/hand/gripper_cmd", gripper_max_effort=20.0)
     client = one.client("/hand/gripper_cmd")
     for finger in (0.02, 0.0201, 0.04):
-        one.outputs.send(motion(finger))
+        one.outputs.send(motion(finger), 5)
     commands = [handle.goal.command for handle in client.handles]
     if kind == "GripperCommand":
         assert [(c.position, c.max_effort) for c in commands] == [(0.02, 20.0), (0.04, 20.0)]
@@ -180,10 +194,10 @@ def test_a_gripper_is_sent_where_it_is_to_end_and_only_when_that_changes(kind: s
     result = getattr(stand_in, kind).Result(stalled=True)
     client.handles[-1].end(GoalStatus.STATUS_ABORTED, result)
     assert one.events == [] and "stalled before its goal" in one.notes[0]
-    one.outputs.send(motion(0.0))
+    one.outputs.send(motion(0.0), 5)
     client.handles[-1].reject()
     assert "rejected a goal" in one.events[0]
-    one.outputs.send(motion(0.0))  # it was not done, so it is asked for again
+    one.outputs.send(motion(0.0), 5)  # it was not done, so it is asked for again
     assert len(client.handles) == 4
 
 

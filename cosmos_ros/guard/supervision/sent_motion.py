@@ -62,13 +62,13 @@ class SentMotion:
                 return f"the robot is {off:.3f} rad or m off its last motion; try again once it rests"
         return ""
 
-    def forget_if_moved(self) -> None:
-        """Forget what was sent when something else has moved the robot since, while the guard let nothing through."""
+    def at_rest(self) -> None:
+        """Watch a robot that is to stay where it is; forget what it was sent when something else has moved it since."""
         state = self._robot.measured
-        if state is None or self.stop.active or self.executed.moving(state.stamp_ns - _SETTLED_NS):
-            return
-        if self._robot.deviation(self.executed) > _MOVED:
+        rests = state is not None and not self.executed.moving(state.stamp_ns - _SETTLED_NS)
+        if rests and self._robot.deviation(self.executed) > _MOVED:
             self.executed = ExecutedMotion()
+        self._robot.follow(ExecutedMotion())
 
     def begun(self, sent: JointTrajectory, now_ns: int, judged_ns: int) -> JointTrajectory | Violation:
         """Return what was judged as it begins when judging has ended, or by how much that is too late.

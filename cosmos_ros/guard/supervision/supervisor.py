@@ -124,15 +124,13 @@ class Supervisor:
     def on_joint_state(self, state: JointState, now_ns: int) -> Output:
         """Take a joint state; see ``MeasuredState`` for what is believed. The last good one stays, and grows old."""
         output = self._advance(now_ns)
-        if not self._robot.take(state, now_ns):
+        if not self._robot.take(state, now_ns) or self.measured is None:
             return output
-        assert self.measured is not None
         self._sent.stop.update(self.measured, self._sent.executed.moving(self.measured.stamp_ns))
-        if self.state is State.ARMED or self._sent.stop.active:
-            return self._latch_if(self._robot.follow(self._sent.executed), now_ns) or output
-        self._sent.forget_if_moved()
-        self._robot.follow(ExecutedMotion())  # nothing is to be followed, only at rest
-        return output
+        if self.state is not State.ARMED and not self._sent.stop.active:
+            self._sent.at_rest()
+            return output
+        return self._latch_if(self._robot.follow(self._sent.executed), now_ns) or output
 
     def on_controller_state(self, names: Sequence[str], positions: FloatArray, stamp_ns: int, now_ns: int) -> Output:
         """Take where a controller says that its motion is (``reference`` of its ``controller_state``).
