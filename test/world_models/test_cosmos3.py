@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from cancelling import cancelled_again_and_again
 from world_model_scenes import textured
 
 from cosmos_ros.errors import CapabilityError, ConfigError, ModelError
@@ -228,24 +226,6 @@ def test_what_is_not_supported_is_refused(model):
     ]:
         with pytest.raises((CapabilityError, ConfigError), match=message):
             model.predict(wrong)
-
-
-@contextmanager
-def cancelled_again_and_again(model) -> Iterator[None]:
-    """Cancel whatever runs, until the block is left: however slow the machine, a cancel falls between two steps."""
-    left = threading.Event()
-
-    def cancel() -> None:
-        while not left.wait(0.002):
-            model.cancel()
-
-    thread = threading.Thread(target=cancel)
-    thread.start()
-    try:
-        yield
-    finally:
-        left.set()
-        thread.join()
 
 
 def test_cancel_from_another_thread(model):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from cancelling import cancelled_again_and_again
 from world_model_scenes import textured
 
 from cosmos_ros.errors import ConfigError, ModelError
@@ -12,7 +13,7 @@ from cosmos_ros.world_models import check_rollout, create_world_model
 
 torch = pytest.importorskip("torch", reason="torch is not installed; `make test-cosmos3` installs it")
 diffusers = pytest.importorskip("diffusers", reason="diffusers is not installed; `make test-cosmos3` installs it")
-from test_cosmos3 import ask_stock, cancelled_again_and_again, make  # noqa: E402
+from test_cosmos3 import ask_stock, make  # noqa: E402
 from tiny_cosmos3 import write_tiny_checkpoint  # noqa: E402
 
 from cosmos_ros.world_models.cosmos3.engine.schedule import make_schedule  # noqa: E402
