@@ -90,6 +90,7 @@ def model_arguments(*, embodiment: str = "franka", world_model: str = "flow", dr
         Argument("image_converter", "auto", _image_conversion().help, _image_conversion().choices),
         Argument("dry_run", dry_run, "Never let the guard be armed: it only says what it would have sent.", BOOLEANS),
         Argument("e_stop", "", "Topic of the emergency stop (std_msgs/Bool). Empty: e_stop."),
+        Argument("speed_scaling", "", "Topic of the robot's speed slider (std_msgs/Float64, %). Empty: speed_scaling."),
         Argument("params_file", "", "YAML file with parameters that override the shipped ones."),
     ]
 

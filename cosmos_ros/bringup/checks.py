@@ -41,7 +41,7 @@ def check_arguments(values: Mapping[str, str]) -> None:
         model=values["model"],
         embodiment=values["embodiment"],
     )
-    for name in ("joint_states", "e_stop"):
+    for name in ("joint_states", "e_stop", "speed_scaling"):
         if " " in values.get(name, "") or values.get(name, "").endswith("/"):
             raise ConfigError(f"{values[name]!r} is not a topic", where=f"argument {name}")
     if values["params_file"]:

@@ -77,7 +77,7 @@ def predict_nodes(values: Mapping[str, str]) -> list[NodeSpec]:
             (
                 ("action_trajectory", "predictor/action_trajectory"),
                 *inputs,
-                *((("e_stop", values["e_stop"]),) if values.get("e_stop") else ()),
+                *((name, values[name]) for name in ("e_stop", "speed_scaling") if values.get(name)),
             ),
         ),
         *viewer_nodes(values, shared, (*inputs, *sent)),

@@ -24,8 +24,8 @@ def player_arguments(values: Mapping[str, str]) -> list[str]:
     """
     keep = [pair.partition("=")[2].strip() for pair in comma_separated(values["cameras"])]
     keep += [f"{topic}/compressed" for topic in keep]
-    inputs = [values.get(name, "") for name in ("joint_states", "instruction")]
-    keep = [topic for topic in (*keep, *inputs, values.get("e_stop", "")) if topic.startswith("/")]
+    inputs = [values.get(name, "") for name in ("joint_states", "instruction", "e_stop", "speed_scaling")]
+    keep = [topic for topic in (*keep, *inputs) if topic.startswith("/")]
     # The predictor subscribes to everything at once when it is activated; cameras follow as they are published.
     wanted = [f"/{given.lstrip('/')}" for given in (inputs[0] or "joint_states", "instruction")]
     with open_recording(values["bag"]) as reader:

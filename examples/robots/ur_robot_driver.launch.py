@@ -30,6 +30,7 @@ ARGUMENTS = {
         )
     ),
     "joint_states": "/joint_states",
+    "speed_scaling": "/speed_scaling_state_broadcaster/speed_scaling",
     "robot_description": "/robot_description",
 }
 

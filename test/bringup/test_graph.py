@@ -76,6 +76,7 @@ def test_the_robot_s_topics_reach_every_node_that_needs_them():
         joint_states="/arm/joint_states",
         instruction="/task",
         e_stop="/stop",
+        speed_scaling="/slider",
         viewer="markers",
     )
     for name in ("predictor", "guard", "visualizer"):
@@ -84,6 +85,7 @@ def test_the_robot_s_topics_reach_every_node_that_needs_them():
         assert ("joint_trajectory", "guard/sent/joint_trajectory") in specs[name].remappings, name
     assert specs["guard"].parameters["controllers"] == "joint_trajectory=/arm/joint_trajectory"
     assert ("e_stop", "/stop") in specs["guard"].remappings
+    assert ("speed_scaling", "/slider") in specs["guard"].remappings
     assert ("instruction", "/task") in specs["predictor"].remappings
     assert "instruction" not in specs["predictor"].parameters
     text = nodes("predict", instruction="put the cup on the plate")["predictor"]
