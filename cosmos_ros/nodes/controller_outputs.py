@@ -323,6 +323,16 @@ def other_publishers(node: Any, topic: str) -> list[str]:
     return sorted([*strangers, *([f"another {me[0]}"] * max(0, owners.count(me) - own))])
 
 
+def other_types(node: Any, topic: str, type_name: str) -> list[str]:
+    """Return a line for each publisher of a topic that cannot be heard, for it publishes another type."""
+    return sorted(
+        f"{full_name(info.node_name, info.node_namespace)} publishes {topic} as {info.topic_type}, not {type_name}: it "
+        "is not heard"
+        for info in node.get_publishers_info_by_topic(topic)
+        if info.topic_type != type_name
+    )
+
+
 def other_action_clients(node: Any, action: str) -> list[str]:
     """Return the full names of other nodes that are clients of an action, sorted."""
     me = (node.get_name(), node.get_namespace())

@@ -17,7 +17,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, JointState
-from std_msgs.msg import Bool, Float64, String
+from std_msgs.msg import Bool, Empty, Float64, String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
@@ -26,12 +26,12 @@ from cosmos_ros.errors import InputError
 from cosmos_ros.guard import Guard, GuardSettings, Response, Verdict
 from cosmos_ros.guard.supervision.node_settings import guard_parameters
 from cosmos_ros.guard.supervision.supervisor import Supervisor
-from cosmos_ros.guard.supervision.supervisor_states import Output, State, SupervisorSettings
+from cosmos_ros.guard.supervision.supervisor_states import Output, State, SupervisorSettings, without_numbers
 from cosmos_ros.guard.supervision.trajectory_intake import read_message
 from cosmos_ros.messages import joint_state_from_message, joint_trajectory_message, ns_from_stamp
 from cosmos_ros.nodes import qos
 from cosmos_ros.nodes.clocks import steady_clock
-from cosmos_ros.nodes.controller_outputs import ControllerOutputs
+from cosmos_ros.nodes.controller_outputs import ControllerOutputs, other_types
 from cosmos_ros.nodes.controller_reports import ControllerReports
 from cosmos_ros.nodes.described_robot import load_described
 from cosmos_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics
@@ -103,8 +103,9 @@ class GuardNode(Node):
                 CameraInfo, camera_info_topic(topic), partial(self._on_camera_info, view), qos.sensor(1)
             )
         # Best effort and volatile meets every publisher; what was latched before is read by the second subscription.
-        self.create_subscription(Bool, "e_stop", self._on_e_stop, qos.sensor(10))
+        self._e_stop = self.create_subscription(Bool, "e_stop", self._on_e_stop, qos.sensor(10))
         self.create_subscription(Bool, "e_stop", self._on_e_stop, qos.latched())
+        self.create_subscription(Empty, "~/heartbeat", self._on_heartbeat, qos.sensor(1))
         self.create_service(Trigger, "~/arm", self._arm)
         self.create_service(Trigger, "~/disarm", self._disarm)
         self.create_service(Trigger, "~/reset", self._reset)
@@ -163,6 +164,9 @@ class GuardNode(Node):
     def _on_e_stop(self, message: Any) -> None:
         self._apply(self._supervisor.on_e_stop(bool(message.data), self._now()))
 
+    def _on_heartbeat(self, _: Any) -> None:
+        self._apply(self._supervisor.on_heartbeat(self._now()))
+
     def _on_candidate(self, message: Any) -> None:
         now = self._now()
         trajectory, stamp = read_message(message, self._limits, self._supervisor.guard.settings.checking.max_points)
@@ -197,7 +201,9 @@ class GuardNode(Node):
     def _look_around(self) -> None:
         """See who else commands the robot, and who listens."""
         others, listeners = self._outputs.others(), self._outputs.listeners()
-        self._apply(self._supervisor.on_graph(others, listeners, self._now()))
+        unheard = other_types(self, self._e_stop.topic_name, "std_msgs/msg/Bool")
+        self._apply(self._supervisor.on_graph(others, listeners, self._now(), unheard))
+        self._diagnostics.set("e-stop", ERROR if unheard else OK, "; ".join(unheard) or "listened to")
 
     # -- services -------------------------------------------------------------------------------------------------
 
@@ -265,7 +271,7 @@ class GuardNode(Node):
         if supervisor.state is State.ARMED:
             message = "armed"
         else:
-            refusal = supervisor.refusal_kind(self._now())
+            refusal = without_numbers(supervisor.refusal(self._now()))
             message = f"{supervisor.state.value}: {supervisor.reason}"
             if refusal and supervisor.state is State.DISARMED:
                 message += f" (arming would be refused: {refusal})"

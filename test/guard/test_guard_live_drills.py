@@ -114,6 +114,13 @@ def test_who_only_hears_commands_is_no_controller() -> None:
             for topic in topics:
                 controller.create_subscription(TrajectoryMessage, topic, lambda _: None, 10)
             watcher.call_until_success("guard/arm")
+            watcher.call("guard/disarm")
+            # An emergency stop of another type would be pressed in vain.
+            panel = watcher.node.create_publisher(Float64, "e_stop", 10)
+            watcher.wait(lambda: "not heard" in watcher.call("guard/arm").message, "a refusal for its sake")
+            watcher.wait_diagnostic("guard: e-stop", "std_msgs/msg/Float64")
+            watcher.node.destroy_publisher(panel)
+            watcher.call_until_success("guard/arm")
         finally:
             watcher.close()
 

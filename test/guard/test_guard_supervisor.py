@@ -10,7 +10,7 @@ from guard_support import HOME, NOW, PANDA, broken_limits, joint_guard, panda_li
 
 from cosmos_ros.guard import Violation
 from cosmos_ros.guard.supervision.supervisor import Supervisor
-from cosmos_ros.guard.supervision.supervisor_states import State, SupervisorSettings
+from cosmos_ros.guard.supervision.supervisor_states import State, SupervisorSettings, without_numbers
 from cosmos_ros.trajectory.splice import motion_at
 from cosmos_ros.types import JointState, JointTrajectory
 
@@ -128,7 +128,7 @@ def test_arming_twice_keeps_what_is_executed() -> None:
 def test_refusals_for_people_do_not_flicker() -> None:
     one = ready()
     one.tick(NOW + 300 * MS)
-    assert one.refusal_kind(NOW + 300 * MS) == one.refusal_kind(NOW + 400 * MS) != ""
+    assert without_numbers(one.refusal(NOW + 300 * MS)) == without_numbers(one.refusal(NOW + 400 * MS)) != ""
 
 
 def test_disarming_brakes() -> None:
@@ -470,3 +470,47 @@ def test_a_robot_that_is_moved_by_hand_is_not_armed_until_it_rests() -> None:
     for later in range(time, time + 600 * MS, 20 * MS):
         one.on_joint_state(at(later, there), later)
     assert one.arm(later) == (True, "armed")
+
+
+# -- heartbeats --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("beat", ["e_stop", "heartbeat"])
+def test_a_heartbeat_that_stops_brakes_latches_and_refuses_arming(beat: str) -> None:
+    one = ready(**{f"{beat}_timeout": 0.3})
+
+    def heard(now: int) -> None:
+        one.on_e_stop(False, now) if beat == "e_stop" else one.on_heartbeat(now)
+
+    assert "not heard yet" in one.arm(NOW)[1]
+    heard(NOW)
+    assert one.arm(NOW) == (True, "armed")
+    sent = one.on_candidate(reach(0.4), NOW).send
+    assert sent is not None
+    now = NOW + 250 * MS
+    follow(one, sent, now)
+    assert one.tick(now).send is None and one.state is State.ARMED
+    heard(now)
+    now += 250 * MS
+    follow(one, sent, now)
+    assert one.tick(now).send is None and one.state is State.ARMED
+    now += 60 * MS
+    follow(one, sent, now)
+    output = one.tick(now)
+    assert is_stop(output.send, sent, now) and "silent for 0.31 s" in output.event and one.state is State.LATCHED
+    assert one.reset(now)[0] and "silent" in one.arm(now)[1]
+    heard(now)
+    assert one.arm(now)[0]
+
+
+def test_no_heartbeat_is_needed_unless_asked_for() -> None:
+    one, _, now = moving()
+    assert one.tick(now).event == "" and one.state is State.ARMED
+
+
+def test_an_e_stop_that_cannot_be_heard_refuses_arming() -> None:
+    one = ready()
+    one.on_graph({"joint_trajectory": []}, {"joint_trajectory": 1}, NOW, ["/panel publishes /e_stop as X"])
+    assert one.arm(NOW) == (False, "not armed: /panel publishes /e_stop as X")
+    one.on_graph({"joint_trajectory": []}, {"joint_trajectory": 1}, NOW)
+    assert one.arm(NOW)[0]

@@ -169,12 +169,14 @@ class RobotWatch:
         missing = [name for name in wanted if name not in self._seen]
         if missing and self._seen:
             return f"joints {', '.join(missing)} are not in the joint states"
+        return self.stale(now_ns) or self._monitor.why_not_arm(now_ns)
+
+    def stale(self, now_ns: int) -> str:
+        """Return how old the newest joint state is, where that is too old; empty when it is not."""
         age = self.age(now_ns)
         if age is None:
             return "no joint state yet"
-        if age > self._max_state_age:
-            return f"the joint state is {age:.2f} s old"
-        return self._monitor.why_not_arm(now_ns)
+        return f"the joint state is {age:.2f} s old" if age > self._max_state_age else ""
 
     def problem(self, now_ns: int) -> str:
         """Return what is wrong with the joint states, without numbers; empty when nothing is."""

@@ -5,7 +5,6 @@ No ROS here. The node feeds it what arrives and publishes what it answers.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -18,6 +17,7 @@ from cosmos_ros.guard.supervision.clock_watch import ClockWatch
 from cosmos_ros.guard.supervision.other_publishers import OtherPublishers
 from cosmos_ros.guard.supervision.robot_watch import RobotWatch
 from cosmos_ros.guard.supervision.sent_motion import SentMotion
+from cosmos_ros.guard.supervision.signs_of_life import SignsOfLife
 from cosmos_ros.guard.supervision.supervisor_states import Counters, Output, State, SupervisorSettings
 from cosmos_ros.guard.supervision.verdict_context import VerdictContext
 from cosmos_ros.guard.verdict import Response, Verdict, Violation
@@ -70,10 +70,9 @@ class Supervisor:
         )
         self._sent = SentMotion(guard, self._robot, self.settings.output_stamps)
         self._source_stamp: int | None = None
-        self._last_candidate_ns: int | None = None
         self._clock_watch = ClockWatch(steady)
         self._others = OtherPublishers()
-        self.cameras = Cameras(cameras)
+        self._signs = SignsOfLife(cameras)
         self._e_stop = False
         self._latched_by_others = False
 
@@ -81,6 +80,11 @@ class Supervisor:
     def executed(self) -> ExecutedMotion:
         """What the controllers were sent."""
         return self._sent.executed
+
+    @property
+    def cameras(self) -> Cameras:
+        """The newest stamps of the cameras."""
+        return self._signs.cameras
 
     @property
     def measured(self) -> JointState | None:
@@ -100,7 +104,7 @@ class Supervisor:
             following=self._robot.unsure,
             source_stamp_ns=self._source_stamp,
             uncertainty=uncertainty,
-            camera_stamps_ns=self.cameras.stamps,
+            camera_stamps_ns=self._signs.cameras.stamps,
         )
 
     def resume(self, context: VerdictContext, sent: Sequence[JointTrajectory]) -> None:
@@ -113,7 +117,7 @@ class Supervisor:
         self._robot.measured, self._source_stamp = context.measured, context.source_stamp_ns
         self._robot.unsure = context.following
         self._sent.executed = ExecutedMotion.of(*sent)
-        self.cameras = Cameras(tuple(context.camera_stamps_ns))
+        self._signs = SignsOfLife(tuple(context.camera_stamps_ns))
         for name, stamp in context.camera_stamps_ns.items():
             self.cameras.heard(name, stamp)
 
@@ -133,13 +137,7 @@ class Supervisor:
         return self._latch_if(self._robot.follow(self._sent.executed), now_ns) or output
 
     def on_controller_state(self, names: Sequence[str], positions: FloatArray, stamp_ns: int, now_ns: int) -> Output:
-        """Take where a controller says that its motion is (``reference`` of its ``controller_state``).
-
-        Args:
-            names, positions: Joints, ``[J]`` rad or m.
-            stamp_ns: Its stamp.
-            now_ns: Now.
-        """
+        """Take where a controller says that joints are on its motion, ``[J]`` rad or m, with the stamp of that."""
         output = self._advance(now_ns)
         if self.state is not State.ARMED or self._sent.stop.active:
             return output
@@ -150,12 +148,13 @@ class Supervisor:
         output = self._advance(now_ns)
         return self._latch_if(self._robot.speed_scaling(fraction, now_ns), now_ns) or output
 
-    def _latch_if(self, reason: str, now_ns: int) -> Output | None:
-        """Brake and latch, when there is a reason; None when there is none."""
+    def _latch_if(self, reason: str, now_ns: int, *, follows: bool = False) -> Output | None:
+        """Brake and latch, when there is a reason; None when there is none. Where the robot follows, stop on its path."""
         if not reason or self.state is not State.ARMED:
             return None
         # Little apart, the stop goes on from the command: it may be the arm that holds back, not the controller.
-        stop = self._brake(now_ns, astray=self._robot.deviation(self._sent.executed) > _APART)
+        astray = not follows and self._robot.deviation(self._sent.executed) > _APART
+        stop = self._brake(now_ns, astray=astray)
         self._enter(State.LATCHED, reason)
         return Output(send=stop, event=f"{reason}: braking")
 
@@ -168,6 +167,7 @@ class Supervisor:
         """Take the e-stop: brake at once, and stay until it is released and the guard is reset."""
         output = self._advance(now_ns)
         self._e_stop = pressed
+        self._signs.e_stop(now_ns)
         if pressed and self.state is not State.E_STOP:
             stop = self._brake(now_ns) if self.state is State.ARMED else None
             self._enter(State.E_STOP, "e-stop pressed")
@@ -177,16 +177,26 @@ class Supervisor:
             return Output(event=self.reason)
         return output
 
-    def on_graph(self, others: Mapping[str, Sequence[str]], listeners: Mapping[str, int], now_ns: int) -> Output:
-        """Take who else publishes to the controllers' topics, and how many listen on each."""
+    def on_heartbeat(self, now_ns: int) -> Output:
+        """Take a heartbeat of who answers for the armed robot."""
         output = self._advance(now_ns)
-        self._others.look(others, listeners)
+        self._signs.heartbeat(now_ns)
+        return output
+
+    def on_graph(
+        self,
+        others: Mapping[str, Sequence[str]],
+        listeners: Mapping[str, int],
+        now_ns: int,
+        unheard: Sequence[str] = (),
+    ) -> Output:
+        """Take who else publishes to the controllers' topics, how many listen on each, and who cannot be heard."""
+        output = self._advance(now_ns)
+        self._others.look(others, listeners, unheard)
         publishing = self._others.publishing
-        if publishing and self.state is State.ARMED:
-            stop = self._brake(now_ns)
-            self._enter(State.LATCHED, publishing)
+        if latched := self._latch_if(publishing, now_ns, follows=True):
             self._latched_by_others = True
-            return Output(send=stop, event=f"{publishing}: braking")
+            return latched
         if publishing and self.state is State.LATCHED and self._latched_by_others:
             self.reason = publishing  # a node just discovered may get its name, or company, only now
         return output
@@ -214,7 +224,7 @@ class Supervisor:
         jump = self._advance(now_ns)
         if jump.event:
             return jump
-        self._last_candidate_ns = now_ns
+        self._signs.candidate(now_ns)
         if not isinstance(trajectory, JointTrajectory):
             verdict = Verdict(Response.REJECT, None, tuple(trajectory), stamp_ns=stamp_ns)
         elif (stale := self.cameras.stale(now_ns, self.settings.max_camera_age)) is not None:
@@ -284,33 +294,18 @@ class Supervisor:
         output = self._advance(now_ns)
         if output.event:
             return output
+        if latched := self._latch_if(self._signs.missing_beat(now_ns, self.settings), now_ns, follows=True):
+            return latched
         if self._sent.stop.due(now_ns):
             return Output(send=self._brake(now_ns, again=True))
         if self.state is not State.ARMED or not self.moving(now_ns) or self._sent.stop.active:
             return output
-        reason = self._lost(now_ns)
-        if not reason:
-            return output
-        return Output(send=self._brake(now_ns), event=f"{reason}: braking")
-
-    def _lost(self, now_ns: int) -> str:
-        """Return why the motion being executed cannot be watched any more, or an empty string."""
-        age = self._robot.age(now_ns)
-        if age is None:
-            return "no joint state"
-        if age > self.guard.settings.of(StateSettings).max_state_age:
-            return f"joint state is {age:.2f} s old"
-        if blind := self._blind(now_ns):
-            return blind
-        if self._last_candidate_ns is not None:
-            silence = (now_ns - self._last_candidate_ns) / NANOSECONDS
-            if silence > self.settings.silence_timeout:
-                return f"predictor silent for {silence:.2f} s"
-        return ""
-
-    def _blind(self, now_ns: int) -> str:
-        stale = self.cameras.stale(now_ns, self.settings.max_camera_age)
-        return "" if stale is None else f"{stale.message}: {stale.value:.2f} s"
+        reason = (
+            self._robot.stale(now_ns)
+            or self._signs.blind(now_ns, self.settings)
+            or self._signs.silent(now_ns, self.settings)
+        )
+        return Output(send=self._brake(now_ns), event=f"{reason}: braking") if reason else output
 
     def arm(self, now_ns: int) -> tuple[bool, str]:
         """Arm, or say why not."""
@@ -336,11 +331,12 @@ class Supervisor:
         around = self._others.refusal(require_controllers=self.settings.require_controllers)
         if around:
             return around
-        return self._sent.refusal(now_ns) or self._robot.refusal(now_ns) or self._blind(now_ns)
-
-    def refusal_kind(self, now_ns: int) -> str:
-        """Return the refusal without its numbers, so that a status changes only with the reason."""
-        return re.sub(r"-?\d+\.\d+", "…", self.refusal(now_ns))
+        return (
+            self._signs.missing_beat(now_ns, self.settings)
+            or self._sent.refusal(now_ns)
+            or self._robot.refusal(now_ns)
+            or self._signs.blind(now_ns, self.settings)
+        )
 
     def joint_state_problem(self, now_ns: int) -> str:
         """Return what is wrong with the joint states, without numbers; an empty string when nothing is."""
@@ -373,9 +369,8 @@ class Supervisor:
             return Output()
         stop = self._sent.after_jump(now_ns, jump_ns, armed=self.state is State.ARMED)
         self._robot.forget()
-        self.cameras.forget()
+        self._signs.forget()
         self._source_stamp = None
-        self._last_candidate_ns = None
         event = f"the clock jumped {'back' if jump_ns < 0 else 'ahead'} by {abs(jump_ns) / NANOSECONDS:.2f} s"
         if self.state is State.ARMED:
             self._enter(State.DISARMED, f"{event}; arm again")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -44,6 +45,14 @@ class SupervisorSettings(DeclaredSettings):
         1.0, "Silence of the predictor after which the motion being executed is braked", unit="s", minimum=0.05,
         maximum=60.0,
     )  # fmt: skip
+    e_stop_timeout: float = setting(
+        0.0, "Silence of the e-stop's topic, true or false, that brakes, latches and refuses arming; 0: not watched",
+        unit="s", minimum=0.0, maximum=60.0, read_only=True,
+    )  # fmt: skip
+    heartbeat_timeout: float = setting(
+        0.0, "Silence of ~/heartbeat that brakes, latches and refuses arming; 0: no heartbeat is needed", unit="s",
+        minimum=0.0, maximum=60.0, read_only=True,
+    )  # fmt: skip
     latch_after: int = setting(20, "Rejections in a row that latch the guard; 0: never.", minimum=0, maximum=100_000)
     clock_jump: float = setting(
         0.1, "How far time may run backwards before that counts as a jump", unit="s", minimum=0.0, maximum=10.0
@@ -65,6 +74,11 @@ class Output:
     would_send: JointTrajectory | None = None
     verdict: Verdict | None = None
     event: str = ""
+
+
+def without_numbers(text: str) -> str:
+    """Return a text with "…" for each decimal number, so that a status changes only with its reason."""
+    return re.sub(r"-?\d+\.\d+", "…", text)
 
 
 @dataclass
