@@ -149,7 +149,7 @@ class Supervisor:
         return self._latch_if(self._robot.speed_scaling(fraction, now_ns), now_ns) or output
 
     def _latch_if(self, reason: str, now_ns: int, *, follows: bool = False) -> Output | None:
-        """Brake and latch, when there is a reason; None when there is none. Where the robot follows, stop on its path."""
+        """Brake and latch, when there is a reason; None without one. A robot that follows stops on its path."""
         if not reason or self.state is not State.ARMED:
             return None
         # Little apart, the stop goes on from the command: it may be the arm that holds back, not the controller.
