@@ -170,9 +170,9 @@ class JudgedRecording:
             now = stamp_of(message) if measured is None else measured.stamp_ns
             context = VerdictContext(now, now, measured, camera_stamps_ns=camera_stamps)
         else:
-            found = {stamp: self._sent.stamped(stamp, recorded.log_ns) for stamp in context.sent_stamps_ns}
-            sent = [trajectory for trajectory in found.values() if trajectory is not None]
-            lost = [stamp for stamp, trajectory in found.items() if trajectory is None]
+            found = self._sent.executed(context.sent_stamps_ns, entry.log_ns)
+            sent = [trajectory for trajectory in found if trajectory is not None]
+            lost = [stamp for stamp, one in zip(context.sent_stamps_ns, found, strict=True) if one is None]
             if lost:
                 missing = f"what was executed then, sent at {lost[-1]} ns, is not in the recording"
             if any(violation.get("limit") == "judging_time" for violation in recorded.data.get("violations", ())):
