@@ -123,9 +123,8 @@ setup(
         "numpy>=1.26",
         "scipy>=1.11",
         "PyYAML>=6.0",
-        "pydantic>=2.5",
     ],
     extras_require=EXTRAS,
-    entry_points={"console_scripts": ["cosmos-ros = cosmos_ros.cli.main:main"]},
+    entry_points={"console_scripts": ["cosmos-ros = cosmos_ros.cli.__main__:main"]},
     zip_safe=False,
 )

@@ -289,7 +289,7 @@ def main() -> int:
     folder = scratch / "Cosmos3-Nano-random"
     try:
         facts: dict = write_checkpoint(arguments.size, arguments.device, folder)
-        model = Cosmos3(Cosmos3Options(model=str(folder), device=arguments.device))
+        model = Cosmos3(Cosmos3Options(model=str(folder), device=arguments.device, engine="off"))
         started = time.perf_counter()
         model.load()
         facts["load_s"] = time.perf_counter() - started

@@ -29,6 +29,7 @@ from bench_cosmos3 import write_checkpoint
 
 from cosmos_ros.bench.machine import machine
 from cosmos_ros.embodiment import load_embodiment
+from cosmos_ros.schema import plain
 
 # One row of no motion: no translation, the first two columns of no rotation, the gripper half open.
 NEUTRAL = np.array([0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.5])
@@ -36,7 +37,7 @@ NEUTRAL = np.array([0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.5])
 
 def write_embodiment(path: Path) -> None:
     """Write a Franka whose normalised actions are a tenth of DROID's motion."""
-    normaliser = load_embodiment("franka").spec.action.normaliser.model_dump(mode="json")
+    normaliser = plain(load_embodiment("franka").spec.action.normaliser)
     for key in ("q01", "q99"):
         normaliser[key] = (NEUTRAL + 0.1 * (np.array(normaliser[key]) - NEUTRAL)).tolist()
     spec = {"extends": "franka.yaml", "name": "franka_noise", "action": {"normaliser": normaliser}}
@@ -65,7 +66,7 @@ def run_demo(checkpoint: Path, out: Path, *, steps: int, chunk: int, frames: boo
     write_embodiment(embodiment)
     chosen = ",".join(filter(None, (extra, "" if frames else "frames=false")))
     command = [
-        sys.executable, "-m", "cosmos_ros.cli.main", "demo", "--world-model", "cosmos3", "--duration", str(seconds),
+        sys.executable, "-m", "cosmos_ros.cli", "demo", "--world-model", "cosmos3", "--duration", str(seconds),
         "--out", str(out / "demo"), f"model:={checkpoint}", f"params_file:={parameters}", f"model_options:={chosen}",
         f"embodiment:={embodiment.resolve()}", "image_width:=640", "image_height:=360",
     ]  # fmt: skip

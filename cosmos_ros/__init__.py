@@ -7,11 +7,14 @@ OpenCV, no model needs ROS, and nothing needs torch before a learned model is lo
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from cosmos_ros.version import __version__
 
+TYPE_CHECKING = False  # as typing's, which the command line need not wait for
+
 if TYPE_CHECKING:
+    from typing import Any
+
     from cosmos_ros.api import evaluate as evaluate
     from cosmos_ros.embodiment import Embodiment as Embodiment
     from cosmos_ros.embodiment import load_embodiment as load_embodiment

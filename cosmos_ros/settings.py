@@ -150,6 +150,33 @@ def unknown_names(given: Iterable[str], known: Iterable[Setting]) -> list[str]:
     return lines
 
 
+def parameter_sections(path: Path, node: str) -> list[tuple[str, Any]]:
+    """Return (key, parameters) of those entries of a ROS parameter file that hold for a node.
+
+    Args:
+        path: YAML file as ``ros2 run … --params-file`` takes it.
+        node: Name of the node.
+
+    Raises:
+        ConfigError: The file cannot be read.
+    """
+    where = str(path)
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(_MAX_FILE_BYTES + 1)
+        if len(data) > _MAX_FILE_BYTES:
+            raise ConfigError(f"larger than {_MAX_FILE_BYTES} bytes", where=where, hint="Give a parameter file.")
+        document = yaml.safe_load(data.decode("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise ConfigError(f"cannot be read: {error}", where=where, hint="Give a ROS parameter file.") from error
+    entries = document.items() if isinstance(document, dict) else ()
+    return [
+        (str(key), entry.get("ros__parameters"))
+        for key, entry in entries
+        if isinstance(entry, dict) and (key == "/**" or str(key).rsplit("/", 1)[-1] == node)
+    ]
+
+
 def read_parameters_file(path: Path, node: str, known: Sequence[Setting]) -> dict[str, Value]:
     """Return the values that a ROS parameter file gives a node, by dotted names.
 
@@ -164,20 +191,7 @@ def read_parameters_file(path: Path, node: str, known: Sequence[Setting]) -> dic
         ConfigError: The file cannot be read, holds nothing for the node, or a name or value is not one of the node's.
     """
     where = str(path)
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(_MAX_FILE_BYTES + 1)
-        if len(data) > _MAX_FILE_BYTES:
-            raise ConfigError(f"larger than {_MAX_FILE_BYTES} bytes", where=where, hint="Give a parameter file.")
-        document = yaml.safe_load(data.decode("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"cannot be read: {error}", where=where, hint="Give a ROS parameter file.") from error
-    entries = document.items() if isinstance(document, dict) else ()
-    sections = [
-        (str(key), entry.get("ros__parameters"))
-        for key, entry in entries
-        if isinstance(entry, dict) and (key == "/**" or str(key).rsplit("/", 1)[-1] == node)
-    ]
+    sections = parameter_sections(path, node)
     values: dict[str, Value] = {}
     names = {*(one.name for one in known), "use_sim_time"}
     for key, section in sections:

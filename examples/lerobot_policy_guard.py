@@ -34,7 +34,7 @@ import numpy as np
 import cosmos_ros as cr
 from cosmos_ros.errors import InputError
 from cosmos_ros.trajectory.knots import spline_velocities
-from cosmos_ros.trajectory.splice import blend_seconds, motion_at
+from cosmos_ros.trajectory.splice import motion_at
 
 try:
     from lerobot.processor import ProcessorStep, ProcessorStepRegistry
@@ -148,7 +148,7 @@ class GuardStep(ProcessorStep):
             start, speed = motion_at(executing, now).positions, motion_at(executing, now).velocities
         verdict = self.last_verdict = self._guard.judge(self._motion(start, speed, rows), context)
         if verdict.trajectory is None and np.isfinite(rows).all():  # perhaps only too far away for one period
-            longer = blend_seconds(rows[0] - start, speed, self._accelerations)
+            longer = _seconds_to(rows[0] - start, speed, self._accelerations)
             verdict = self._guard.judge(self._motion(start, speed, rows, longer), context)
         sent = verdict.trajectory or self._guard.brake(context) or executing  # each of them ends in a stop
         self._sent, self._until = sent, now + len(rows) * self._period
@@ -186,6 +186,15 @@ class GuardStep(ProcessorStep):
     def transform_features(self, features: Any) -> Any:
         """The features stay as they are."""
         return features
+
+
+def _seconds_to(away: np.ndarray, speed: np.ndarray, accelerations: np.ndarray) -> float:
+    """Return how long a cubic from this far away, at this speed, to rest takes within these accelerations, s."""
+    limited = np.isfinite(accelerations) & (accelerations > 0.0)
+    if not limited.any():
+        return 0.0
+    a, e, r = accelerations[limited], np.abs(away[limited]), np.abs(speed[limited])
+    return float(np.max((2.0 * r + np.sqrt(4.0 * r**2 + 6.0 * a * e)) / a))
 
 
 def main() -> None:

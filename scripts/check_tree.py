@@ -1,4 +1,4 @@
-"""Checks of the source tree that no linter makes: file lengths, local paths, and package.xml against setup.py.
+"""Checks of the source tree that no linter makes: lengths, local paths, pip hints, and package.xml against setup.py.
 
 Run by ``make lint``; prints one line a finding and exits 1 when there is one.
 """
@@ -29,6 +29,10 @@ LONGER_ALLOWED = {
 
 # Folders of a person's or a build machine, which mean nothing anywhere else; /home/cosmos is the image's own.
 LOCAL_PATH = re.compile(r"""(?<![\w.~$}/:-])/(?!home/cosmos\b)(?:home|root|work|Users|mnt|media)/[\w.-]""")
+# The name is not ours on the package index: nobody is told to take it from there, hints name the packages themselves.
+FROM_INDEX = re.compile(r"""cosmos[-_]ros\[[\w,…$*]|pip3? install[^\n`"#]*[\s'"]cosmos[-_]ros(?![\w/.-]|\s*@)""")
+# Checks the pattern, and resolves the package in this folder.
+FROM_INDEX_ALLOWED = {"test/packaging/test_manifest.py", "scripts/refresh_constraints.sh"}
 TEXT_SUFFIXES = {
     ".py",
     ".md",
@@ -68,8 +72,8 @@ def long_files(files: list[Path]) -> Iterator[str]:
         yield f"{name}: no longer above {LONGEST} lines; take it off LONGER_ALLOWED"
 
 
-def local_paths(files: list[Path]) -> Iterator[str]:
-    """Yield lines that name a folder of one machine."""
+def lines_of(files: list[Path]) -> Iterator[tuple[str, int, str]]:
+    """Yield (file, number, line) of every text."""
     for path in files:
         if path.suffix not in TEXT_SUFFIXES:
             continue
@@ -78,8 +82,21 @@ def local_paths(files: list[Path]) -> Iterator[str]:
         except UnicodeDecodeError:
             continue
         for number, line in enumerate(text.splitlines(), 1):
-            if (match := LOCAL_PATH.search(line)) is not None:
-                yield f"{path.relative_to(ROOT)}:{number}: names a local path ({match.group()}…)"
+            yield path.relative_to(ROOT).as_posix(), number, line
+
+
+def local_paths(files: list[Path]) -> Iterator[str]:
+    """Yield lines that name a folder of one machine."""
+    for name, number, line in lines_of(files):
+        if (match := LOCAL_PATH.search(line)) is not None:
+            yield f"{name}:{number}: names a local path ({match.group()}…)"
+
+
+def pip_hints(files: list[Path]) -> Iterator[str]:
+    """Yield lines that have pip take this package, or extras of it, from the index."""
+    for name, number, line in lines_of(files):
+        if name not in FROM_INDEX_ALLOWED and FROM_INDEX.search(line) is not None:
+            yield f"{name}:{number}: cosmos_ros is not ours on the package index; name the packages themselves"
 
 
 def manifest() -> Iterator[str]:
@@ -103,8 +120,8 @@ def manifest() -> Iterator[str]:
 def main() -> int:
     """Print every finding; return 1 when there is one."""
     files = tracked_files()
-    findings = [*long_files(files), *local_paths(files), *manifest()]
-    print("\n".join(findings) or f"{len(files)} files: lengths, paths and package.xml are fine")
+    findings = [*long_files(files), *local_paths(files), *pip_hints(files), *manifest()]
+    print("\n".join(findings) or f"{len(files)} files: lengths, paths, pip hints and package.xml are fine")
     return int(bool(findings))
 
 

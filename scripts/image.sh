@@ -7,6 +7,7 @@
 #   scripts/image.sh build     colcon build into $PREFIX/install, entry point to $PREFIX
 #   scripts/image.sh user      the user the image runs as
 #   scripts/image.sh check     the built prefix starts, as a user without rights
+#   scripts/image.sh demo      the demo's task runs in the built prefix
 #   scripts/image.sh rehearse  all of the above into a temporary prefix (make docker-steps)
 #
 # Environment: PREFIX (default /opt/cosmos_ros), GPU (0 or 1), UID_ (of the user), DRY_RUN=1 (nothing is changed outside
@@ -18,41 +19,51 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 PREFIX=${PREFIX:-/opt/cosmos_ros}
 SYSTEM_PACKAGES=(
-    python3-venv python3-pip python3-colcon-common-extensions
-    python3-numpy python3-opencv python3-scipy python3-yaml python3-psutil
+    python3-venv python3-pip python3-numpy python3-opencv python3-scipy python3-yaml python3-psutil
     "${RENDERING_PACKAGES[@]}"
+)
+# Of package.xml, what the image's base lacks. In the ROS repository only, which that base has.
+ROS_PACKAGES=(
+    python3-colcon-common-extensions "ros-${ROS_DISTRO:-jazzy}-cv-bridge" "ros-${ROS_DISTRO:-jazzy}-pinocchio"
+    "ros-${ROS_DISTRO:-jazzy}-rosbag2-py" "ros-${ROS_DISTRO:-jazzy}-rosbag2-storage-mcap"
 )
 
 step_system() {
-    local packages=("${SYSTEM_PACKAGES[@]}")
     if [ "${DRY_RUN:-0}" = 1 ]; then
         command -v apt-get >/dev/null || { say "no apt-get here; skipped"; return; }
-        # colcon's package is in the ROS repository only, which the image's base has.
-        packages=("${packages[@]/python3-colcon-common-extensions/}")
-        # shellcheck disable=SC2068 # the emptied entry shall vanish
-        apt-get install --simulate -qq --no-install-recommends ${packages[@]} | grep -c '^Inst' || true
+        say "would also install, of the ROS repository: ${ROS_PACKAGES[*]}"
+        apt-get install --simulate -qq --no-install-recommends "${SYSTEM_PACKAGES[@]}" | grep -c '^Inst' || true
         return
     fi
     apt-get update -qq
-    apt-get install -y -qq --no-install-recommends "${packages[@]}"
+    apt-get install -y -qq --no-install-recommends "${SYSTEM_PACKAGES[@]}" "${ROS_PACKAGES[@]}"
     rm -rf /var/lib/apt/lists/*
 }
 
 step_python() {
-    # Outside the image there is no ROS 2 installation under it: then the pinned wheels are.
     if [ -f "/opt/ros/${ROS_DISTRO:-none}/setup.bash" ]; then
         set +u
         . "/opt/ros/$ROS_DISTRO/setup.bash"
         set -u
         python3 -m venv --system-site-packages "$PREFIX/venv"
-        "$PREFIX/venv/bin/python" scripts/missing_requirements.py demo >"$PREFIX/requirements.txt"
-        "$PREFIX/venv/bin/python" -m pip install --no-cache-dir -qq -r "$PREFIX/requirements.txt"
     else
-        local python
-        python=$(find_python)
-        "$python" -m venv "$PREFIX/venv"
-        "$PREFIX/venv/bin/python" -m pip install -qq --disable-pip-version-check --no-deps -r constraints/test.txt
+        # No image around it: the same versions as wheels stand in for the system, in the environment itself.
+        "$(noble_python)" -m venv "$PREFIX/venv"
+        "$PREFIX/venv/bin/python" -m pip install -qq --disable-pip-version-check -r constraints/rosdep-noble.txt
     fi
+    "$PREFIX/venv/bin/python" scripts/missing_requirements.py demo >"$PREFIX/requirements.txt"
+    "$PREFIX/venv/bin/python" -m pip install --no-cache-dir -qq --disable-pip-version-check -r "$PREFIX/requirements.txt"
+}
+
+noble_python() {  # Ubuntu 24.04's Python, or what there is
+    local candidate
+    for candidate in python3.12 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.12.*/bin/python3 /usr/bin/python3.12; do
+        if "$candidate" -c 'import ensurepip, venv' 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+    find_python
 }
 
 step_gpu() {
@@ -111,17 +122,20 @@ print("as uid", os.getuid(), "executables:", *found)
 PY
 }
 
+step_demo() {
+    # The demo's task, with nothing but what the steps before have installed.
+    "$PREFIX/entrypoint.sh" python3 -c 'import sys, numpy, scipy, cv2
+print("Python", sys.version.split()[0], "NumPy", numpy.__version__, "SciPy", scipy.__version__, "OpenCV", cv2.__version__)'
+    (cd "$PREFIX" && "$PREFIX/entrypoint.sh" cosmos-ros demo --out "$PREFIX/demo")
+}
+
 rehearse() {
     PREFIX=$(mktemp -d)
-    # The system's Python rather than one under a home directory, which another user could not run.
-    if python_is_new_enough /usr/bin/python3 && /usr/bin/python3 -c 'import ensurepip' 2>/dev/null; then
-        export PYTHON=/usr/bin/python3
-    fi
     trap 'rm -rf "$PREFIX"' EXIT
     chmod 755 "$PREFIX"
     DRY_RUN=1
     local name
-    for name in system python gpu build user check; do
+    for name in system python gpu build user check demo; do
         say "$name"
         "step_$name"
     done
@@ -129,7 +143,7 @@ rehearse() {
 }
 
 case ${1:-} in
-    system | python | gpu | build | user | check) "step_$1" ;;
+    system | python | gpu | build | user | check | demo) "step_$1" ;;
     rehearse) rehearse ;;
-    *) die "usage: scripts/image.sh system|python|gpu|build|user|check|rehearse" ;;
+    *) die "usage: scripts/image.sh system|python|gpu|build|user|check|demo|rehearse" ;;
 esac

@@ -1,7 +1,8 @@
 """Print what pip must add to an environment that sees a sourced ROS 2 installation, one requirement a line.
 
-The system's own numpy is kept, since apt's OpenCV and cv_bridge are compiled against it, and OpenCV is left out where
-``cv2`` is importable, since apt's build registers no Python distribution that pip could see.
+The system's own numpy is kept, since apt's OpenCV and cv_bridge are compiled against it. OpenCV and Pinocchio are left
+out where they can be imported, since those of apt register no Python distribution that pip could see; and Pinocchio
+beside NumPy 1, for which pip has none of the needed version: the ROS package pinocchio has, and NumPy does the same.
 
 Usage: python missing_requirements.py demo|test|cosmos3
 """
@@ -13,6 +14,7 @@ import importlib.util
 import re
 import runpy
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from unittest import mock
 
@@ -22,6 +24,8 @@ EXTRAS = {
     "test": (*_DEMO, "lerobot", "network", "ray", "test", "dev"),
     "cosmos3": ("cli", "cosmos3", "kinematics", "sim", "training"),
 }
+# Distribution -> what is imported of it, where the system may have it without pip's knowledge.
+UNREGISTERED = {"opencv-python-headless": "cv2", "pin": "pinocchio"}
 
 
 def requirements(set_name: str) -> list[str]:
@@ -35,15 +39,27 @@ def requirements(set_name: str) -> list[str]:
     return list(dict.fromkeys(every))
 
 
-def main(set_name: str) -> int:
-    """Print the requirements that are left to install."""
+def missing(set_name: str, numpy: str, importable: Collection[str]) -> list[str]:
+    """Return the requirements of a set that are left to pip.
+
+    Args:
+        set_name: ``demo``, ``test`` or ``cosmos3``.
+        numpy: The system's version.
+        importable: Those of ``UNREGISTERED``'s modules that the system has.
+    """
+    left = []
     for requirement in requirements(set_name):
         name = re.split(r"[\[<>=!~ ]", requirement, maxsplit=1)[0]
-        if name == "opencv-python-headless" and importlib.util.find_spec("cv2") is not None:
+        if UNREGISTERED.get(name) in importable or (name == "pin" and numpy.startswith("1.")):
             continue
-        if name == "numpy":
-            requirement = f"numpy=={importlib.metadata.version('numpy')}"
-        print(requirement)
+        left.append(f"numpy=={numpy}" if name == "numpy" else requirement)
+    return left
+
+
+def main(set_name: str) -> int:
+    """Print the requirements that are left to install."""
+    importable = [module for module in UNREGISTERED.values() if importlib.util.find_spec(module) is not None]
+    print("\n".join(missing(set_name, importlib.metadata.version("numpy"), importable)))
     return 0
 
 

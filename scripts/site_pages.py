@@ -130,7 +130,7 @@ def table(title: str, description: str, block: dict[str, Any]) -> Iterator[str]:
     required = block.get("required") or block.get("then", {}).get("required", [])
     for name, field in block["properties"].items():
         default = field.get("default")
-        note = "" if name in required else " *(may be left out)*" if default in (None, "", {}) else ""
+        note = "" if name in required else " *(may be left out)*" if default in (None, "", {}, []) else ""
         if isinstance(default, (int, float, str)) and default != "":
             note = f" *(default {json.dumps(default)})*"
         meaning = (field.get("description", "") + note).strip().replace("|", "\\|")

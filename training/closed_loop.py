@@ -19,6 +19,9 @@ from training.generate import SMALLEST_MEASURED, DataOptions, make_shard
 from training.robots import EYES
 from training.statistics import wilson
 
+# A task counts from the control step after it was done, s.
+_LINGER = 0.3
+
 
 def measure(
     checkpoint: Path, name: str, verb: Verb, *, episodes: int, processes: int, seed: int = SMALLEST_MEASURED,
@@ -39,7 +42,7 @@ def measure(
     """
     each = -(-episodes // processes)
     options = DataOptions(
-        embodiment=name, verbs=(verb.value,), episodes=each, first_seed=seed, width=0, longest=longest, linger=0.0
+        embodiment=name, verbs=(verb.value,), episodes=each, first_seed=seed, width=0, longest=longest, linger=_LINGER
     )
     jobs = [(options, index, str(checkpoint), width or EYES[name].canvas, swap) for index in range(processes)]
     if processes == 1:

@@ -14,8 +14,9 @@ from rich.console import Console
 
 from cosmos_ros.bench.chain_samples import WATCHED, ChainSamples
 from cosmos_ros.bench.machine import machine
+from cosmos_ros.bringup.arguments import predict_arguments, resolve
 from cosmos_ros.bringup.domain import private_domain, private_environment
-from cosmos_ros.bringup.graph import NodeSpec, predict_arguments, predict_nodes, resolve
+from cosmos_ros.bringup.graph import NodeSpec, predict_nodes
 from cosmos_ros.bringup.processes import ProcessGroup, child_environment, write_parameters
 from cosmos_ros.errors import CosmosRosError
 

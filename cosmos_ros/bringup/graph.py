@@ -1,4 +1,4 @@
-"""The nodes of each bring-up with their parameters and remappings, and the arguments that choose them."""
+"""The nodes of each bring-up with their parameters and remappings."""
 
 from __future__ import annotations
 
@@ -6,23 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cosmos_ros.bringup.arguments import (
+    Argument,
+    demo_arguments,
+    predict_arguments,
+    replay_arguments,
+    whole_number,
+)
 from cosmos_ros.errors import ConfigError
-
-LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
-BOOLEANS = ("true", "false")
-SCENES = ("plain", "varied")
-VIEWERS = ("none", "rerun", "markers")
-RERUN_OUTPUTS = ("window", "web", "connect", "file")
-
-
-@dataclass(frozen=True)
-class Argument:
-    """One launch argument. ``choices`` empty means any text."""
-
-    name: str
-    default: str
-    description: str
-    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,110 +37,12 @@ class NodeSpec:
     remappings: tuple[tuple[str, str], ...] = ()
 
 
-def _embodiments() -> tuple[str, ...]:
-    from cosmos_ros.embodiment import list_embodiments
-
-    return tuple(list_embodiments())
-
-
-def _world_models() -> tuple[str, ...]:
-    from cosmos_ros.world_models import world_model_names
-
-    return tuple(world_model_names())
-
-
-def common_arguments() -> list[Argument]:
-    """Return the arguments that every bring-up has."""
-    return [
-        Argument("namespace", "", "Namespace of all nodes and relative topics."),
-        Argument("use_sim_time", "false", "Take the time from /clock.", BOOLEANS),
-        Argument("log_level", "info", "Least severity that is logged.", LOG_LEVELS),
-        Argument("rviz", "false", "Open RViz with the shipped view of cameras, rollout, paths and robot.", BOOLEANS),
-        Argument(
-            "viewer",
-            "none",
-            "rerun: show everything in Rerun (rerun_output says where). "
-            "markers: publish robot, paths and violations for RViz or Foxglove elsewhere (rviz:=true implies it).",
-            VIEWERS,
-        ),
-        Argument(
-            "rerun_output",
-            "window",
-            "With viewer:=rerun: see the parameters of config/rerun_viewer.yaml.",
-            RERUN_OUTPUTS,
-        ),
-    ]
-
-
-def predict_arguments(
-    *, embodiment: str = "franka", world_model: str = "flow", dry_run: str = "false"
-) -> list[Argument]:
-    """Return the arguments of predict.launch.py."""
-    return [
-        Argument("embodiment", embodiment, f"Shipped embodiment ({', '.join(_embodiments())}) or path of a YAML file."),
-        Argument("world_model", world_model, "World model that predicts.", _world_models()),
-        Argument("model", "", "Checkpoint directory, hub id or server address of the world model."),
-        Argument("model_options", "", "Comma-separated option=value pairs of the world model, e.g. device=cuda:1."),
-        Argument(
-            "cameras",
-            "",
-            "Comma-separated view=topic pairs, e.g. wrist=/wrist_cam/image_raw. Views that are left out are black. "
-            "Empty: every view of the embodiment at <view>/image_raw.",
-        ),
-        Argument("dry_run", dry_run, "Never let the guard be armed: it only says what it would have sent.", BOOLEANS),
-        Argument("params_file", "", "YAML file with parameters that override the shipped ones."),
-        *common_arguments(),
-    ]
-
-
-def demo_arguments() -> list[Argument]:
-    """Return the arguments of demo.launch.py."""
-    return [
-        *predict_arguments(world_model="expert"),
-        Argument("task", "put the red cube on the green pad", "Instruction; the simulator watches whether it is done."),
-        Argument("seed", "0", "Seed of the simulated scene."),
-        Argument("image_width", "320", "Width of the simulated cameras' images in pixels."),
-        Argument("image_height", "0", "Their height; 0: as the embodiment's cameras have it for the width."),
-        Argument("scene", "plain", "varied: the task's objects among others; colours and light of the seed.", SCENES),
-    ]
-
-
-def replay_arguments() -> list[Argument]:
-    """Return the arguments of replay.launch.py."""
-    return [
-        Argument("bag", "", "rosbag2 directory or file to play into the live nodes."),
-        Argument("rate", "1.0", "Playback rate."),
-        Argument("loop", "false", "Start again at the end.", BOOLEANS),
-        Argument(
-            "include_commands",
-            "false",
-            "Play also recorded commands and outputs of the live nodes; refused while a controller listens.",
-            BOOLEANS,
-        ),
-        *[a for a in predict_arguments(dry_run="true") if a.name != "use_sim_time"],
-        Argument("use_sim_time", "true", "Take the time from the bag's /clock.", BOOLEANS),
-    ]
-
-
-def resolve(arguments: list[Argument], given: Mapping[str, str]) -> dict[str, str]:
-    """Return every argument's value, checked.
-
-    Raises:
-        ConfigError: An unknown argument or a value that is not among the choices.
-    """
-    known = {argument.name: argument for argument in arguments}
-    for name, value in given.items():
-        if name not in known:
-            raise ConfigError(f"argument {name} is not known; known are: {', '.join(known)}", where="launch")
-        choices = known[name].choices
-        if choices and value not in choices:
-            raise ConfigError(f"argument {name}:={value} is not one of: {', '.join(choices)}", where="launch")
-    return {name: given.get(name, argument.default) for name, argument in known.items()}
-
-
 def predict_nodes(values: Mapping[str, str]) -> list[NodeSpec]:
     """Return the predictor and the guard."""
     shared = {"embodiment": values["embodiment"], "use_sim_time": values["use_sim_time"] == "true"}
+    described = {"robot_description": values.get("robot_description", "")}
+    inputs, sent = _inputs(values), _sent(values)
+    instruction = values.get("task", values.get("instruction", ""))
     return [
         NodeSpec(
             "predictor",
@@ -158,27 +51,62 @@ def predict_nodes(values: Mapping[str, str]) -> list[NodeSpec]:
             "predictor.yaml",
             {
                 **shared,
+                **described,
                 "world_model": values["world_model"],
                 "model": values["model"],
                 "model_options": values["model_options"],
                 "cameras": values["cameras"],
-                **({"instruction": values["task"]} if "task" in values else {}),
+                "image_converter": values["image_converter"],
+                **({"instruction": instruction} if instruction and not instruction.startswith("/") else {}),
             },
+            (*inputs, *sent, *((("instruction", instruction),) if instruction.startswith("/") else ())),
         ),
         NodeSpec(
             "guard",
             "cosmos_ros.nodes.guard_node",
             "guard",
             "guard.yaml",
-            {**shared, "cameras": values["cameras"], "dry_run": values["dry_run"] == "true"},
-            (("action_trajectory", "predictor/action_trajectory"),),
+            {
+                **shared,
+                **described,
+                "cameras": values["cameras"],
+                "controllers": values.get("controllers", ""),
+                "dry_run": values["dry_run"] == "true",
+                "arm_when_ready": values.get("arm") == "true",
+            },
+            (
+                ("action_trajectory", "predictor/action_trajectory"),
+                *inputs,
+                *((name, values[name]) for name in ("e_stop", "speed_scaling") if values.get(name)),
+            ),
         ),
-        *viewer_nodes(values, shared),
+        *viewer_nodes(values, shared, (*inputs, *sent)),
     ]
 
 
-def viewer_nodes(values: Mapping[str, str], shared: Mapping[str, Any]) -> list[NodeSpec]:
+def _inputs(values: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return the remappings of what every node hears."""
+    return (("joint_states", values["joint_states"]),) if values.get("joint_states") else ()
+
+
+def _sent(values: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return the remappings from the embodiment's controller topics to where the guard says what it sent."""
+    from cosmos_ros.embodiment import load_embodiment
+    from cosmos_ros.embodiment.controller_interfaces import parse_controllers
+
+    controllers = parse_controllers(values.get("controllers", ""), load_embodiment(values["embodiment"]).controllers)
+    return tuple((one.controller, one.sent_topic.replace("~", "guard", 1)) for one in controllers)
+
+
+def viewer_nodes(
+    values: Mapping[str, str], shared: Mapping[str, Any], inputs: tuple[tuple[str, str], ...] = ()
+) -> list[NodeSpec]:
     """Return the nodes that only show what happens.
+
+    Args:
+        values: The launch arguments.
+        shared: Parameters of every node.
+        inputs: Remappings beside those to the outputs of predictor and guard.
 
     Raises:
         ConfigError: The viewer is not installed.
@@ -188,6 +116,7 @@ def viewer_nodes(values: Mapping[str, str], shared: Mapping[str, Any]) -> list[N
         ("would_send", "guard/would_send"),
         ("verdict_json", "guard/verdict_json"),
         ("guard_settings", "guard/settings"),
+        *inputs,
     )
     nodes = []
     if values["rviz"] == "true" or values["viewer"] == "markers":
@@ -226,9 +155,9 @@ def demo_nodes(values: Mapping[str, str]) -> list[NodeSpec]:
             "embodiment": values["embodiment"],
             "task": values["task"],
             "driver": "scripted" if values["world_model"] == "expert" else "unknown",
-            "seed": _whole(values, "seed"),
-            "image_width": _whole(values, "image_width"),
-            "image_height": _whole(values, "image_height"),
+            "seed": whole_number(values, "seed"),
+            "image_width": whole_number(values, "image_width"),
+            "image_height": whole_number(values, "image_height"),
             "scene": values["scene"],
             "publish_clock": values["use_sim_time"] == "true",
         },
@@ -263,10 +192,3 @@ BRINGUPS: dict[str, Bringup] = {
         Bringup("replay", "Predictor and guard fed by a bag.", replay_arguments, replay_nodes),
     )
 }
-
-
-def _whole(values: Mapping[str, str], name: str) -> int:
-    try:
-        return int(values[name])
-    except ValueError:
-        raise ConfigError(f"argument {name}:={values[name]} is not a whole number", where="launch") from None

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,10 @@ from cosmos_ros.resources import resource
 # Left behind by the ROS wheels' interpreter hook; a child must find its own libraries (its own hook sets them).
 _INHERITED_HOOK = "_ROS_WHEELS_BOOTSTRAP_COMPLETE"
 
+_RESPAWN_DELAY_S = 2.0
+# With what a node ends that cannot be made as it is told to be.
+_WRONG_SETTINGS = 2
+
 
 def child_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the environment for a node's process: unbuffered, with the shared-memory profile, own libraries."""
@@ -31,7 +35,11 @@ def child_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
     environment = dict(os.environ)
     if environment.pop(_INHERITED_HOOK, None) is not None:
-        environment.pop("LD_LIBRARY_PATH", None)
+        # What the user added, for messages of an overlay, stays.
+        folders = environment.pop("LD_LIBRARY_PATH", "").split(os.pathsep)
+        own = [folder for folder in folders if folder and not Path(folder).is_relative_to(sys.prefix)]
+        if own:
+            environment["LD_LIBRARY_PATH"] = os.pathsep.join(own)
     # The package itself must be importable by the child also when it runs from a checkout that is not installed.
     root = str(Path(__file__).resolve().parents[2])
     path = environment.get("PYTHONPATH")
@@ -76,6 +84,7 @@ class ProcessGroup:
         """Forward each output line to ``sink(name, line)``; by default print it with the name in front."""
         self._sink = sink or (lambda name, line: print(f"[{name}] {line}", flush=True))
         self._processes: dict[str, subprocess.Popen[str]] = {}
+        self._started: dict[str, tuple[Sequence[str], Mapping[str, str] | None]] = {}
         self._readers: list[threading.Thread] = []
         self._folder = tempfile.TemporaryDirectory(prefix="cosmos_ros_")
         self._reaper = Reaper()
@@ -93,6 +102,7 @@ class ProcessGroup:
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
         """Start one process in a session of its own, so that Ctrl-C reaches it through us and once."""
+        self._started[name] = (command, environment)
         process = subprocess.Popen(  # noqa: S603 - our own command lines, no shell
             list(command),
             env={**(environment if environment is not None else child_environment()), **self._reaper.mark},
@@ -137,11 +147,25 @@ class ProcessGroup:
         self._processes[name].wait()
         remove_left(left)
 
-    def wait_any(self, poll: float = 0.2) -> tuple[str, int]:
-        """Block until a process ends; return its name and exit status."""
-        while not (ended := self.ended()):
-            time.sleep(poll)
-        return next(iter(ended.items()))
+    def supervise(self, respawn: Collection[str] = (), ignore: Collection[str] = ()) -> tuple[str, int]:
+        """Block until a process ends that ends them all; return its name and exit status.
+
+        Args:
+            respawn: Processes that are started again when they end, but for wrong settings (status 2), which would
+                be as wrong again.
+            ignore: Processes whose end is of no interest.
+        """
+        while True:
+            ended = {name: status for name, status in self.ended().items() if name not in ignore}
+            for name, status in ended.items():
+                if name not in respawn or status == _WRONG_SETTINGS:
+                    return name, status
+            if ended:
+                time.sleep(_RESPAWN_DELAY_S)
+            for name, status in ended.items():
+                self._sink(name, f"ended with status {status}; started again")
+                self.start(name, *self._started[name])
+            time.sleep(0.2)
 
     def stop(self, grace: float = 5.0) -> dict[str, int]:
         """End all processes; return their exit statuses."""

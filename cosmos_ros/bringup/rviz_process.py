@@ -12,6 +12,9 @@ import yaml
 from cosmos_ros.errors import ConfigError
 from cosmos_ros.resources import resource
 
+# What is said where it is not installed: problem, place, hint.
+MISSING = ("rviz2 is not installed", "rviz:=true", "Source a ROS 2 desktop installation, or leave it out.")
+
 
 def rviz_command(values: Mapping[str, str]) -> list[str]:
     """Return the command that opens RViz.
@@ -21,9 +24,7 @@ def rviz_command(values: Mapping[str, str]) -> list[str]:
     """
     rviz = shutil.which("rviz2")
     if rviz is None:
-        raise ConfigError(
-            "rviz2 is not on the PATH", where="rviz:=true", hint="Source a ROS 2 desktop installation, or leave it out."
-        )
+        raise ConfigError(MISSING[0], where=MISSING[1], hint=MISSING[2])
     command = [rviz, "-d", str(rviz_config(values)), "--ros-args"]
     namespace = values.get("namespace", "").strip("/")
     if namespace:

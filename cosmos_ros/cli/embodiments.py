@@ -88,10 +88,11 @@ class Show:
     def run(self) -> int:
         """Print it."""
         from cosmos_ros.embodiment import load_embodiment
+        from cosmos_ros.schema import plain
 
         embodiment = load_embodiment(self.embodiment, self.urdf, self.ur_calibration)
         if self.json:
-            print(json.dumps(embodiment.spec.model_dump(mode="json"), indent=2))
+            print(json.dumps(plain(embodiment.spec), indent=2))
             return 0
         for title, lines in describe(embodiment):
             print(title)

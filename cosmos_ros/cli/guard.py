@@ -1,4 +1,4 @@
-"""``cosmos-ros guard``: check trajectories of a file of cases or of a recording."""
+"""``cosmos-ros guard``: arm and disarm a running guard; check trajectories of a file of cases or of a recording."""
 
 from __future__ import annotations
 
@@ -106,4 +106,124 @@ class RunRecording:
         return 0 if tally.passed or not self.strict else 1
 
 
-VERB = {"check": CheckCases, "run": RunRecording}
+@dataclass(frozen=True)
+class _RunningGuard:
+    """What the verbs for a running guard share.
+
+    Attributes:
+        namespace: Namespace of the nodes.
+        name: Name of the guard node.
+        timeout: How long to wait for it, s.
+    """
+
+    namespace: str = ""
+    name: str = "guard"
+    timeout: float = 10.0
+
+    def ask(self, service: str) -> int:
+        """Ask a service of the guard; print its answer."""
+        from cosmos_ros.nodes.guard_client import GuardClient
+        from cosmos_ros.recordings.command_line_node import RosSession
+
+        with RosSession("cosmos_ros_guard_client") as session:
+            client = GuardClient(session, namespace=self.namespace, guard=self.name, timeout=self.timeout)
+            done, message = client.call(service)
+        print(message)
+        return 0 if done else 1
+
+
+@dataclass(frozen=True)
+class Arm(_RunningGuard):
+    """Arm a running guard: from then on it sends to the controllers what it accepts. Exit status 1 when it refuses.
+
+    For example: cosmos-ros guard arm
+    """
+
+    def run(self) -> int:
+        """Arm it."""
+        return self.ask("arm")
+
+
+@dataclass(frozen=True)
+class Disarm(_RunningGuard):
+    """Disarm a running guard; what moves is braked.
+
+    For example: cosmos-ros guard disarm
+    """
+
+    def run(self) -> int:
+        """Disarm it."""
+        return self.ask("disarm")
+
+
+@dataclass(frozen=True)
+class Reset(_RunningGuard):
+    """Take a running guard out of its latch; it is disarmed afterwards. Refused while the e-stop is pressed.
+
+    For example: cosmos-ros guard reset
+    """
+
+    def run(self) -> int:
+        """Reset it."""
+        return self.ask("reset")
+
+
+@dataclass(frozen=True)
+class Stop(_RunningGuard):
+    """Press the e-stop of a running guard: it brakes at once and stays so until released and reset.
+
+    For example: cosmos-ros guard stop --release
+
+    Attributes:
+        release: Release it again.
+        topic: Topic of the e-stop.
+    """
+
+    release: bool = False
+    topic: str = "e_stop"
+
+    def run(self) -> int:
+        """Press or release it."""
+        from cosmos_ros.nodes.guard_client import GuardClient
+        from cosmos_ros.recordings.command_line_node import RosSession
+
+        with RosSession("cosmos_ros_guard_client") as session:
+            client = GuardClient(session, namespace=self.namespace, guard=self.name, timeout=self.timeout)
+            topic = client.e_stop(not self.release, self.topic)
+        print(f"e-stop {'released' if self.release else 'pressed'} on {topic}")
+        return 0
+
+
+@dataclass(frozen=True)
+class Status(_RunningGuard):
+    """Print what the running nodes report on /diagnostics: the guard first. Exit status 1 when it is not heard.
+
+    For example: cosmos-ros guard status
+    """
+
+    def run(self) -> int:
+        """Listen and print."""
+        from cosmos_ros.nodes.guard_client import GuardClient, full_topic
+        from cosmos_ros.recordings.command_line_node import RosSession
+
+        with RosSession("cosmos_ros_guard_client") as session:
+            client = GuardClient(session, namespace=self.namespace, guard=self.name, timeout=self.timeout)
+            statuses = client.statuses()
+        for level, name, message in statuses:
+            print(f"{level:5}  {name}: {message}")
+        guard = full_topic(self.namespace, self.name).lstrip("/")
+        if not any(name.startswith(f"{guard}: ") for _, name, _ in statuses):
+            print(f"no guard {guard} was heard in {self.timeout:g} s")
+            return 1
+        return 0
+
+
+VERB = {
+    "check": CheckCases,
+    "run": RunRecording,
+    "arm": Arm,
+    "disarm": Disarm,
+    "reset": Reset,
+    "stop": Stop,
+    "status": Status,
+}

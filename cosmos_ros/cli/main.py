@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import importlib
 import os
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; return its exit status. Known errors end in one line on stderr and status 2."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
+        run = _chosen(words)
         with as_interrupts():
-            status = _run(words)
+            status = run()
             sys.stdout.flush()
             return status
     except CosmosRosError as error:
@@ -59,16 +62,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 128 + end.number
     except KeyboardInterrupt:
         return 130
+    except RuntimeError as error:  # what Python before 3.12 makes of one that comes while a class is made
+        if not isinstance(error.__cause__, KeyboardInterrupt):
+            raise
+        return 128 + getattr(error.__cause__, "number", signal.SIGINT)
 
 
-def _run(words: list[str]) -> int:
+def _chosen(words: list[str]) -> Callable[[], int]:
+    """Read the command line; return what it asks for."""
     known = verbs()
     first = words[0] if words else ""
     if first == "--version":
-        print(cosmos_ros.__version__)
-        return 0
+        return partial(_print, cosmos_ros.__version__)
     if first == "--print-completion":
-        return _print_completion(known, words[1:])
+        return partial(_print_completion, known, words[1:])
     if first not in known:
         options = {"--version": "print the version", f"--print-completion {{{','.join(_SHELLS)}}}": "for the shell"}
         return _overview("cosmos-ros", "VERB", str(cosmos_ros.__doc__).partition("\n")[0], {**known, **options}, first)
@@ -81,17 +88,25 @@ def _run(words: list[str]) -> int:
         verb, called = verb[action], f"{called} {action}"
     from cosmos_ros.cli._arguments import parse
 
-    return int(parse(verb, called, rest).run())
+    return partial(_status_of, parse(verb, called, rest))
 
 
-def _overview(called: str, what: str, description: str, lines: Mapping[str, str], asked: str) -> int:
-    """Print what there is to choose from, because it was asked for or because something else was."""
+def _status_of(verb: Any) -> int:
+    return int(verb.run())
+
+
+def _print(text: str) -> int:
+    print(text)
+    return 0
+
+
+def _overview(called: str, what: str, description: str, lines: Mapping[str, str], asked: str) -> Callable[[], int]:
+    """Return the printing of what there is to choose from; raise the same when something else was asked for."""
     if asked in ("-h", "--help"):
         width = max(len(name) for name in lines)
-        print(f"usage: {called} [-h] {what} ...\n\n{description}\n")
-        print("\n".join(f"  {name:{width}}  {line}" for name, line in lines.items()))
-        print(f"\nEach has options of its own: {called} {what} --help")
-        return 0
+        listed = "\n".join(f"  {name:{width}}  {line}" for name, line in lines.items())
+        head = f"usage: {called} [-h] {what} ...\n\n{description}\n"
+        return partial(_print, f"{head}\n{listed}\n\nEach has options of its own: {called} {what} --help")
     names = ", ".join(name for name in lines if not name.startswith("-"))
     problem = f"{asked!r} is not known" if asked else f"{what} is missing"
     raise ConfigError(f"{problem}; choose one of: {names}")
@@ -108,4 +123,4 @@ def _print_completion(known: Mapping[str, str], words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit("run it as: python -m cosmos_ros.cli")

@@ -7,7 +7,8 @@ from typing import Annotated, ClassVar
 
 from tyro.conf import Positional
 
-from cosmos_ros.bringup.graph import BRINGUPS, Bringup, resolve
+from cosmos_ros.bringup.arguments import resolve
+from cosmos_ros.bringup.graph import BRINGUPS, Bringup
 from cosmos_ros.cli._arguments import LAUNCH_ARGUMENTS
 
 _EXAMPLES = {
@@ -42,12 +43,14 @@ class Up:
 
     def run(self) -> int:
         """Start and supervise until a signal or until a node ends."""
+        from cosmos_ros.bringup.checks import check_arguments
         from cosmos_ros.bringup.processes import ProcessGroup
 
         if self.show_args:
             print(self.describe())
             return 0
         values = resolve(self.bringup.arguments(), self.arguments)
+        check_arguments(values)
         specs = self.bringup.nodes(values)
         others: dict[str, list[str]] = {}
         if values["rviz"] == "true":
@@ -62,7 +65,9 @@ class Up:
             group.start_nodes(specs, values)
             for name, command in others.items():
                 group.start(name, command)
-            name, status = group.wait_any()
+            name, status = group.supervise(
+                respawn=[spec.name for spec in specs] if values["on_exit"] == "respawn" else (), ignore=("rviz",)
+            )
         if name == "player" and status == 0:
             return 0
         print(f"{name} ended with status {status}; everything was stopped")

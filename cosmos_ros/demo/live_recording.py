@@ -79,7 +79,7 @@ def read_recording(bag: Path, embodiment: str) -> LiveRecording:
         InputError: The bag is damaged or lacks joint states.
     """
     recording = LiveRecording(load_embodiment(embodiment), bag)
-    controllers = {f"/{topic}": topic for topic, _ in recording.embodiment.controllers}
+    controllers = {f"/guard/sent/{topic}": topic for topic, _ in recording.embodiment.controllers}
     recording.sent = {topic: [] for topic in controllers.values()}
     stamps: list[int] = []
     rows: list[FloatArray] = []

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 
+from cosmos_ros.bringup.arguments import resolve
 from cosmos_ros.bringup.domain import private_domain, private_environment
-from cosmos_ros.bringup.graph import BRINGUPS, resolve
+from cosmos_ros.bringup.graph import BRINGUPS
 from cosmos_ros.bringup.processes import ProcessGroup, child_environment
 from cosmos_ros.demo.demo_options import DemoOptions
 from cosmos_ros.embodiment import load_embodiment
@@ -62,7 +63,8 @@ def run_demo(options: DemoOptions) -> int:
         raise ConfigError("the demo runs in a domain of its own and takes no namespace", where="namespace")
     bag = _fresh(options.out)
     embodiment = load_embodiment(values["embodiment"])
-    needed = [f"/{topic}" for topic in (*JUDGED_FROM, *(topic for topic, _ in embodiment.controllers))]
+    sent = [name for topic, _ in embodiment.controllers for name in (topic, f"guard/sent/{topic}")]
+    needed = [f"/{topic}" for topic in (*JUDGED_FROM, *sent)]
     log = options.out / "nodes.log"
     with private_domain() as domain, log.open("w", encoding="utf-8") as lines:
         environment = child_environment(private_environment(domain))
@@ -138,7 +140,7 @@ def _recorder_command(bag: Path, needed: Sequence[str], views: Sequence[str]) ->
     for topic in RECORDED:
         topics += [topic.format(view=view) for view in views] if "{view}" in topic else [topic]
     absolute = [topic if topic.startswith("/") else f"/{topic}" for topic in topics]
-    return [sys.executable, "-m", "cosmos_ros.cli.main", "record", str(bag), "--topics", *absolute]
+    return [sys.executable, "-m", "cosmos_ros.cli", "record", str(bag), "--topics", *absolute]
 
 
 def _fresh(out: Path) -> Path:

@@ -98,5 +98,5 @@ def load_embodiment(
         if not 0.0 < fps <= 1000.0:
             raise ConfigError(f"a rate of {fps} frames a second is not in (0, 1000]", where="fps")
         digest = hashlib.sha256(f"{loaded.config_hash} fps {float(fps)!r}".encode()).hexdigest()
-        loaded = replace(loaded, spec=loaded.spec.model_copy(update={"fps": float(fps)}), config_hash=digest)
+        loaded = replace(loaded, spec=replace(loaded.spec, fps=float(fps)), config_hash=digest)
     return Embodiment(loaded, urdf, ur_calibration)

@@ -25,6 +25,7 @@ from cosmos_ros.embodiment.spec import EmbodimentSpec
 from cosmos_ros.errors import InputError
 from cosmos_ros.kinematics import GripperJoint, InverseKinematics, RobotModel
 from cosmos_ros.limits import RobotLimits
+from cosmos_ros.schema import plain
 from cosmos_ros.se3 import check_poses
 from cosmos_ros.types import FloatArray, JointState, Mode, Observation
 
@@ -75,6 +76,11 @@ class CompiledEmbodiment:
         }
 
     @property
+    def gripper_speeds(self) -> dict[str, float]:
+        """Gripper joint → the most it may do, rad/s or m/s; ``inf`` where that is not known."""
+        return {gripper.joint: gripper.max_velocity for gripper in self.gripper_joints.values()}
+
+    @property
     def domain_name(self) -> str:
         """Action domain, e.g. ``droid_lerobot``."""
         return self.spec.domain.name
@@ -119,6 +125,12 @@ class CompiledEmbodiment:
         """Arm joints, then gripper joints."""
         return (*self.joint_names, *(joint.joint for joint in self.gripper_joints.values()))
 
+    @cached_property
+    def continuous_joints(self) -> frozenset[str]:
+        """Joints that wrap: their differences are modulo 2π."""
+        joints = self.limits.joints if self.has_joints else {}
+        return frozenset(name for name, limit in joints.items() if limit.continuous)
+
     @property
     def base_frame(self) -> str:
         """Frame that poses are given in; ``world`` where nothing but tool poses is known."""
@@ -154,7 +166,7 @@ class CompiledEmbodiment:
     def sampler_settings(self, mode: Mode) -> dict[str, float | int]:
         """Return the sampler settings recommended for a mode (steps, guidance, shift); empty when none are known."""
         sampler = getattr(self.spec.samplers, mode.value)
-        return {} if sampler is None else dict(sampler.model_dump())
+        return {} if sampler is None else dict(plain(sampler))
 
     def collision_pairs(self) -> tuple[tuple[int, int], ...]:
         """Return index pairs into ``spec.collision.capsules`` that are to be kept apart."""

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from cosmos_ros.embodiment.spec import EmbodimentSpec
 from cosmos_ros.errors import ConfigError
 from cosmos_ros.resources import resource
+from cosmos_ros.schema import RecordError, plain, read
 
 MAX_FILE_BYTES = 1 << 20
 MAX_URDF_BYTES = 8 << 20
@@ -94,9 +93,9 @@ def load_spec(name_or_path: str | Path) -> LoadedSpec:
     path = find_file(name_or_path)
     data, origins = _resolve(path, [])
     try:
-        spec = EmbodimentSpec.model_validate(data)
-    except ValidationError as error:
-        raise ConfigError("; ".join(_describe(e) for e in error.errors()[:5]), where=str(path)) from None
+        spec = read(EmbodimentSpec, data)
+    except RecordError as error:
+        raise ConfigError(str(error), where=str(path)) from None
     if spec.name != path.stem:
         raise ConfigError(f"name: {spec.name!r} must be the file's name, {path.stem!r}", where=str(path))
     files: dict[str, Path] = {}
@@ -132,7 +131,7 @@ def _read_bounded(path: Path, where: str) -> bytes:
 
 def _config_hash(spec: EmbodimentSpec, urdf: bytes) -> str:
     """Return the SHA-256 (hex) of everything that decides what the embodiment does; file names do not."""
-    resolved = spec.model_dump(mode="json")
+    resolved = plain(spec)
     if resolved["robot"] is not None:
         for field in _FILES:
             del resolved["robot"][field]
@@ -233,63 +232,3 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise ConfigError(f"expected a mapping of fields, got {type(data).__name__}", where=str(path))
     return data
-
-
-def _describe(error: ErrorDetails) -> str:
-    """Return one validation error as ``field.path: what is wrong``, with what is allowed."""
-    parts = error["loc"]
-    # A layout block's kind stands in the location as if it were a field.
-    shown_parts = [part for i, part in enumerate(parts) if not (i > 1 and parts[i - 2] == "layout")]
-    place = ".".join(str(part) for part in shown_parts)
-    message = error["msg"].removeprefix("Value error, ")
-    kind = error["type"]
-    if kind == "extra_forbidden":
-        return f"{place}: unknown field; allowed here: {_allowed_fields(error['loc'])}"
-    if kind == "missing":
-        return f"{place}: missing"
-    given = error.get("input")
-    shown = f", got {_short(given)}" if isinstance(given, str | int | float | bool) else ""
-    return f"{place}: {message}{shown}" if place else message
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def _allowed_fields(location: tuple[int | str, ...]) -> str:
-    """Return the field names allowed beside the unknown one at ``location``."""
-    schema = EmbodimentSpec.model_json_schema()
-    definitions = schema["$defs"]
-    node: dict[str, Any] = schema
-    for part in location[:-1]:
-        node = _step(node, part, definitions)
-    return ", ".join(sorted(node.get("properties", {}))) or "none"
-
-
-def _step(node: dict[str, Any], part: int | str, definitions: Mapping[str, Any]) -> dict[str, Any]:
-    """Follow one part of an error location through a JSON schema; an empty schema where it leads nowhere."""
-    if isinstance(part, int):
-        child = node.get("items", {})
-    elif part in node.get("properties", {}):
-        child = node["properties"][part]
-    elif node.get("patternProperties") or isinstance(node.get("additionalProperties"), dict):
-        child = next(iter(node.get("patternProperties", {}).values()), node.get("additionalProperties"))
-    else:  # the tag of a union of blocks
-        options = [_follow(option, definitions) for option in node.get("oneOf", [])]
-        child = next((o for o in options if part in o.get("properties", {})), {})
-    return _follow(child, definitions)
-
-
-def _follow(node: dict[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
-    """Resolve references and optional types to the object they describe."""
-    while True:
-        options = [option for option in node.get("anyOf", []) if option.get("type") != "null"]
-        if "$ref" in node:
-            node = definitions[node["$ref"].rsplit("/", 1)[-1]]
-        elif len(options) == 1:
-            node = options[0]
-        elif len(node.get("allOf", [])) == 1:
-            node = node["allOf"][0]
-        else:
-            return node

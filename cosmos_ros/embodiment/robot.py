@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from math import degrees, inf, radians
+from math import degrees, inf, isfinite, pi, radians
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,9 @@ from cosmos_ros.types import JointState
 OUTSIDE_RANGE = 0.5
 # Fingers rest a little beyond their nominal ends; a gripper in another unit lies far beyond.
 OPENING_SLACK = 0.15
+
+# No joint of an arm turns three times to either side, nor as fast as this: rad (or m), and per second.
+_FAR, _FAST = 6.0 * pi, 30.0
 
 
 def load_robot(
@@ -134,6 +137,8 @@ def robot_limits(spec: EmbodimentSpec, model: RobotModel | None, where: str) -> 
                 "URDF's",
                 where=where,
             )
+        if name in commanded:
+            _check_units(name, model.limits.get(name), given.get(name), where)
         limits[name] = limit
     _check_inside(spec, limits, where)
     required = spec.limits.required_joints if spec.limits is not None else None
@@ -142,6 +147,24 @@ def robot_limits(spec: EmbodimentSpec, model: RobotModel | None, where: str) -> 
         cartesian=_cartesian(spec),
         required_joints=tuple(spec.robot.joints if required is None else required),
     )
+
+
+def _check_units(name: str, urdf: JointLimit | None, given: JointLimitSpec | None, where: str) -> None:
+    """Refuse numbers of a URDF that are degrees or millimetres by all appearance, unless the file repeats them.
+
+    Raises:
+        ConfigError: Such a number stands where the URDF's would hold.
+    """
+    if urdf is None:
+        return
+    bounds = (("lower", urdf.lower, _FAR), ("upper", urdf.upper, _FAR), ("velocity", urdf.velocity, _FAST))
+    for field, value, most in bounds:
+        if isfinite(value) and abs(value) > most and getattr(given, field, None) is None:
+            raise ConfigError(
+                f"limits.joints.{name}: the URDF's {field} is {value:g}: degrees or millimetres?",
+                where=where,
+                hint=f"Mend the URDF, or give {field} in the embodiment file (rad, m), also if the URDF is right.",
+            )
 
 
 def _check_inside(spec: EmbodimentSpec, limits: Mapping[str, JointLimit], where: str) -> None:

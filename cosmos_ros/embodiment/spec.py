@@ -1,98 +1,104 @@
 """The embodiment file: one robot in the conventions of one action domain, as validated data.
 
-Robot-specific frames, constants, statistics and limits live only in ``embodiments/*.yaml``; these models say which
+Robot-specific frames, constants, statistics and limits live only in ``embodiments/*.yaml``; these records say which
 fields there are, and their descriptions become the JSON schema for editors.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
-
 from cosmos_ros.embodiment.spec_action import Action, Domain, GripBlock, Gripper, JointBlock, PoseBlock
-from cosmos_ros.embodiment.spec_base import Model, Name, Positive
+from cosmos_ros.embodiment.spec_base import Name, Positive
 from cosmos_ros.embodiment.spec_robot import Collision, LimitsSpec, Robot, WorkspaceSpec
+from cosmos_ros.schema import Constraint, Record, declare
+from cosmos_ros.schema import json_schema as schema_of
 
 ViewPoint = Literal["ego_view", "third_person_view", "wrist_view", "concat_view"]
 Tier = Literal[256, 480, 704, 720]
-Pixels = Annotated[int, Field(ge=1, le=8192)]
+Pixels = Annotated[int, Constraint(ge=1, le=8192)]
 
 
-class ViewSpec(Model):
+@dataclass(frozen=True, kw_only=True)
+class ViewSpec(Record):
     """One view of the canvas."""
 
-    divide: int = Field(
+    divide: int = declare(
         default=1, ge=1, le=8, description="Its size on the canvas: the first view's height and width divided by this."
     )
-    max_size: tuple[Pixels, Pixels] | None = Field(
+    max_size: tuple[Pixels, Pixels] | None = declare(
         default=None,
         description="Width and height of the training images; a larger image is scaled down to fit, never up.",
     )
-    description: str = Field(default="", description="Where the camera sits.")
+    description: str = declare("", description="Where the camera sits.")
 
 
-class Canvas(Model):
+@dataclass(frozen=True, kw_only=True)
+class Canvas(Record):
     """How the views become one image."""
 
-    rows: list[list[Name]] = Field(
+    rows: list[list[Name]] = declare(
         min_length=1, max_length=4, description="View names, row by row from the top, each row from left to right."
     )
-    tier: Tier = Field(default=480, description="Resolution tier of the model's canvas table.")
+    tier: Tier = declare(480, description="Resolution tier of the model's canvas table.")
 
 
-class Prompt(Model):
+@dataclass(frozen=True, kw_only=True)
+class Prompt(Record):
     """The fixed parts of the caption."""
 
-    view_point: ViewPoint = Field(description="Which framing sentence the model was trained with.")
-    view_description: str = Field(
+    view_point: ViewPoint = declare(description="Which framing sentence the model was trained with.")
+    view_description: str = declare(
         default="", max_length=1000, description="Sentence after the framing sentence, as in the domain's training."
     )
 
 
-class SamplerSpec(Model):
+@dataclass(frozen=True, kw_only=True)
+class SamplerSpec(Record):
     """Sampler settings recommended for one mode."""
 
-    num_inference_steps: int = Field(ge=1, le=1000, description="Denoising steps.")
-    guidance_scale: float = Field(ge=0.0, le=50.0, description="Classifier-free guidance; 1 is off.")
-    flow_shift: Positive = Field(description="Shift of the flow-matching schedule.")
+    num_inference_steps: int = declare(ge=1, le=1000, description="Denoising steps.")
+    guidance_scale: float = declare(ge=0.0, le=50.0, description="Classifier-free guidance; 1 is off.")
+    flow_shift: Positive = declare(description="Shift of the flow-matching schedule.")
 
 
-class Samplers(Model):
+@dataclass(frozen=True, kw_only=True)
+class Samplers(Record):
     """Recommended sampler settings by mode."""
 
-    policy: SamplerSpec | None = Field(default=None, description="First image to actions and frames.")
-    forward_dynamics: SamplerSpec | None = Field(default=None, description="First image and actions to frames.")
-    inverse_dynamics: SamplerSpec | None = Field(default=None, description="Frames to actions.")
+    policy: SamplerSpec | None = declare(None, description="First image to actions and frames.")
+    forward_dynamics: SamplerSpec | None = declare(None, description="First image and actions to frames.")
+    inverse_dynamics: SamplerSpec | None = declare(None, description="Frames to actions.")
 
 
-class EmbodimentSpec(Model):
+@dataclass(frozen=True, kw_only=True)
+class EmbodimentSpec(Record):
     """One robot in the conventions of one action domain."""
 
-    name: Name = Field(description="Name of the embodiment; the file's name without .yaml.")
-    description: str = Field(min_length=1, description="One sentence.")
-    domain: Domain = Field(description="Action domain of the world model.")
-    fps: Positive = Field(le=1000.0, description="Rate of frames and action rows, 1/s: the domain's training rate.")
-    chunk_size: int = Field(ge=1, le=1024, description="T, number of action rows; frames are T + 1.")
-    action: Action = Field(description="Columns of one action row.")
-    grippers: dict[Name, Gripper] = Field(default_factory=dict, description="By name.")
-    cameras: dict[Name, ViewSpec] = Field(min_length=1, max_length=8, description="Views by name, the primary first.")
-    canvas: Canvas = Field(description="How the views become one image.")
-    prompt: Prompt = Field(description="Fixed parts of the caption.")
-    robot: Robot | None = Field(default=None, description="Left out: tracked by tool poses alone.")
-    limits: LimitsSpec | None = Field(default=None, description="What the robot can follow.")
-    collision: Collision | None = Field(default=None, description="Bodies for the self-collision check.")
-    workspace: WorkspaceSpec = Field(default=WorkspaceSpec(), description="Where the tools may be; yours to set.")
-    samplers: Samplers = Field(default=Samplers(), description="Recommended sampler settings by mode.")
-    notes: list[str] = Field(default_factory=list, description="What a user should know, and what is undocumented.")
+    name: Name = declare(description="Name of the embodiment; the file's name without .yaml.")
+    description: str = declare(min_length=1, description="One sentence.")
+    domain: Domain = declare(description="Action domain of the world model.")
+    fps: Positive = declare(le=1000.0, description="Rate of frames and action rows, 1/s: the domain's training rate.")
+    chunk_size: int = declare(ge=1, le=1024, description="T, number of action rows; frames are T + 1.")
+    action: Action = declare(description="Columns of one action row.")
+    grippers: dict[Name, Gripper] = declare(default_factory=dict, description="By name.")
+    cameras: dict[Name, ViewSpec] = declare(min_length=1, max_length=8, description="Views by name, the primary first.")
+    canvas: Canvas = declare(description="How the views become one image.")
+    prompt: Prompt = declare(description="Fixed parts of the caption.")
+    robot: Robot | None = declare(None, description="Left out: tracked by tool poses alone.")
+    limits: LimitsSpec | None = declare(None, description="What the robot can follow.")
+    collision: Collision | None = declare(None, description="Bodies for the self-collision check.")
+    workspace: WorkspaceSpec = declare(WorkspaceSpec(), description="Where the tools may be; yours to set.")
+    samplers: Samplers = declare(Samplers(), description="Recommended sampler settings by mode.")
+    notes: list[str] = declare(default_factory=list, description="What a user should know, and what is undocumented.")
 
-    @model_validator(mode="after")
-    def _check(self) -> EmbodimentSpec:
+    def check(self) -> None:
+        """Check the fields against each other."""
         self._check_canvas()
         self._check_grippers()
         self._check_joints()
-        return self
 
     def _check_canvas(self) -> None:
         placed = [view for row in self.canvas.rows for view in row]
@@ -155,7 +161,7 @@ class EmbodimentSpec(Model):
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON schema of an embodiment file, including ``extends``."""
-    schema = EmbodimentSpec.model_json_schema()
+    schema = schema_of(EmbodimentSpec)
     schema["title"] = "cosmos_ros embodiment"
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["properties"]["extends"] = {

@@ -1,38 +1,41 @@
-"""Models of the action part of an embodiment file: layout, grippers, normaliser."""
+"""Records of the action part of an embodiment file: layout, grippers, normaliser."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Literal, TypeVar
 
 import numpy as np
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from cosmos_ros.embodiment.spec_base import Model, Name, Number, Positive
+from cosmos_ros.embodiment.spec_base import Name, Number, Positive
+from cosmos_ros.schema import Constraint, FieldError, Record, declare
 from cosmos_ros.types import FloatArray
 
 # Metres. A tool frame in millimetres lies far beyond.
 LARGEST_TOOL = 2.0
 
 N = TypeVar("N", float, FloatArray)
-Row = Annotated[list[Number], Field(min_length=3, max_length=4)]
+Row = Annotated[list[Number], Constraint(min_length=3, max_length=4)]
 
 
-class Domain(Model):
+@dataclass(frozen=True, kw_only=True)
+class Domain(Record):
     """The action domain of the world model."""
 
-    name: Name = Field(description="Domain name as the model's servers spell it, e.g. droid_lerobot.")
-    id: int = Field(ge=0, le=31, description="Row of the model's domain-aware action layers, 0 to 31.")
+    name: Name = declare(description="Domain name as the model's servers spell it, e.g. droid_lerobot.")
+    id: int = declare(ge=0, le=31, description="Row of the model's domain-aware action layers, 0 to 31.")
 
 
-class PoseBlock(Model):
+@dataclass(frozen=True, kw_only=True)
+class PoseBlock(Record):
     """Nine columns: translation (m), then the first two columns of the rotation matrix.
 
     The block is the pose of the next step in the current action frame, ``inv(A_k) @ A_(k+1)``, where the action
     frame is ``A = link @ tool_frame``.
     """
 
-    pose: Name = Field(description="Name of the tracked link in the robot model; tool poses are given for it.")
-    tool_frame: list[Row] | None = Field(
+    pose: Name = declare(description="Name of the tracked link in the robot model; tool poses are given for it.")
+    tool_frame: list[Row] | None = declare(
         default=None,
         min_length=3,
         max_length=4,
@@ -40,23 +43,22 @@ class PoseBlock(Model):
         "3x3 rotation or a 4x4 pose in metres. Left out: identity.",
     )
 
-    @field_validator("tool_frame")
-    @classmethod
-    def _check_tool_frame(cls, value: list[list[float]] | None) -> list[list[float]] | None:
-        if value is None:
-            return None
-        matrix = np.array([row for row in value if len(row) == len(value)], dtype=np.float64)
+    def check(self) -> None:
+        """Check that the constant is a rotation or a pose in metres."""
+        if self.tool_frame is None:
+            return
+        matrix = np.array([row for row in self.tool_frame if len(row) == len(self.tool_frame)], dtype=np.float64)
         if matrix.shape not in ((3, 3), (4, 4)):
-            raise ValueError("must be a 3x3 rotation or a 4x4 pose, row by row")
+            raise FieldError("tool_frame", "must be a 3x3 rotation or a 4x4 pose, row by row")
         rotation = matrix[:3, :3]
         # Six decimals are what is commonly published for calibrated frames.
         if np.abs(rotation.T @ rotation - np.eye(3)).max() > 1e-5 or np.linalg.det(rotation) < 0.0:
-            raise ValueError("its rotation must be orthonormal with determinant +1 (checked to 1e-5)")
+            raise FieldError("tool_frame", "its rotation must be orthonormal with determinant +1 (checked to 1e-5)")
         if matrix.shape == (4, 4) and not np.array_equal(matrix[3], [0.0, 0.0, 0.0, 1.0]):
-            raise ValueError("the last row of a 4x4 pose must be [0, 0, 0, 1]")
+            raise FieldError("tool_frame", "the last row of a 4x4 pose must be [0, 0, 0, 1]")
         if matrix.shape == (4, 4) and np.abs(matrix[:3, 3]).max() > LARGEST_TOOL:
-            raise ValueError(f"its translation must be in metres, at most {LARGEST_TOOL:g} along each axis")
-        return value
+            problem = f"its translation must be in metres, at most {LARGEST_TOOL:g} along each axis"
+            raise FieldError("tool_frame", problem)
 
     def matrix(self) -> FloatArray:
         """Return the constant as ``float64 [4, 4]`` with its rotation made exactly orthonormal."""
@@ -72,50 +74,38 @@ class PoseBlock(Model):
         return result
 
 
-class GripBlock(Model):
+@dataclass(frozen=True, kw_only=True)
+class GripBlock(Record):
     """One column: the absolute opening of a gripper."""
 
-    grip: Name = Field(description="Name of the gripper, one of `grippers`.")
-    row: Literal["k", "k+1"] = Field(
+    grip: Name = declare(description="Name of the gripper, one of `grippers`.")
+    row: Literal["k", "k+1"] = declare(
         description="Which recorded row the column of action k holds: the command of row k, or the state of row k+1."
     )
 
 
-class JointBlock(Model):
+@dataclass(frozen=True, kw_only=True)
+class JointBlock(Record):
     """Absolute joint positions (rad), for joint-space policies."""
 
-    joints: list[Name] = Field(min_length=1, max_length=64, description="Joint names in the model's column order.")
+    joints: list[Name] = declare(min_length=1, max_length=64, description="Joint names in the model's column order.")
 
 
-def _block_kind(value: Any) -> str | None:
-    """Return which key names the block's kind, so that errors are about that kind only."""
-    for kind in ("pose", "grip", "joints"):
-        if (kind in value) if isinstance(value, dict) else hasattr(value, kind):
-            return kind
-    return None
+# The key that only one of them has says which it is.
+Block = PoseBlock | GripBlock | JointBlock
 
 
-Block = Annotated[
-    Annotated[PoseBlock, Tag("pose")] | Annotated[GripBlock, Tag("grip")] | Annotated[JointBlock, Tag("joints")],
-    Discriminator(
-        _block_kind,
-        custom_error_type="layout_block",
-        custom_error_message="a block needs one of the keys pose, grip, joints",
-    ),
-]
-
-
-class GripperRange(Model):
+@dataclass(frozen=True, kw_only=True)
+class GripperRange(Record):
     """The two ends of a gripper scale."""
 
-    closed: Number = Field(description="Value when closed.")
-    open: Number = Field(description="Value when open.")
+    closed: Number = declare(description="Value when closed.")
+    open: Number = declare(description="Value when open.")
 
-    @model_validator(mode="after")
-    def _check(self) -> GripperRange:
+    def check(self) -> None:
+        """Check the fields against each other."""
         if self.closed == self.open:
             raise ValueError("closed and open must differ")
-        return self
 
     def fraction(self, value: N) -> N:
         """Return the opening (0 closed, 1 open) of a number on this scale."""
@@ -126,28 +116,29 @@ class GripperRange(Model):
         return self.closed + fraction * (self.open - self.closed)
 
 
-class Gripper(Model):
+@dataclass(frozen=True, kw_only=True)
+class Gripper(Record):
     """One gripper, in every scale that is used for it."""
 
-    model: GripperRange = Field(
+    model: GripperRange = declare(
         description="The number in the action column before normalisation: closed 0 and open 1 for the robot domains, "
         "metres of opening for umi."
     )
-    model_unit: Literal["fraction", "metres"] = Field(default="fraction", description="Unit of `model`.")
-    recorded: GripperRange | None = Field(
+    model_unit: Literal["fraction", "metres"] = declare("fraction", description="Unit of `model`.")
+    recorded: GripperRange | None = declare(
         default=None,
         description="The number in the recorded data this domain was trained on (e.g. closed 1, open 0 in DROID; "
         "closed 120, open 0 in AgiBot World). Used when data sets are imported.",
     )
-    joint: Name | None = Field(default=None, description="Joint that moves it, as it stands in joint_states.")
-    joint_range: GripperRange | None = Field(default=None, description="Position of that joint, rad or m.")
-    width: GripperRange | None = Field(default=None, description="Opening between the fingers in metres.")
-    speed: tuple[Number, Number] | None = Field(default=None, description="Slowest and fastest opening speed, m/s.")
-    force: tuple[Number, Number] | None = Field(default=None, description="Weakest and strongest grip, N.")
-    source: str = Field(default="", description="Where the numbers are from.")
+    joint: Name | None = declare(None, description="Joint that moves it, as it stands in joint_states.")
+    joint_range: GripperRange | None = declare(None, description="Position of that joint, rad or m.")
+    width: GripperRange | None = declare(None, description="Opening between the fingers in metres.")
+    speed: tuple[Number, Number] | None = declare(None, description="Slowest and fastest opening speed, m/s.")
+    force: tuple[Number, Number] | None = declare(None, description="Weakest and strongest grip, N.")
+    source: str = declare("", description="Where the numbers are from.")
 
-    @model_validator(mode="after")
-    def _check(self) -> Gripper:
+    def check(self) -> None:
+        """Check the fields against each other."""
         if (self.joint is None) != (self.joint_range is None):
             raise ValueError("joint and joint_range belong together")
         if self.model_unit == "metres" and self.width is None:
@@ -155,24 +146,24 @@ class Gripper(Model):
         for field, ends in (("speed", self.speed), ("force", self.force)):
             if ends is not None and not 0.0 <= ends[0] <= ends[1]:
                 raise ValueError(f"{field} must be [least, most], neither negative, got {list(ends)}")
-        return self
 
 
-class NormaliserSpec(Model):
+@dataclass(frozen=True, kw_only=True)
+class NormaliserSpec(Record):
     """How physical action numbers become the model's numbers."""
 
-    kind: Literal["quantile", "none", "translation_scale"] = Field(
+    kind: Literal["quantile", "none", "translation_scale"] = declare(
         description="quantile: n = 2 (a - q01) / (q99 - q01) - 1 for each column. none: n = a. "
         "translation_scale: the three translations of each pose block times `scale`, the rest as it is."
     )
-    q01: list[Number] = Field(default_factory=list, max_length=64, description="First percentile of each column.")
-    q99: list[Number] = Field(default_factory=list, max_length=64, description="Last percentile of each column.")
-    scale: Positive = Field(default=1.0, description="Only for translation_scale.")
-    clamp: bool = Field(default=True, description="Clamp normalised actions that are sent to the model to [-1, 1].")
-    source: str = Field(default="", description="Where the statistics are from.")
+    q01: list[Number] = declare(default_factory=list, max_length=64, description="First percentile of each column.")
+    q99: list[Number] = declare(default_factory=list, max_length=64, description="Last percentile of each column.")
+    scale: Positive = declare(1.0, description="Only for translation_scale.")
+    clamp: bool = declare(True, description="Clamp normalised actions that are sent to the model to [-1, 1].")
+    source: str = declare("", description="Where the statistics are from.")
 
-    @model_validator(mode="after")
-    def _check(self) -> NormaliserSpec:
+    def check(self) -> None:
+        """Check the fields against each other."""
         if self.kind == "quantile":
             if not self.q01 or len(self.q01) != len(self.q99):
                 raise ValueError(f"quantile needs q01 and q99 of equal length, got {len(self.q01)} and {len(self.q99)}")
@@ -185,36 +176,36 @@ class NormaliserSpec(Model):
             raise ValueError(f"scale belongs to kind translation_scale, not {self.kind}")
         if self.kind != "quantile" and self.clamp:
             raise ValueError(f"clamp belongs to kind quantile: set clamp: false for {self.kind}")
-        return self
 
 
-class Orthonormality(Model):
+@dataclass(frozen=True, kw_only=True)
+class Orthonormality(Record):
     """Gates on ``max(||c0| - 1|, ||c1| - 1|, |c0 . c1|)`` of decoded rotation-6d blocks."""
 
-    warn: Positive = Field(default=0.01, description="Above this a decoded chunk carries a warning.")
-    reject: Positive = Field(default=0.05, description="Above this a chunk is refused.")
+    warn: Positive = declare(0.01, description="Above this a decoded chunk carries a warning.")
+    reject: Positive = declare(0.05, description="Above this a chunk is refused.")
 
-    @model_validator(mode="after")
-    def _check(self) -> Orthonormality:
+    def check(self) -> None:
+        """Check the fields against each other."""
         if self.warn > self.reject:
             raise ValueError(f"warn {self.warn} must not be above reject {self.reject}")
-        return self
 
 
-class Action(Model):
+@dataclass(frozen=True, kw_only=True)
+class Action(Record):
     """The columns of one action row."""
 
-    layout: list[Block] = Field(min_length=1, max_length=16, description="Blocks in column order.")
-    normaliser: NormaliserSpec = Field(description="Physical numbers to the model's numbers.")
-    orthonormality: Orthonormality = Field(default=Orthonormality(), description="Gates of the rotation check.")
+    layout: list[Block] = declare(min_length=1, max_length=16, description="Blocks in column order.")
+    normaliser: NormaliserSpec = declare(description="Physical numbers to the model's numbers.")
+    orthonormality: Orthonormality = declare(Orthonormality(), description="Gates of the rotation check.")
 
     @property
     def dimension(self) -> int:
         """Number of columns D."""
         return sum(block_width(block) for block in self.layout)
 
-    @model_validator(mode="after")
-    def _check(self) -> Action:
+    def check(self) -> None:
+        """Check the fields against each other."""
         width = self.dimension
         if self.normaliser.kind == "quantile" and len(self.normaliser.q01) != width:
             raise ValueError(f"the layout has {width} columns, but q01 and q99 have {len(self.normaliser.q01)} values")
@@ -224,7 +215,6 @@ class Action(Model):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"{name} stands twice in the layout")
-        return self
 
 
 def block_width(block: Block) -> int:

@@ -125,6 +125,7 @@ def chunk_jobs(
         )
         tracked: dict[str, Any] = {
             "joints": embodiment.all_joints if embodiment.has_joints else (),
+            "bounds": embodiment.limits.joints if embodiment.has_joints else None,
             "tool_poses": tuple(source.options.tool_poses),
             "gripper_widths": _width_grippers(reader, embodiment, source),
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,8 @@ from cosmos_ros.observation.snapshot import decode_item
 from cosmos_ros.recordings.gaps import StreamGaps
 from cosmos_ros.recordings.interpolation import RobotState, interpolate
 from cosmos_ros.recordings.tracked_tool import TrackedTools
-from cosmos_ros.types import UInt8Array
+from cosmos_ros.trajectory.executing import wrapped
+from cosmos_ros.types import JointState, UInt8Array
 
 # Faster joint states than this say nothing more about poses that are compared at a few per second.
 _JOINT_PERIOD_NS = 4_000_000
@@ -72,7 +73,14 @@ class GroundTruthWindow:
         self._frames.append(_Frame.of(snapshot))
 
     def add_state(self, state: RobotState) -> None:
-        """Add a joint state, or tool poses and gripper widths, newer than those before."""
+        """Add a joint state, or tool poses and gripper widths, newer than those before.
+
+        Where a driver wraps a continuous joint, the window's states go on without a jump.
+        """
+        before = self._states[-1] if self._states else None
+        if isinstance(state, JointState) and isinstance(before, JointState) and state.names == before.names:
+            wraps = np.array([name in self._embodiment.continuous_joints for name in state.names])
+            state = replace(state, positions=before.positions + wrapped(state.positions - before.positions, wraps))
         self._states.append(state)
 
     @property

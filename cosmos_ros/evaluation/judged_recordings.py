@@ -6,12 +6,14 @@ from the recorded topics, and ``JudgedRecording.notes`` says what that took for 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from cosmos_ros.embodiment import Embodiment, load_embodiment
+from cosmos_ros.embodiment.controller_interfaces import ControllerInterface, parse_controllers
+from cosmos_ros.embodiment.robot_description import with_robot_description
 from cosmos_ros.errors import InputError
 from cosmos_ros.evaluation.judged_trajectory import JudgedTrajectory, differences
 from cosmos_ros.evaluation.recorded_guard import (
@@ -20,10 +22,10 @@ from cosmos_ros.evaluation.recorded_guard import (
     SentTrajectories,
     assign_verdicts,
     candidate_topics,
-    controller_topics,
     guard_node_of,
     read_settings,
     read_verdicts,
+    robot_description_in,
     stamp_of,
 )
 from cosmos_ros.guard.guard import Guard
@@ -36,13 +38,16 @@ from cosmos_ros.guard.supervision.verdict_context import VerdictContext
 from cosmos_ros.guard.verdict import Verdict
 from cosmos_ros.messages import joint_state_from_message, ns_from_stamp
 from cosmos_ros.observation.camera_topics import camera_info_topic, parse_cameras
-from cosmos_ros.recordings.reader import BagMessage, BagReader
+from cosmos_ros.recordings.reader import BagReader
+from cosmos_ros.recordings.recorded_commands import command_topics, sent_topics
+from cosmos_ros.recordings.recording import BagMessage
 from cosmos_ros.settings import pick
 from cosmos_ros.types import JointState, JointTrajectory
 from cosmos_ros.version import __version__
 
 JOINT_STATE = "sensor_msgs/msg/JointState"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
+_ENOUGH_S = 60.0  # for a judgement
 
 
 class JudgedRecording:
@@ -90,8 +95,10 @@ class JudgedRecording:
             self._node = guard_node_of(bag, self._node)
             self._settings = self._choose_settings(read_settings(bag, self._node))
             self.embodiment = self._choose_embodiment()
-            controllers = controller_topics(bag, [topic for topic, _ in self.embodiment.controllers])
-            self._candidates = candidate_topics(bag, self._topics, controllers)
+            told = self._controllers()
+            names = [name for one in told for name in (one.sent_topic, one.name)]
+            controllers = sent_topics(bag, names)
+            self._candidates = candidate_topics(bag, self._topics, command_topics(bag, names))
             self._states = _joint_states(bag, self._joint_states, self._node)
             self._sent = SentTrajectories(bag, controllers)
             verdicts = read_verdicts(bag, self._node)
@@ -103,13 +110,22 @@ class JudgedRecording:
             if len(contexts) < count:
                 self._assume(count - len(contexts), controllers)
             ends = {name.rpartition("/")[2] for name in controllers}
-            lost_topics = [name for name, _ in self.embodiment.controllers if name.rpartition("/")[2] not in ends]
-            if lost_topics and any(context.executing_stamp_ns is not None for context in contexts):
+            lost_topics = [
+                one.controller
+                for one in told
+                if ends.isdisjoint(name.rpartition("/")[2] for name in (one.sent_topic, one.name))
+            ]
+            if lost_topics and any(context.sent_stamps_ns for context in contexts):
                 self.notes.append(f"not recorded: what was sent on {', '.join(lost_topics)}")
         except BaseException:
             bag.close()
             raise
         return self
+
+    def _controllers(self) -> tuple[ControllerInterface, ...]:
+        """Return how the recorded guard reached its controllers."""
+        told = next((one.parameters.get("controllers") for one in self._settings), "")
+        return parse_controllers(str(told or ""), self.embodiment.controllers)
 
     def __exit__(self, *_: object) -> None:
         """Close the recording."""
@@ -149,15 +165,19 @@ class JudgedRecording:
         context = None if recorded is None else recorded.context
         missing = ""
         if recorded is None or context is None:
-            executing = self._sent.last(entry.log_ns)
+            last = self._sent.last(entry.log_ns)
+            sent = [] if last is None else [last]
             now = stamp_of(message) if measured is None else measured.stamp_ns
             context = VerdictContext(now, now, measured, camera_stamps_ns=camera_stamps)
         else:
-            stamp = context.executing_stamp_ns
-            executing = None if stamp is None else self._sent.stamped(stamp, recorded.log_ns)
-            if stamp is not None and executing is None:
-                missing = f"what was executed then, sent at {stamp} ns, is not in the recording"
-        verdict = judge_in_context(message, context, executing, guard, settings)
+            found = self._sent.executed(context.sent_stamps_ns, entry.log_ns)
+            sent = [trajectory for trajectory in found if trajectory is not None]
+            lost = [stamp for stamp, one in zip(context.sent_stamps_ns, found, strict=True) if one is None]
+            if lost:
+                missing = f"what was executed then, sent at {lost[-1]} ns, is not in the recording"
+            if any(violation.get("limit") == "judging_time" for violation in recorded.data.get("violations", ())):
+                missing = "it was not judged in time then"
+        verdict = judge_in_context(message, context, sent, guard, settings)
         if recorded is None:
             return JudgedTrajectory(entry.topic, entry.log_ns, verdict)
         if verdict.trajectory is not None and recorded.data.get("published_ns") is not None:
@@ -171,7 +191,9 @@ class JudgedRecording:
         """Return the guard with the settings of a recording time."""
         index = max((k for k, one in enumerate(self._settings) if one.log_ns <= log_ns), default=0)
         if index not in self._guards:
-            self._guards[index] = guard_of(self.embodiment, self._settings[index].parameters)
+            # How quick this machine is says nothing about the recorded one.
+            parameters = {**self._settings[index].parameters, "judging_budget": _ENOUGH_S}
+            self._guards[index] = guard_of(self.embodiment, parameters)
         return self._guards[index]
 
     def _choose_settings(self, recorded: list[RecordedSettings]) -> list[RecordedSettings]:
@@ -198,6 +220,15 @@ class JudgedRecording:
             name = "franka"
             self.notes.append(f"assumed robot: {name}, for none is recorded; --embodiment chooses another")
         embodiment = load_embodiment(name)
+        description = str(first.parameters.get("robot_description", ""))
+        if description and not self._given:
+            text = robot_description_in(self._bag, description)
+            if text:
+                embodiment = with_robot_description(name, text).embodiment
+            else:
+                self.notes.append(
+                    f"the robot's own description is not recorded ({description}): the embodiment's limits"
+                )
         if first.config_hash and embodiment.config_hash != first.config_hash:
             self.notes.append(f"the robot differs from the recorded one: embodiment {name} or its URDF has changed")
         return embodiment
@@ -213,7 +244,7 @@ class JudgedRecording:
                     found[recorded] = camera
         return found
 
-    def _assume(self, count: int, controllers: list[str]) -> None:
+    def _assume(self, count: int, controllers: Sequence[str]) -> None:
         executing = (
             f"what was sent last on {', '.join(controllers)}" if controllers else "nothing, for nothing was sent"
         )
@@ -228,19 +259,23 @@ class JudgedRecording:
 
 
 def judge_in_context(
-    message: Any, context: VerdictContext, executing: JointTrajectory | None, guard: Guard, settings: SupervisorSettings
+    message: Any,
+    context: VerdictContext,
+    sent: Sequence[JointTrajectory],
+    guard: Guard,
+    settings: SupervisorSettings,
 ) -> Verdict:
     """Return the verdict that the guard node gives on a candidate at a moment.
 
     Args:
         message: A ``trajectory_msgs/msg/JointTrajectory`` of rclpy or rosbags.
         context: The moment.
-        executing: The trajectory that ``context.executing_stamp_ns`` means.
+        sent: The trajectories that ``context.sent_stamps_ns`` mean.
         guard, settings: As the node's.
     """
     judged_ns = context.now_ns if context.judged_ns is None else context.judged_ns
     supervisor = Supervisor(guard, settings, lambda: judged_ns)
-    supervisor.resume(context, executing)
+    supervisor.resume(context, sent)
     trajectory, stamp_ns = read_message(message, guard.robot.limits, guard.settings.checking.max_points)
     output = supervisor.on_candidate(trajectory, context.now_ns, stamp_ns=stamp_ns, uncertainty=context.uncertainty)
     assert output.verdict is not None  # only a clock that runs backwards gives none, and this one has no past

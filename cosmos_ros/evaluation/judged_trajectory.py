@@ -23,7 +23,7 @@ class JudgedTrajectory:
         verdict: What the guard says.
         recorded: What the live guard said, as JSON data; None when no verdict on it was recorded.
         differences: Field → (recorded, again) where they differ; of the response alone when no context was recorded.
-        missing: What the recorded verdict rests on that is not in the recording; empty when nothing is missing.
+        missing: What the recorded verdict rests on and the recording does not tell; empty when nothing is missing.
     """
 
     topic: str
@@ -64,7 +64,7 @@ class Tally:
         responses: Response → how many trajectories got it.
         found_again: Recorded verdicts that came out the same.
         differing: Recorded verdicts that came out otherwise.
-        unknown: Recorded verdicts that rest on what is not in the recording.
+        unknown: Recorded verdicts that rest on what the recording does not tell.
     """
 
     responses: dict[str, int] = field(default_factory=lambda: {response.value: 0 for response in Response})
@@ -93,7 +93,7 @@ class Tally:
         if self.found_again or self.differing or self.unknown:
             line = f"{self.found_again} of {self.found_again + self.differing} verdicts found again"
             if self.unknown:
-                line += f"; {self.unknown} rest on what is not in the recording"
+                line += f"; {self.unknown} rest on what the recording does not tell"
             lines.append(line)
         return lines
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from cosmos_ros.evaluation.motion_metrics import step_at
+from cosmos_ros.trajectory.executing import wrapped
 
 HORIZONS = (0.5, 1.0, 2.0)
 Record = Mapping[str, Any]
@@ -125,10 +126,9 @@ def with_boundaries(records: Iterable[Record], stride_ns: int) -> Iterator[dict[
 
 
 def _jump(before: Record, edge: Record) -> dict[str, float]:
-    jump = {
-        key: float(np.max(np.abs(np.array(before["end"][row]) - np.array(edge["start"][row]))))
-        for row, key in enumerate(("rad", "rad_s"))
-    }
+    steps = [np.array(before["end"][row]) - np.array(edge["start"][row]) for row in (0, 1)]
+    steps[0] = wrapped(steps[0], np.array(edge.get("continuous", False)))
+    jump = {key: float(np.max(np.abs(step))) for key, step in zip(("rad", "rad_s"), steps, strict=True)}
     if before.get("end_xyz") and edge.get("start_xyz"):
         jump["cm"] = 100.0 * max(
             math.dist(before["end_xyz"][link], edge["start_xyz"][link]) for link in edge["start_xyz"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -187,14 +188,22 @@ class SentTrajectories:
         """Take what the guard sent by a verdict made again; it is used where the recording lacks it."""
         self._judged[trajectory.stamp_ns] = trajectory
 
-    def stamped(self, stamp_ns: int, before_ns: int) -> JointTrajectory | None:
-        """Return the last trajectory of a stamp that was sent before a recording time; None when it is not known."""
-        same = self._by_stamp.get(stamp_ns, [])
-        recorded = self._sent[([k for k in same if self._log[k] <= before_ns] or same)[-1]] if same else None
-        judged = self._judged.get(stamp_ns)
-        if recorded is None or (judged is not None and len(judged.joint_names) > len(recorded.joint_names)):
-            return judged
-        return recorded
+    def executed(self, stamps_ns: Sequence[int], before_ns: int) -> list[JointTrajectory | None]:
+        """Return what was sent with these stamps before a recording time, in their order; None for what is not known.
+
+        Simulated time may stand still meanwhile: several, also the guard's answer itself, may have the same stamp.
+        """
+        found: list[JointTrajectory | None] = []
+        for stamp, count in Counter(stamps_ns).items():
+            same = self._by_stamp.get(stamp, [])
+            before = [k for k in same if self._log[k] <= before_ns][-count:]
+            later = [k for k in same if self._log[k] > before_ns][: count - len(before)]
+            recorded = [self._sent[k] for k in (*before, *later)]
+            judged = self._judged.get(stamp)
+            if judged and (not recorded or len(judged.joint_names) > len(recorded[-1].joint_names)):
+                recorded[-1:] = [judged]
+            found += [*recorded, *([None] * (count - len(recorded)))]
+        return found
 
     def last(self, before_ns: int) -> JointTrajectory | None:
         """Return what was sent last before a recording time; None for nothing."""
@@ -240,16 +249,19 @@ def candidate_topics(bag: BagReader, given: Collection[str], controllers: Collec
     return found
 
 
-def controller_topics(bag: BagReader, names: Collection[str]) -> list[str]:
-    """Return the recorded topics of controllers, whatever namespace they are in.
+def robot_description_in(bag: BagReader, description: str) -> str:
+    """Return the URDF that the guard's parameter ``robot_description`` meant: the text itself, or a recorded topic's.
 
     Args:
         bag: An open recording.
-        names: The embodiment's names of them.
+        description: The parameter.
+
+    Returns:
+        Empty where it was a file, or a topic that is not in the recording.
     """
-    wanted = {name.strip("/").rpartition("/")[2] for name in names}
-    return [
-        name
-        for name, topic in bag.topics.items()
-        if topic.type_name == TRAJECTORY and topic.count and name.rpartition("/")[2] in wanted
-    ]
+    if description.lstrip().startswith("<"):
+        return description
+    name = f"/{description.lstrip('/')}"
+    topics = [topic for topic in bag.topics if topic.endswith(name) and bag.topics[topic].count]
+    entry = next(iter(bag.messages(topics[:1])), None) if topics else None
+    return "" if entry is None else str(bag.decode(entry).data)

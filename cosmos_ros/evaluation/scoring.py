@@ -22,6 +22,7 @@ from cosmos_ros.evaluation.motion_metrics import (
 )
 from cosmos_ros.guard import Guard, GuardContext, Response, Verdict
 from cosmos_ros.prediction.pipeline import Pipeline, PipelineSettings, Prediction
+from cosmos_ros.trajectory.executing import wrapped
 from cosmos_ros.trajectory.joiner import Joiner, JoinSettings
 from cosmos_ros.trajectory.piecewise import piecewise
 from cosmos_ros.types import (
@@ -84,8 +85,10 @@ class Scorer:
 
     def __post_init__(self) -> None:
         """Prepare what every chunk needs."""
-        grippers = [gripper.joint for gripper in self.embodiment.gripper_joints.values()]
-        self._joiner = Joiner(self.embodiment.limits.joints, grippers)
+        self._wraps = np.array(
+            [name in self.embodiment.continuous_joints for name in self.embodiment.joint_names], bool
+        )
+        self._joiner = Joiner(self.embodiment.limits.joints, self.embodiment.gripper_speeds)
         self.regions = CanvasRegions(self.embodiment, self.settings.blank_views)
 
     def predict(self, job: ChunkJob) -> ScoredChunk:
@@ -226,12 +229,13 @@ class Scorer:
         scores: dict[str, Any] = {"jerk": rounded(jerk_rms(positions, 1.0 / fps))}
         if motion is not None:
             n = min(motion.steps, steps)
-            worst = np.max(np.abs(positions[1 : n + 1] - motion.joints[1 : n + 1]), axis=1)
+            worst = np.max(np.abs(wrapped(positions[1 : n + 1] - motion.joints[1 : n + 1], self._wraps)), axis=1)
             scores["joint_rad"] = _numbers(worst)
         # Where the next chunk begins this one must already be; the next record holds its own beginning.
         at = min(self.stride, steps)
         edge: dict[str, Any] = {
             "stamp_ns": trajectory.stamp_ns,
+            "continuous": self._wraps.tolist(),
             "start": [_numbers(positions[0]), _numbers(velocities[0])],
             "end": [_numbers(positions[at]), _numbers(velocities[at])],
         }
@@ -298,7 +302,7 @@ class Scorer:
         fps = self.embodiment.fps
         wanted, _ = self._sampled(verdict.trajectory, np.arange(1, len(reference)) / fps)
         driven = np.array([[state.position_of(name) for name in names] for state in reference[1:]])
-        apart = np.abs(wanted - driven)
+        apart = np.abs(wrapped(wanted - driven, self._wraps))
         ours, theirs = (self.embodiment.poses_of(names, joints) for joints in (wanted, driven))
         entry["shadow"] = {
             "sent": True,

@@ -7,15 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from cosmos_ros.guard.budget import check_budget
 from cosmos_ros.guard.checks import check_registry, freshness, intake
 from cosmos_ros.guard.checks.base import Case, Check, Cure, GuardedRobot, Limit, Precondition
 from cosmos_ros.guard.checks.singularity import Singularity
-from cosmos_ros.guard.checks.start import commanded_at
-from cosmos_ros.guard.context import GuardContext, in_order
+from cosmos_ros.guard.checks.start import StartSettings
+from cosmos_ros.guard.checks.time_step import TimeStep
+from cosmos_ros.guard.context import GuardContext
 from cosmos_ros.guard.guard_settings import GuardSettings
 from cosmos_ros.guard.motion.joint_motion import Knot, Motion, make_motion
 from cosmos_ros.guard.motion.limit_table import LimitTable, limit_table
 from cosmos_ros.guard.motion.sampler import Sampler
+from cosmos_ros.guard.motion.start_state import StartState, start_state
 from cosmos_ros.guard.verdict import Violation, by_time
 from cosmos_ros.limits import RobotLimits
 from cosmos_ros.types import NANOSECONDS, JointTrajectory
@@ -113,6 +116,14 @@ class Checker:
             found = found or check.refuse(trajectory, context, self.checking)
         return found or absent
 
+    def spacing(self, trajectory: JointTrajectory, context: GuardContext) -> list[Violation]:
+        """Return what is wrong with the times between points: what is sent keeps the rules for what is received."""
+        found = intake.increasing(trajectory)
+        for check in self.preconditions:
+            if not found and isinstance(check, TimeStep):
+                found = check.refuse(trajectory, context, self.checking)
+        return found
+
     def check(self, trajectory: JointTrajectory, context: GuardContext) -> Findings:
         """Check one trajectory as the controller would run it from the given state."""
         terminal = self.terminal(trajectory, context)
@@ -138,6 +149,7 @@ class Checker:
             return Findings(tuple(found), motion)
         found = []
         for check in self.checks:
+            check_budget()
             found += check(case)
         return Findings(by_time(found), motion)
 
@@ -164,19 +176,18 @@ class Checker:
         kinds = ("position", "velocity", "acceleration", "jerk")
         return not any(check(case) for check in self.checks if check.name in kinds)
 
+    def start_state(self, table: LimitTable, context: GuardContext) -> StartState | None:
+        """Return the true state at now: what is commanded, else what is measured; None without a joint state."""
+        tolerance = self.settings.of(StartSettings).tracking_tolerance
+        return start_state(context, table, blockable=self.robot.grippers, tolerance=tolerance)
+
     def start_knot(self, trajectory: JointTrajectory, table: LimitTable, context: GuardContext) -> Knot | None:
-        """Return where the controller starts from: the executed motion, else the measured state, at now."""
-        measured = context.measured
-        if measured is None:
+        """Return the true state at now as a knot in front of a trajectory that is not joined to it."""
+        start = self.start_state(table, context)
+        if start is None:
             return None
-        stamp = trajectory.stamp_ns or context.now_ns
-        time = (context.now_ns - stamp) / NANOSECONDS
-        commanded = commanded_at(context, trajectory.joint_names, context.now_ns)
-        if commanded is not None:
-            return Knot(time, *commanded)
-        positions, velocities = in_order(measured, trajectory.joint_names)
-        if table.continuous.any():
-            # The turn nearest to the first point, whatever the encoder counts.
-            turns = np.round((trajectory.positions[0] - positions) / (2.0 * np.pi))
-            positions = np.where(table.continuous, positions + 2.0 * np.pi * turns, positions)
-        return Knot(time, positions, np.zeros_like(positions) if velocities is None else velocities)
+        time = (context.now_ns - (trajectory.stamp_ns or context.now_ns)) / NANOSECONDS
+        # The turn nearest to the first point, whatever the encoder counts.
+        turns = np.round((trajectory.positions[0] - start.positions) / (2.0 * np.pi))
+        positions = np.where(table.continuous, start.positions + 2.0 * np.pi * turns, start.positions)
+        return Knot(time, positions, start.velocities)

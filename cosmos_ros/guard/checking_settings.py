@@ -37,6 +37,11 @@ class CheckingSettings(DeclaredSettings):
 class ResponseSettings(DeclaredSettings):
     """What the guard may do about a violation, and how it brakes."""
 
+    judging_budget: float = setting(
+        0.05,
+        "How long a judgement may take; past it the answer is reject",
+        unit="s", minimum=0.005, maximum=60.0, read_only=True,
+    )  # fmt: skip
     allow_slow_down: bool = setting(True, "Slow down what is too fast; otherwise reject it.", read_only=True)
     allow_truncate: bool = setting(
         True, "Stop before what must not be reached; otherwise reject the trajectory.", read_only=True

@@ -12,18 +12,14 @@ from cosmos_ros.errors import InputError, KinematicsError
 from cosmos_ros.kinematics.ik import InverseKinematics
 from cosmos_ros.kinematics.records import GripperJoint, IkSolution, ResidualGate
 from cosmos_ros.limits import JointLimit
-from cosmos_ros.trajectory.knots import braking_time, monotone_velocities, spline_velocities, within_limits
+from cosmos_ros.trajectory.grippers import with_grippers_planned
+from cosmos_ros.trajectory.knots import spline_velocities, within_limits
+from cosmos_ros.trajectory.smooth import smooth_stop
 from cosmos_ros.types import NANOSECONDS, ActionChunk, FloatArray, Int64Array, JointState, JointTrajectory
 
-# A monotone cubic goes at most 1.5 times its secant (rest to rest).
-_CUBIC_PEAK = 1.5
-# Part of an acceleration limit that braking at the end may use, and what stands in for an unknown limit (MoveIt's
-# default for arms, rad/s² or m/s²).
+# Part of the acceleration and jerk limits that braking at the end may use.
 _BRAKING_SHARE = 0.8
-_BRAKING_DEFAULT = 5.0
 _AT_REST = 1e-6
-# Points closer than this are nothing a controller can follow, and guards refuse them.
-_SHORTEST_BRAKE_NS = 20_000_000
 
 
 def chunk_to_trajectory(
@@ -34,16 +30,16 @@ def chunk_to_trajectory(
     gate: ResidualGate,
     *,
     limits: Mapping[str, JointLimit] | None = None,
+    plan_grippers: bool = True,
 ) -> tuple[JointTrajectory, IkSolution | None]:
     """Return the joint trajectory that takes the tools through a chunk's poses.
 
     Point 0 is the start state at time 0 with its measured velocity (free where none or NaN is measured), point k the
     chunk's row k - 1. Positions come from inverse kinematics, or from the chunk itself when it is in joint space.
     Velocities are those of :mod:`cosmos_ros.trajectory.knots`, so that the cubic a JointTrajectoryController runs is
-    the motion to be checked. Gripper columns follow the openings no faster than the joint may; they start with no more
-    velocity than keeps them between where they are and where they go. Where the last row still moves, a point at rest
-    is appended, reached at constant deceleration within the acceleration limits (beyond the predicted poses, by half
-    the last velocity times its duration): a JointTrajectoryController refuses a trajectory that ends moving.
+    the motion to be checked. Gripper columns follow the openings no faster than the joint may (see ``plan_gripper``).
+    Where the last row still moves, the arm is brought to rest beyond the predicted poses within its limits (see
+    ``smooth_stop``): a JointTrajectoryController refuses a trajectory that ends moving.
 
     Args:
         chunk: Decoded rollout.
@@ -52,6 +48,8 @@ def chunk_to_trajectory(
         gripper_joints: Gripper name → its joint; grippers of the chunk without one are left out.
         gate: Largest residual that may pass.
         limits: Joint → limits, for the overshoot and braking of joints the solver does not know.
+        plan_grippers: False leaves the gripper columns as the chunk wants them, for a ``Joiner``, which plans them from
+            where the grippers are commanded by then.
 
     Returns:
         The trajectory, columns in the solver's joint order with gripper joints appended, and the solution (None for
@@ -86,7 +84,7 @@ def chunk_to_trajectory(
     knots = np.vstack([first, positions])
     velocities = within_limits(times, knots, spline_velocities(times, knots, first_velocity), lower, upper)
     grippers = [
-        _gripper_column(joint, chunk.grippers[name], times, start, known, name)
+        _gripper_column(joint, _openings(chunk, name), start, known)
         for name, joint in gripper_joints.items()
         if name in chunk.grippers and joint.joint not in names
     ]
@@ -97,6 +95,9 @@ def chunk_to_trajectory(
         positions=np.column_stack([knots, *(column[1] for column in grippers)]),
         velocities=np.column_stack([velocities, *(column[2] for column in grippers)]),
     )
+    if plan_grippers:
+        fastest = {column[0]: column[3] for column in grippers}
+        trajectory = with_grippers_planned(trajectory, fastest)
     return _brought_to_rest(trajectory, known), solution
 
 
@@ -123,6 +124,13 @@ def _joint_rows(chunk: ActionChunk) -> FloatArray:
             f"step {row + 1}: joint '{chunk.joint_names[column]}' is not finite", where="chunk.joint_positions"
         )
     return rows
+
+
+def _openings(chunk: ActionChunk, name: str) -> FloatArray:
+    openings = np.asarray(chunk.grippers[name], dtype=np.float64)
+    if openings.shape != (len(chunk.times_ns),) or not np.isfinite(openings).all():
+        raise InputError(f"openings are not {len(chunk.times_ns)} finite numbers", where=f"chunk.grippers[{name}]")
+    return openings
 
 
 def _start(start: JointState, names: tuple[str, ...]) -> tuple[FloatArray, FloatArray]:
@@ -175,50 +183,45 @@ def _check_gate(solution: IkSolution, gate: ResidualGate, limits: Mapping[str, J
 
 def _gripper_column(
     joint: GripperJoint,
-    opening: FloatArray,
-    times: FloatArray,
+    openings: FloatArray,
     start: JointState,
     limits: Mapping[str, JointLimit],
-    name: str,
-) -> tuple[str, FloatArray, FloatArray]:
-    """Return joint name, positions ``[N]`` and velocities ``[N]`` of one gripper."""
-    fractions = np.asarray(opening, dtype=np.float64)
-    if fractions.shape != (len(times) - 1,) or not np.isfinite(fractions).all():
-        raise InputError(f"openings are not {len(times) - 1} finite numbers", where=f"chunk.grippers[{name}]")
+) -> tuple[str, FloatArray, FloatArray, float]:
+    """Return joint name, wanted positions ``[N]``, velocities ``[N]`` and the largest speed of one gripper.
+
+    The first position and velocity are the measured ones; at the wanted ones it stands still.
+    """
     (measured,), (velocity,) = _start(start, (joint.joint,))
-    fastest = min(joint.max_velocity, limits.get(joint.joint, JointLimit()).velocity) / _CUBIC_PEAK
-    targets = joint.position(fractions)
-    positions = np.concatenate([[measured], targets])
-    for index, step in enumerate(np.diff(times), start=1):
-        reach = fastest * step
-        positions[index] = min(max(positions[index], positions[index - 1] - reach), positions[index - 1] + reach)
-    velocities = monotone_velocities(times, positions[:, None])[:, 0]
-    secant = (positions[1] - positions[0]) / (times[1] - times[0])
-    if np.isfinite(velocity):
-        velocities[0] = np.clip(velocity, *sorted((0.0, _CUBIC_PEAK * secant)))
-    return joint.joint, positions, velocities
+    positions = np.concatenate([[measured], joint.position(openings)])
+    velocities = np.zeros_like(positions)
+    velocities[0] = np.nan_to_num(velocity, nan=0.0)
+    return joint.joint, positions, velocities, min(joint.max_velocity, limits.get(joint.joint, JointLimit()).velocity)
 
 
 def _brought_to_rest(trajectory: JointTrajectory, limits: Mapping[str, JointLimit]) -> JointTrajectory:
-    """Return the trajectory with a last point at rest."""
+    """Return the trajectory with last points that bring it to rest."""
     positions, velocities = trajectory.positions, trajectory.velocities
     assert velocities is not None
     last = np.where(np.abs(velocities[-1]) > _AT_REST, velocities[-1], 0.0)
     found = [limits.get(name, JointLimit()) for name in trajectory.joint_names]
-    available = np.array([limit.acceleration for limit in found])
-    decelerations = _BRAKING_SHARE * np.where(np.isfinite(available), available, _BRAKING_DEFAULT)
     lower, upper = _bounds(trajectory.joint_names, limits)
-    duration_ns = round(braking_time(positions[-1], last, decelerations, lower, upper) * NANOSECONDS)
-    if duration_ns <= 0:
-        return replace(trajectory, velocities=np.vstack([velocities[:-1], np.zeros_like(last)]))
-    duration_ns = max(duration_ns, _SHORTEST_BRAKE_NS)
-    duration = duration_ns / NANOSECONDS
-    rest = np.clip(
-        positions[-1] + 0.5 * last * duration, np.minimum(lower, positions[-1]), np.maximum(upper, positions[-1])
+    # The spline ends without acceleration.
+    times, stopping, speeds = smooth_stop(
+        positions[-1],
+        last,
+        np.zeros_like(last),
+        _BRAKING_SHARE * np.array([limit.acceleration for limit in found]),
+        _BRAKING_SHARE * np.array([limit.jerk for limit in found]),
+        lower,
+        upper,
     )
+    # What no brake of the joint can keep inside is stopped at the bound, for others to judge.
+    stopping = np.clip(stopping, np.minimum(lower, positions[-1]), np.maximum(upper, positions[-1]))
     return replace(
         trajectory,
-        times_ns=np.append(trajectory.times_ns, trajectory.times_ns[-1] + duration_ns),
-        positions=np.vstack([positions, rest]),
-        velocities=np.vstack([velocities[:-1], last, np.zeros_like(last)]),
+        times_ns=np.append(
+            trajectory.times_ns, trajectory.times_ns[-1] + np.round(times[1:] * NANOSECONDS).astype(np.int64)
+        ),
+        positions=np.vstack([positions, stopping[1:]]),
+        velocities=np.vstack([velocities[:-1], speeds]),
     )

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import yaml
-from pydantic import BeforeValidator, ConfigDict, Field, NonNegativeInt, TypeAdapter, ValidationError
-from pydantic.dataclasses import dataclass
-from pydantic_core import ErrorDetails
 
 from cosmos_ros.errors import ConfigError, InputError
 from cosmos_ros.lerobot.dataset import LeRobotEpisode
 from cosmos_ros.resources import resource, share_directory
+from cosmos_ros.schema import Constraint, Record, RecordError, declare, read
 from cosmos_ros.types import FloatArray
 
 _PREFIX = "lerobot_"
@@ -23,15 +21,16 @@ _MAX_BYTES = 1024 * 1024
 # As this package exports the pose of the first tool link.
 POSE_COLUMN = "observation.state.cartesian_position"
 POSE_NAMES = ("x", "y", "z", "roll", "pitch", "yaw")
-_STRICT = ConfigDict(extra="forbid")
 
 
-@dataclass(frozen=True, config=_STRICT)
-class ColumnMap:
+@dataclass(frozen=True)
+class ColumnMap(Record):
     """One quantity's column: ``indices`` of its entries, None for all of them."""
 
+    shorthand: ClassVar[str] = "column"
+
     column: str
-    indices: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] | None = None
+    indices: Annotated[tuple[Annotated[int, Constraint(ge=0)], ...], Constraint(min_length=1)] | None = None
 
     def take(self, episode: LeRobotEpisode) -> FloatArray | None:
         """Return ``float64 [N, K]``, or None where the column is absent or too narrow."""
@@ -46,7 +45,7 @@ class ColumnMap:
         return values[:, list(self.indices)]
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True)
 class PoseColumnMap(ColumnMap):
     """Columns x y z in m and a rotation of a link in the base frame.
 
@@ -59,16 +58,8 @@ class PoseColumnMap(ColumnMap):
     link: str | None = None
 
 
-def _named(value: Any) -> Any:
-    return {"column": value} if isinstance(value, str) else value
-
-
-_Column = Annotated[ColumnMap, BeforeValidator(_named)]
-_PoseColumn = Annotated[PoseColumnMap, BeforeValidator(_named)]
-
-
-@dataclass(frozen=True, config=_STRICT)
-class DatasetMap:
+@dataclass(frozen=True)
+class DatasetMap(Record):
     """How a dataset's columns map to a robot; the fields of a map's YAML file.
 
     Attributes:
@@ -81,18 +72,15 @@ class DatasetMap:
     """
 
     name: str
-    views: dict[str, str] = field(default_factory=dict)
-    joints: _Column | None = None
-    pose: _PoseColumn | None = None
-    gripper: tuple[_Column, ...] = ()
+    views: dict[str, str] = declare(default_factory=dict)
+    joints: ColumnMap | None = None
+    pose: PoseColumnMap | None = None
+    gripper: tuple[ColumnMap, ...] = ()
     gripper_is_joint: bool = False
 
     def view(self, key: str) -> str:
         """Return the view name of a camera key."""
         return self.views.get(key) or re.sub(r"\W", "_", key.rsplit(".", 1)[-1])
-
-
-_MAP = TypeAdapter(DatasetMap)
 
 
 @dataclass(frozen=True)
@@ -126,16 +114,9 @@ def load_map(name_or_path: str) -> DatasetMap:
     if not isinstance(content, dict):
         raise ConfigError("is not a mapping", where=str(path))
     try:
-        return _MAP.validate_python({"name": path.stem.removeprefix(_PREFIX), **content})
-    except ValidationError as error:
-        raise ConfigError("; ".join(map(_described, error.errors())), where=str(path)) from None
-
-
-def _described(error: ErrorDetails) -> str:
-    field_name = ".".join(map(str, error["loc"]))
-    if error["type"] == "unexpected_keyword_argument":
-        return f"unknown field {field_name!r}"
-    return f"{field_name}: {error['msg']}, not {error['input']!r}"
+        return read(DatasetMap, {"name": path.stem.removeprefix(_PREFIX), **content})
+    except RecordError as error:
+        raise ConfigError(str(error), where=str(path)) from None
 
 
 def find_map(episode: LeRobotEpisode, joints: tuple[str, ...], gripper_joint: str | None) -> DatasetMap:

@@ -171,6 +171,7 @@ def _walk_rows(
     synchroniser = Synchroniser(
         list(source.views),
         joints=source.joints,
+        bounds=embodiment.limits.joints if embodiment.has_joints else None,
         settings=SynchroniserSettings(
             image_tolerance_ns=2 * period,
             joint_tolerance_ns=max(100 * _MS, period),

@@ -1,4 +1,4 @@
-"""``sensor_msgs/Image`` to numpy, exactly, without cv_bridge.
+"""``sensor_msgs/Image`` to numpy, exactly: the built-in converter. ``cv_bridge_images`` uses cv_bridge instead.
 
 Anything with the message's fields is accepted, so messages of rclpy and of rosbags both work. The result may be a
 read-only view on the message's data where no conversion is needed.

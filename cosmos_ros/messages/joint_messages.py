@@ -20,8 +20,8 @@ def joint_state_from_message(
 ) -> JointState:
     """Return a JointState record from a message whose names may stand in any order.
 
-    A velocity array that is empty, or NaN for every chosen joint (what joint_state_broadcaster writes for joints
-    without a velocity interface), gives ``velocities=None``.
+    A velocity of NaN, which joint_state_broadcaster writes for joints without a velocity interface, means that it is
+    not measured and stays; when it is NaN for every chosen joint, or there are none, ``velocities`` is None.
 
     Args:
         message: Object with header, name, position and velocity.
@@ -30,7 +30,7 @@ def joint_state_from_message(
 
     Raises:
         InputError: Bad stamp, no or duplicate names, lengths that do not match, a wanted joint missing, a
-            non-finite number; names the joint.
+            non-finite position or infinite velocity; names the joint.
     """
     stamp_ns = ns_from_stamp(message.header.stamp, where=f"{topic} header.stamp")
     names = check_names(message.name, where=f"{topic} name")
@@ -56,7 +56,7 @@ def joint_state_from_message(
         if len(names) > 0 and bool(np.isnan(velocities).all()):
             velocities = None
         else:
-            _require_finite(velocities, names, f"{topic} velocity")
+            _require_finite(np.where(np.isnan(velocities), 0.0, velocities), names, f"{topic} velocity")
     return JointState(stamp_ns=stamp_ns, names=names, positions=positions, velocities=velocities)
 
 

@@ -45,6 +45,12 @@ class CameraInput:
         self._received_at: float | None = None
         self._incompatible = ""
         self._avoid_raw = False
+        self._heard = False
+
+    @property
+    def heard(self) -> bool:
+        """Whether an image has ever come."""
+        return self._heard
 
     def close(self) -> None:
         """Drop the subscriptions."""
@@ -104,12 +110,12 @@ class CameraInput:
             )
 
     def _received_raw(self, message: Any) -> None:
-        self._received_at = time.monotonic()
+        self._received_at, self._heard = time.monotonic(), True
         self._on_image(self.view, message, False)
         self._note(self._detector.image, message, len(message.data))
 
     def _received_compressed(self, message: Any) -> None:
-        self._received_at = time.monotonic()
+        self._received_at, self._heard = time.monotonic(), True
         self._on_image(self.view, message, True)
 
     def _received_info(self, message: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -16,26 +17,31 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, JointState
-from std_msgs.msg import Bool, Float64, String
+from std_msgs.msg import Bool, Empty, Float64, String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
-from cosmos_ros.embodiment import load_embodiment
+from cosmos_ros.embodiment.controller_interfaces import parse_controllers
 from cosmos_ros.errors import InputError
 from cosmos_ros.guard import Guard, GuardSettings, Response, Verdict
 from cosmos_ros.guard.supervision.node_settings import guard_parameters
 from cosmos_ros.guard.supervision.supervisor import Supervisor
-from cosmos_ros.guard.supervision.supervisor_states import Output, State, SupervisorSettings
+from cosmos_ros.guard.supervision.supervisor_states import Output, State, SupervisorSettings, without_numbers
 from cosmos_ros.guard.supervision.trajectory_intake import read_message
 from cosmos_ros.messages import joint_state_from_message, joint_trajectory_message, ns_from_stamp
 from cosmos_ros.nodes import qos
 from cosmos_ros.nodes.clocks import steady_clock
+from cosmos_ros.nodes.controller_outputs import ControllerOutputs, other_types
+from cosmos_ros.nodes.controller_reports import ControllerReports
+from cosmos_ros.nodes.described_robot import load_described
 from cosmos_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics
 from cosmos_ros.nodes.node_process import run
 from cosmos_ros.nodes.parameters import declare
 from cosmos_ros.observation.camera_topics import camera_info_topic, parse_cameras
+from cosmos_ros.observation.measured_state import JointStateSettings
 from cosmos_ros.settings import pick
-from cosmos_ros.types import NANOSECONDS
+from cosmos_ros.trajectory.following import FollowingSettings
+from cosmos_ros.types import NANOSECONDS, FloatArray
 from cosmos_ros.version import __version__
 
 _LEVELS = {
@@ -53,21 +59,36 @@ class GuardNode(Node):
         super().__init__("guard")
         values = self._values = declare(self, guard_parameters(), on_change=self._on_parameter)
         self._diagnostics = Diagnostics(self, hardware_id="cosmos_ros")
-        embodiment = load_embodiment(values["embodiment"])
+        embodiment = load_described(self, values["embodiment"], values["robot_description"], self._diagnostics)
         guard = Guard.for_embodiment(embodiment, GuardSettings.from_mapping(values))
-        self._controllers = embodiment.controllers
         self._limits = embodiment.limits
         cameras = parse_cameras(values["cameras"], embodiment.views)
-        self._supervisor = Supervisor(guard, pick(SupervisorSettings, values), self._read_clock, tuple(cameras))
+        self._supervisor = Supervisor(
+            guard,
+            pick(SupervisorSettings, values),
+            self._read_clock,
+            tuple(cameras),
+            # Simulated time runs at a pace of its own.
+            steady=None if self.get_parameter("use_sim_time").value else time.monotonic_ns,
+            following=pick(FollowingSettings, values),
+            joint_states=pick(JointStateSettings, values),
+        )
         self._uncertainty: tuple[int, float] | None = None
         self._verdict_context = self._supervisor.verdict_context(0)
         self._judged_ns: int | None = None
+        self._offered = False
+        self._reported: State | None = None
 
-        self._outputs = {
-            # Deep: what follows a trajectory starts on it, so none may be overtaken on its way.
-            topic: self.create_publisher(JointTrajectory, topic, qos.reliable(20))
-            for topic, _ in self._controllers
-        }
+        controllers = parse_controllers(values["controllers"], embodiment.controllers)
+        ControllerReports(self, controllers, on_reference=self._on_reference, on_speed_scaling=self._on_speed_scaling)
+        self._outputs = ControllerOutputs(
+            self,
+            controllers,
+            on_event=lambda text: self._apply(self._supervisor.on_controller_event(text, self._now())),
+            on_note=lambda text: self.get_logger().info(text),
+            gripper_max_effort=values["gripper_max_effort"],
+            answer_timeout=values["controller_timeout"],
+        )
         self._would_send = self.create_publisher(JointTrajectory, "~/would_send", qos.reliable())
         self._verdict = self.create_publisher(DiagnosticArray, "~/verdict", qos.reliable(10))
         self._verdict_json = self.create_publisher(String, "~/verdict_json", qos.reliable(10))
@@ -81,9 +102,10 @@ class GuardNode(Node):
             self.create_subscription(
                 CameraInfo, camera_info_topic(topic), partial(self._on_camera_info, view), qos.sensor(1)
             )
-        # Volatile: meets latched and plain publishers alike; a latched one is read by the second subscription.
-        self.create_subscription(Bool, "e_stop", self._on_e_stop, qos.reliable(10))
+        # Best effort and volatile meets every publisher; what was latched before is read by the second subscription.
+        self._e_stop = self.create_subscription(Bool, "e_stop", self._on_e_stop, qos.sensor(10))
         self.create_subscription(Bool, "e_stop", self._on_e_stop, qos.latched())
+        self.create_subscription(Empty, "~/heartbeat", self._on_heartbeat, qos.sensor(1))
         self.create_service(Trigger, "~/arm", self._arm)
         self.create_service(Trigger, "~/disarm", self._disarm)
         self.create_service(Trigger, "~/reset", self._reset)
@@ -99,10 +121,9 @@ class GuardNode(Node):
         return int(self.get_clock().now().nanoseconds)
 
     def _read_clock(self) -> int:
-        """As ``_now``, for the supervisor; its first look after a judgement belongs to the verdict's context."""
-        now = self._now()
-        self._judged_ns = now if self._judged_ns is None else self._judged_ns
-        return now
+        """As ``_now``, for the supervisor; its last look after a judgement belongs to the verdict's context."""
+        self._judged_ns = self._now()
+        return self._judged_ns
 
     def _on_parameter(self, name: str, value: Any) -> None:
         values = {**self._values, name: value}
@@ -131,11 +152,20 @@ class GuardNode(Node):
             return  # dropped: the last good one grows old
         self._apply(self._supervisor.on_camera(view, stamp, now))
 
+    def _on_reference(self, names: Sequence[str], positions: FloatArray, stamp: int) -> None:
+        self._apply(self._supervisor.on_controller_state(names, positions, stamp, self._now()))
+
+    def _on_speed_scaling(self, fraction: float) -> None:
+        self._apply(self._supervisor.on_speed_scaling(fraction, self._now()))
+
     def _on_uncertainty(self, message: Any) -> None:
         self._uncertainty = (self._now(), float(message.data))
 
     def _on_e_stop(self, message: Any) -> None:
         self._apply(self._supervisor.on_e_stop(bool(message.data), self._now()))
+
+    def _on_heartbeat(self, _: Any) -> None:
+        self._apply(self._supervisor.on_heartbeat(self._now()))
 
     def _on_candidate(self, message: Any) -> None:
         now = self._now()
@@ -148,21 +178,32 @@ class GuardNode(Node):
 
     def _tick(self) -> None:
         self._apply(self._supervisor.tick(self._now()))
+        self._offer_to_arm()
         self._report()
+
+    def _offer_to_arm(self) -> None:
+        """Say once how the guard is armed, when it could be; or arm it, where it was started to be."""
+        now = self._now()
+        if self._offered or self._supervisor.state is not State.DISARMED or self._supervisor.refusal(now):
+            return
+        self._offered = True
+        if self._values["arm_when_ready"]:
+            self._look_around()
+            self._supervisor.arm(self._now())
+            return
+        space, name = self.get_namespace().strip("/"), self.get_name()
+        options = (f" --namespace {space}" if space else "") + (f" --name {name}" if name != "guard" else "")
+        service = f"{self.get_fully_qualified_name()}/arm"
+        self.get_logger().info(
+            f"ready to be armed: cosmos-ros guard arm{options}, or ros2 service call {service} std_srvs/srv/Trigger"
+        )
 
     def _look_around(self) -> None:
         """See who else commands the robot, and who listens."""
-        me = (self.get_name(), self.get_namespace())
-        others: dict[str, list[str]] = {}
-        listeners: dict[str, int] = {}
-        for publisher in self._outputs.values():
-            infos = self.get_publishers_info_by_topic(publisher.topic_name)
-            owners = [(info.node_name, info.node_namespace) for info in infos]
-            strangers = [readable(name, space) for name, space in owners if (name, space) != me]
-            strangers += [f"another {me[0]}"] * max(0, owners.count(me) - 1)
-            others[publisher.topic_name] = sorted(strangers)
-            listeners[publisher.topic_name] = publisher.get_subscription_count()
-        self._apply(self._supervisor.on_graph(others, listeners, self._now()))
+        others, listeners = self._outputs.others(), self._outputs.listeners()
+        unheard = other_types(self, self._e_stop.topic_name, "std_msgs/msg/Bool")
+        self._apply(self._supervisor.on_graph(others, listeners, self._now(), unheard))
+        self._diagnostics.set("e-stop", ERROR if unheard else OK, "; ".join(unheard) or "listened to")
 
     # -- services -------------------------------------------------------------------------------------------------
 
@@ -188,9 +229,7 @@ class GuardNode(Node):
     def _apply(self, output: Output) -> None:
         published: int | None = None
         if output.send is not None:
-            for (_, joints), publisher in zip(self._controllers, self._outputs.values(), strict=True):
-                if set(joints) <= set(output.send.joint_names):
-                    publisher.publish(joint_trajectory_message(output.send.select(joints)))
+            self._outputs.send(output.send, self._supervisor.executed.commands[-1].trajectory.stamp_ns)
             published = self._now()
         if output.would_send is not None:
             self._would_send.publish(joint_trajectory_message(output.would_send))
@@ -232,25 +271,24 @@ class GuardNode(Node):
         if supervisor.state is State.ARMED:
             message = "armed"
         else:
-            refusal = supervisor.refusal_kind(self._now())
+            refusal = without_numbers(supervisor.refusal(self._now()))
             message = f"{supervisor.state.value}: {supervisor.reason}"
             if refusal and supervisor.state is State.DISARMED:
                 message += f" (arming would be refused: {refusal})"
-        self._diagnostics.set("state", level, message, {"brakes": supervisor.counters.brakes})
+        disarmed = supervisor.state is State.DISARMED
+        at_once, self._reported = supervisor.state is not self._reported, supervisor.state
+        counts = {"brakes": supervisor.counters.brakes}
+        self._diagnostics.set("state", level, message, counts, expected=disarmed, at_once=at_once)
         stale = supervisor.cameras.stale(self._now(), supervisor.settings.max_camera_age)
         unheard = supervisor.cameras.unheard() if supervisor.settings.max_camera_age else ()
         if stale is not None:
-            self._diagnostics.set("cameras", ERROR, stale.message)
+            self._diagnostics.set("cameras", ERROR, stale.message, stream=disarmed)
         else:
             note = f"not watched, no camera_info: {', '.join(unheard)}" if unheard else "fresh"
             self._diagnostics.set("cameras", OK, note)
         problem = supervisor.joint_state_problem(self._now())
-        self._diagnostics.set("joint states", ERROR if problem else OK, problem or "fresh")
-
-
-def readable(name: str, namespace: str) -> str:
-    """Return a node's full name; its endpoints may be discovered a moment before their node is."""
-    return "a node whose name is not known yet" if "UNKNOWN" in name else f"{namespace.rstrip('/')}/{name}"
+        level, never = ERROR if problem else OK, problem == "none yet"
+        self._diagnostics.set("joint states", level, problem or "fresh", waiting=never, stream=disarmed)
 
 
 def main(args: Sequence[str] | None = None) -> int:

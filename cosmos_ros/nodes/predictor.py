@@ -20,11 +20,12 @@ from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
-from cosmos_ros.embodiment import Embodiment, load_embodiment
+from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.errors import InputError
 from cosmos_ros.messages import joint_trajectory_from_message, joint_trajectory_message
 from cosmos_ros.nodes import qos
 from cosmos_ros.nodes.clocks import steady_clock
+from cosmos_ros.nodes.described_robot import load_described
 from cosmos_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics
 from cosmos_ros.nodes.dynamics_services import DynamicsServices, Question
 from cosmos_ros.nodes.executor import call_soon
@@ -43,6 +44,7 @@ from cosmos_ros.prediction.pipeline import Pipeline, PipelineSettings, Predictio
 from cosmos_ros.prediction.state_api import StateRollout
 from cosmos_ros.settings import pick
 from cosmos_ros.trajectory.joiner import Joined, Joiner, JoinSettings
+from cosmos_ros.types import NANOSECONDS
 from cosmos_ros.types import JointTrajectory as TrajectoryRecord
 from cosmos_ros.worker import WorkerThread
 from cosmos_ros.world_models import create_world_model
@@ -58,7 +60,7 @@ class Predictor(LifecycleNode):
         super().__init__("predictor")
         self._values = declare(self, parameters(), on_change=self._on_parameter)
         self._diagnostics = Diagnostics(self, hardware_id="cosmos_ros")
-        self._diagnostics.set("state", WARN, "unconfigured")
+        self._diagnostics.set("state", WARN, "unconfigured", expected=True)
         self._embodiment: Embodiment | None = None
         self._pipeline: Pipeline | None = None
         self._engine: WorkerThread[Snapshot | Question, Prediction | StateRollout] | None = None
@@ -72,6 +74,8 @@ class Predictor(LifecycleNode):
         self._predictions = 0
         self._failures = 0
         self._starved = 0
+        self._dropped = 0
+        self._told: str | None = None  # the instruction of the model's session
         self._epoch = 0
         self._look_due = False
         if self._values["autostart"] and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
@@ -91,9 +95,12 @@ class Predictor(LifecycleNode):
 
     def _configure(self) -> None:
         values = self._values
-        embodiment = load_embodiment(values["embodiment"], fps=values["fps"] or None)
+        description = values["robot_description"]
+        embodiment = load_described(
+            self, values["embodiment"], description, self._diagnostics, fps=values["fps"] or None
+        )
         self._topics = parse_cameras(values["cameras"], embodiment.views)
-        self._diagnostics.set("state", WARN, f"loading world model {values['world_model']}")
+        self._diagnostics.set("state", WARN, f"loading world model {values['world_model']}", expected=True)
         options = world_model_options(values)
         model = create_world_model(values["world_model"], **options)
         blank = frozenset(embodiment.views) - set(self._topics)
@@ -110,15 +117,16 @@ class Predictor(LifecycleNode):
         )
         model.load()
         self._embodiment, self._pipeline = embodiment, pipeline
-        self._joiner = Joiner(embodiment.limits.joints, [g.joint for g in embodiment.gripper_joints.values()])
+        self._joiner = Joiner(embodiment.limits.joints, embodiment.gripper_speeds)
         self._candidate = self.create_publisher(JointTrajectory, "~/action_trajectory", qos.reliable())
         named = {"name": values["world_model"], "options": options}
         self._publisher = PredictionPublisher(self, embodiment, model, values["prediction_log"], named)
         if blank:
-            self._diagnostics.set("views", WARN, f"no camera for {', '.join(sorted(blank))}: black on the canvas")
+            text = f"no camera for {', '.join(sorted(blank))}: black on the canvas"
+            self._diagnostics.set("views", WARN, text, expected=True)
         scripted = "; SCRIPTED, not predicted" if model.capabilities.scripted else ""
         self._model_text = f"{embodiment.name} with world model {model.name}{scripted}"
-        self._diagnostics.set("state", WARN, f"inactive: {self._model_text}")
+        self._diagnostics.set("state", WARN, f"inactive: {self._model_text}", expected=True)
 
     def on_activate(self, state: State) -> TransitionCallbackReturn:
         """Subscribe and start the worker."""
@@ -155,13 +163,13 @@ class Predictor(LifecycleNode):
         """Stop predicting and drop the subscriptions; the model stays loaded."""
         self._stop()
         if self._pipeline is not None:
-            self._diagnostics.set("state", WARN, f"inactive: {self._model_text}")
+            self._diagnostics.set("state", WARN, f"inactive: {self._model_text}", expected=True)
         return super().on_deactivate(state)
 
     def on_cleanup(self, _: State) -> TransitionCallbackReturn:
         """Release the model."""
         self._release()
-        self._diagnostics.set("state", WARN, "unconfigured")
+        self._diagnostics.set("state", WARN, "unconfigured", expected=True)
         return TransitionCallbackReturn.SUCCESS
 
     def on_shutdown(self, _: State) -> TransitionCallbackReturn:
@@ -192,7 +200,7 @@ class Predictor(LifecycleNode):
 
     def _forget_motion(self) -> None:
         if self._joiner is not None:
-            self._joiner.executing.clear()
+            self._joiner.forget()
 
     def _release(self) -> None:
         self._stop()
@@ -212,7 +220,7 @@ class Predictor(LifecycleNode):
         if self._joiner is None:
             return
         try:
-            self._joiner.executing.update(controller, joint_trajectory_from_message(message, topic=controller))
+            self._joiner.sent(joint_trajectory_from_message(message, topic=controller), self._now())
         except InputError as error:
             self._diagnostics.set("commands", WARN, str(error))
 
@@ -221,7 +229,8 @@ class Predictor(LifecycleNode):
             self._engine.cancel_pending()
             self._inputs.reset()
             self._forget_motion()
-            self._predictions = self._failures = self._starved = 0
+            self._newest = self._told = None
+            self._predictions = self._failures = self._starved = self._dropped = 0
         response.success, response.message = True, "buffers and counters are empty"
         return response
 
@@ -235,7 +244,9 @@ class Predictor(LifecycleNode):
         """Return what the first controller, the arm's, was sent last."""
         if self._joiner is None or self._embodiment is None or not self._embodiment.controllers:
             return None
-        return self._joiner.executing.sent.get(self._embodiment.controllers[0][0])
+        arm = set(self._embodiment.controllers[0][1])
+        newest = (command.trajectory for command in self._joiner.executed.current)
+        return next((trajectory for trajectory in newest if arm <= set(trajectory.joint_names)), None)
 
     # -- predicting -----------------------------------------------------------------------------------------------
 
@@ -247,8 +258,15 @@ class Predictor(LifecycleNode):
         if question is not None:
             self._engine.submit(question)
             return
+        if self._inputs.lacking:
+            return
         snapshot = self._inputs.synchroniser.take(self._now())
-        if snapshot is not None:
+        # Images from before a new instruction are not asked about: the answer would be to the earlier one.
+        if snapshot is not None and snapshot.instruction == self._inputs.synchroniser.instruction:
+            if snapshot.instruction != self._told and self._pipeline is not None:
+                self._told = snapshot.instruction
+                # Models that remember earlier requests say so by having the method.
+                getattr(self._pipeline.world_model, "new_session", lambda: None)()
             self._newest = snapshot
             self._engine.submit(snapshot)
 
@@ -277,11 +295,10 @@ class Predictor(LifecycleNode):
                 if done.trace:
                     self.get_logger().debug(done.trace)
                 self._diagnostics.set("prediction", ERROR, f"holding: {done.error}", self._counters())
-            elif (
-                isinstance(done.result, Prediction)
-                and self._inputs is not None
-                and done.job.epoch == self._inputs.synchroniser.epoch
-            ):
+            elif isinstance(done.result, Prediction) and (why := self._outdated(done.job)):
+                self._dropped += 1
+                self._diagnostics.set("prediction", WARN, f"holding: dropped {why}", self._counters())
+            elif isinstance(done.result, Prediction):
                 try:
                     self._publish(done.result, done.job)
                 except Exception as error:  # one prediction that cannot be joined must not end the node
@@ -291,6 +308,18 @@ class Predictor(LifecycleNode):
         if self._look_due:
             self._look_at_inputs()
         self._poll()
+
+    def _outdated(self, snapshot: Snapshot) -> str:
+        """Return why an answer is no longer one to the question that would be asked now, or empty."""
+        if self._inputs is None or snapshot is not self._newest:
+            return "an answer from before the reset"
+        if snapshot.epoch != self._inputs.synchroniser.epoch:
+            return "an answer from before the clock was reset"
+        if snapshot.instruction != self._inputs.synchroniser.instruction:
+            return "an answer to an earlier instruction"
+        age = (self._now() - snapshot.stamp_ns) / NANOSECONDS
+        limit = self._values["max_prediction_age"]
+        return f"an answer whose observation is {age:.1f} s old (max_prediction_age {limit:g} s)" if age > limit else ""
 
     def _publish(self, prediction: Prediction, snapshot: Snapshot) -> None:
         """Publish the trajectory first; a thread of its own publishes the rest."""
@@ -323,6 +352,7 @@ class Predictor(LifecycleNode):
 
     def _counters(self) -> dict[str, Any]:
         counts = {"predictions": self._predictions, "failures": self._failures, "starved": self._starved}
+        counts["dropped"] = self._dropped
         model = None if self._pipeline is None else getattr(self._pipeline.world_model, "status", None)
         status = {} if model is None else {f"model {key}": value for key, value in model().items()}
         return {**counts, "replaced": self._engine.replaced if self._engine is not None else 0, **status}
@@ -345,7 +375,7 @@ class Predictor(LifecycleNode):
         if self._publisher is not None:
             problem = self._publisher.problem
             self._diagnostics.set(
-                "telling", WARN if problem else OK, problem or "provenance, poses and images are published"
+                "outputs", WARN if problem else OK, problem or "provenance, poses and images are published"
             )
         if busy > self._values["model_timeout"]:
             limit = self._values["model_timeout"]

@@ -11,6 +11,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from visualization_msgs.msg import MarkerArray
 
+from cosmos_ros.messages.cv_bridge_images import ImageConversion, ImageConverter
 from cosmos_ros.nodes import qos
 from cosmos_ros.nodes.camera_input import CameraInput
 from cosmos_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics
@@ -57,6 +58,7 @@ class PredictorInputs:
         self._node, self._pipeline, self._topics, self._values = node, pipeline, cameras, values
         self._diagnostics, self._dynamics, self._decoders = diagnostics, dynamics, decoders
         self._idle, self._on_input = idle, on_input
+        self._converter = ImageConverter(pick(ImageConversion, values), node.get_logger().warning)
         self.synchroniser = self._make_synchroniser()
         self._cameras = [
             CameraInput(node, view, topic, values["image_transport"], self._on_image) for view, topic in cameras.items()
@@ -92,20 +94,29 @@ class PredictorInputs:
             if instruction:
                 self.synchroniser.add_instruction(instruction, received_ns=self._now())
 
+    @property
+    def lacking(self) -> str:
+        """What the world model must be told before it can be asked, or empty."""
+        takes_one = self._pipeline.world_model.capabilities.takes_instruction
+        return "no instruction yet" if takes_one and not self.synchroniser.instruction.strip() else ""
+
     def report(self) -> None:
         """Set one status a camera, and one of all inputs with what is missing or stale."""
         for camera in self._cameras:
             problem = camera.update()
             how = {"transport": camera.transport, "topic": camera.topic}
-            self._diagnostics.set(f"camera {camera.view}", WARN if problem else OK, problem or "connected", how)
+            level, text = WARN if problem else OK, problem or "connected"
+            self._diagnostics.set(f"camera {camera.view}", level, text, how, waiting=not camera.heard, stream=True)
         now = self._now()
         values = self._stream_values(now)
-        problems = self.synchroniser.problems(now)
+        problems = [*([self.lacking] if self.lacking else []), *self.synchroniser.problems(now)]
         if problems:
             values["all"] = "; ".join(problems)
-            self._diagnostics.set("inputs", ERROR, f"holding: {problems[0]}", values)
+            waiting = problems[0].endswith("nothing received")
+            self._diagnostics.set("inputs", ERROR, f"holding: {problems[0]}", values, waiting=waiting, stream=True)
         else:
-            self._diagnostics.set("inputs", OK, "fresh", values)
+            conflict = self.synchroniser.conflict(now)
+            self._diagnostics.set("inputs", WARN if conflict else OK, conflict or "fresh", values)
 
     def _stream_values(self, now_ns: int) -> dict[str, Any]:
         """Return key → value of every stream: rate, age, count, and what was dropped and why."""
@@ -140,6 +151,8 @@ class PredictorInputs:
         return int(self._node.get_clock().now().nanoseconds)
 
     def _on_image(self, view: str, message: Any, compressed: bool) -> None:
+        if not compressed:
+            message = self._converter.prepare(message)
         if self.synchroniser.add_image(view, message, received_ns=self._now()) and self._idle():
             for name, item in self.synchroniser.probable_images():
                 start_decoding(item, name, self._decoders, self._pipeline.prepare)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cosmos_ros.messages.cv_bridge_images import ImageConversion
 from cosmos_ros.nodes.camera_input import TRANSPORTS
 from cosmos_ros.observation.sync_settings import Timing
 from cosmos_ros.settings import Setting, declared, setting
@@ -18,6 +19,12 @@ class PredictorSettings:
     """What the predictor runs, and with which settings of the sampler."""
 
     embodiment: str = setting("franka", "Shipped embodiment or path of its YAML file.", read_only=True)
+    robot_description: str = setting(
+        "",
+        "The robot's own URDF: topic, path (.urdf, .xml) or text. The tighter of its limits and the embodiment's hold, "
+        "and its kinematics; empty: the embodiment alone.",
+        read_only=True,
+    )
     world_model: str = setting("flow", "World model that predicts.", choices=world_model_names(), read_only=True)
     model: str = setting("", "Checkpoint directory, hub id or server address of the world model.", read_only=True)
     model_options: str = setting("", "Comma-separated option=value pairs of the world model.", read_only=True)
@@ -55,12 +62,15 @@ class PredictorSettings:
     model_timeout: float = setting(
         30.0, "Report a world model that has not answered for this long", unit="s", minimum=0.1, maximum=3600.0
     )
+    max_prediction_age: float = setting(
+        30.0, "Drop an answer whose observation is older than this", unit="s", minimum=0.05, maximum=3600.0
+    )
     prediction_log: str = setting("", "File that gets one JSON line a prediction; empty: none.", read_only=True)
 
 
 def parameters() -> tuple[Setting, ...]:
     """Return the declarations of all parameters of the node."""
-    return declared(PredictorSettings, Timing, JoinSettings)
+    return declared(PredictorSettings, ImageConversion, Timing, JoinSettings)
 
 
 def world_model_options(values: Mapping[str, Any]) -> dict[str, Any]:

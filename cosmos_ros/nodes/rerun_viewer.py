@@ -1,6 +1,6 @@
 """Shows everything in Rerun, live: cameras, predicted beside actual, the robot, joints with limits, guard events.
 
-A process of its own that only listens. Needs the ``viewer`` extra.
+A process of its own that only listens. Needs rerun-sdk.
 """
 
 from __future__ import annotations

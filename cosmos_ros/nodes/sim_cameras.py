@@ -78,7 +78,8 @@ class SimCameras:
         if self._error is not None:
             diagnostics.set("cameras", ERROR, f"stopped: {self._error}", values)
         elif dropped > 1:
-            diagnostics.set("cameras", WARN, "rendering is slower than camera_rate; lower it or the image size", values)
+            text = "rendering is slower than camera_rate; lower it or the image size"
+            diagnostics.set("cameras", WARN, text, values, stream=True)
         else:
             diagnostics.set("cameras", OK, "running", values)
 

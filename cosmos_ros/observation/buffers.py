@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from cosmos_ros.limits import JointLimit
 from cosmos_ros.observation.joint_history import JointBuffer
 from cosmos_ros.observation.rings import Ring
 
@@ -33,11 +34,19 @@ class Buffers:
         keys: Stream keys other than JOINTS.
         joints: As JointBuffer's.
         capacity, history_ns: Bounds of each ring.
+        bounds: As JointBuffer's.
     """
 
-    def __init__(self, keys: Iterable[str], joints: Sequence[str] | None, capacity: int, history_ns: int) -> None:
+    def __init__(
+        self,
+        keys: Iterable[str],
+        joints: Sequence[str] | None,
+        capacity: int,
+        history_ns: int,
+        bounds: Mapping[str, JointLimit] | None = None,
+    ) -> None:
         self.rings = {key: Ring(capacity, history_ns) for key in keys}
-        self.joints = JointBuffer(joints, capacity, history_ns)
+        self.joints = JointBuffer(joints, capacity, history_ns, bounds)
 
     def passed(self, key: str, stamp_ns: int) -> bool:
         """Whether a stream has delivered something at or after a stamp."""

@@ -35,6 +35,7 @@ def synchroniser_for(
         joints=embodiment.all_joints if embodiment.has_joints else (),
         scene=scene,
         instruction=instruction,
+        bounds=embodiment.limits.joints if embodiment.has_joints else None,
         names={f"image:{view}": f"camera {view} ({topic})" for view, topic in cameras.items()},
         settings=SynchroniserSettings(
             image_tolerance_ns=_ns(timing.image_tolerance),

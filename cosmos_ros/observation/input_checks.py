@@ -9,6 +9,7 @@ import numpy as np
 
 from cosmos_ros.errors import InputError
 from cosmos_ros.messages.compressed import check_compressed
+from cosmos_ros.messages.cv_bridge_images import BridgeImage
 from cosmos_ros.messages.images import check_image
 from cosmos_ros.messages.pose_messages import matrix_from_message
 from cosmos_ros.messages.stamps import ns_from_stamp
@@ -20,13 +21,15 @@ REFUSALS = (InputError, AttributeError, TypeError, ValueError)
 
 
 def check_image_payload(image: Any) -> None:
-    """Check an Image, a CompressedImage or an RGB array without decoding it.
+    """Check an Image, a BridgeImage, a CompressedImage or an RGB array without decoding it.
 
     Raises:
         InputError: It is malformed.
     """
     if isinstance(image, np.ndarray):
         decode_payload(image, "image")
+    elif isinstance(image, BridgeImage):
+        image.check(topic="image")
     elif hasattr(image, "encoding"):
         check_image(image)
     else:

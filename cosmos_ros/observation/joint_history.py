@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from cosmos_ros.errors import InputError
+from cosmos_ros.limits import JointLimit
 from cosmos_ros.messages.joint_messages import joint_state_from_message
+from cosmos_ros.observation.measured_state import Belief, MeasuredState
 from cosmos_ros.observation.rings import Arrival, Item, Ring, as_of
 from cosmos_ros.types import JointState
-
-_MAX_SOURCES = 16
 
 
 class JointBuffer:
     """Joint states by the set of joints that they name.
 
     An arm's driver and a gripper's often publish on the same topic, each with its own joints. Each set of names has a
-    ring of its own, and a whole state is put together from the newest of each.
+    ring of its own, and a whole state is put together from the newest of each. States that ``MeasuredState`` does not
+    believe are not kept.
 
     Args:
         joints: Joints wanted, in the wanted order; None takes the messages' own.
         capacity, history_ns: Bounds of each ring.
+        bounds: Joint → its limits, to judge whether a state can follow from the one before.
+
+    Attributes:
+        belief: Which states are believed, and what contradicted them.
     """
 
-    def __init__(self, joints: Sequence[str] | None, capacity: int, history_ns: int) -> None:
+    def __init__(
+        self,
+        joints: Sequence[str] | None,
+        capacity: int,
+        history_ns: int,
+        bounds: Mapping[str, JointLimit] | None = None,
+    ) -> None:
+        self.belief = MeasuredState(bounds or {}, joints)
         self._joints = None if joints is None else tuple(joints)
         self._capacity = capacity
         self._history_ns = history_ns
@@ -52,18 +64,18 @@ class JointBuffer:
         """Add one decoded state.
 
         Raises:
-            InputError: Too many different sets of joints.
+            InputError: It is not believed, or there are too many different sets of joints.
         """
+        belief, problem = self.belief.judge(state, received_ns)
+        if belief is Belief.REFUSED:
+            raise InputError(problem, where="joint_states")
         ring = self._rings.get(state.names)
-        if ring is None:
-            if len(self._rings) >= _MAX_SOURCES:
-                raise InputError(
-                    f"more than {_MAX_SOURCES} different sets of joints",
-                    where="joint_states name",
-                    hint="Name the joints wanted.",
-                )
+        if belief is Belief.REPLACED or ring is None:
+            others = self._rings
+            if belief is Belief.REPLACED:  # what was kept of these joints is false
+                others = {names: kept for names, kept in others.items() if set(names).isdisjoint(state.names)}
             ring = Ring(self._capacity, self._history_ns)
-            self._rings = {**self._rings, state.names: ring}
+            self._rings = {**others, state.names: ring}
         return ring.append(Item(state.stamp_ns, received_ns, state))
 
     def newest_stamp_ns(self, names: tuple[str, ...]) -> int | None:
@@ -99,7 +111,8 @@ class JointBuffer:
     def as_of(self, stamp_ns: int, tolerance_ns: int) -> JointState | None:
         """The newest state at or before a stamp, whole, or None.
 
-        Put together from several messages it carries the oldest of their stamps, and velocities only when all do.
+        Put together from several messages it carries the oldest of their stamps. Velocities that are not measured are
+        NaN; there are none when no joint's is.
         """
         parts: list[JointState] = []
         for ring in self._rings.values():
@@ -128,12 +141,12 @@ def _merge(parts: Sequence[JointState], joints: tuple[str, ...]) -> JointState |
         return None
     used = [source[name] for name in joints]
     positions = np.array([part.positions[k] for part, k in used])
-    speeds = [None if part.velocities is None else part.velocities[k] for part, k in used]
+    velocities = np.array([np.nan if part.velocities is None else part.velocities[k] for part, k in used], np.float64)
     return JointState(
         stamp_ns=min(part.stamp_ns for part, _ in used),
         names=joints,
         positions=positions,
-        velocities=None if any(speed is None for speed in speeds) else np.array(speeds, np.float64),
+        velocities=None if np.isnan(velocities).all() else velocities,
     )
 
 
@@ -141,10 +154,6 @@ def _select(state: JointState, joints: tuple[str, ...]) -> JointState | None:
     columns = [state.names.index(name) for name in joints if name in state.names]
     if not columns:
         return None
-    for values in (state.positions, state.velocities):
-        for k in columns if values is not None else ():
-            if not np.isfinite(values[k]):  # type: ignore[index]
-                raise InputError(f"joint {state.names[k]!r} is not finite", where="joint_states")
     return JointState(
         stamp_ns=state.stamp_ns,
         names=tuple(state.names[k] for k in columns),

@@ -12,6 +12,7 @@ import numpy as np
 
 from cosmos_ros.errors import InputError
 from cosmos_ros.messages.compressed import decode_compressed
+from cosmos_ros.messages.cv_bridge_images import BridgeImage
 from cosmos_ros.messages.images import decode_image
 from cosmos_ros.observation.rings import Item
 from cosmos_ros.types import FloatArray, JointState, Observation, UInt8Array
@@ -105,7 +106,7 @@ def _decode_then(payload: Any, view: str, then: Callable[[str, UInt8Array], None
 
 
 def decode_payload(payload: Any, name: str) -> UInt8Array:
-    """Return an Image, a CompressedImage or an RGB array as ``uint8 [H, W, 3]``.
+    """Return an Image, a BridgeImage, a CompressedImage or an RGB array as ``uint8 [H, W, 3]``.
 
     Raises:
         InputError: It is none of these, or cannot be decoded.
@@ -114,6 +115,8 @@ def decode_payload(payload: Any, name: str) -> UInt8Array:
         if payload.dtype != np.uint8 or payload.ndim != 3 or payload.shape[2] != 3 or payload.size == 0:
             raise InputError(f"{payload.dtype} {list(payload.shape)} is not uint8 [H, W, 3]", where=name)
         return payload
+    if isinstance(payload, BridgeImage):
+        return payload.decode(topic=name)
     if hasattr(payload, "encoding"):
         return decode_image(payload, topic=name)
     return decode_compressed(payload, topic=name)

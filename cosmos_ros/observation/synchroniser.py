@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cosmos_ros.errors import ConfigError, InputError
+from cosmos_ros.limits import JointLimit
 from cosmos_ros.messages.pose_messages import scene_from_markers
 from cosmos_ros.observation.assembly import Assembler, Streams
 from cosmos_ros.observation.buffers import JOINTS, SCENE, Buffers, image_key, pose_key, width_key
@@ -52,6 +53,7 @@ class Synchroniser:
         gripper_widths: Gripper names whose width comes on its own topic.
         scene: Whether object poses are needed (simulator only).
         instruction: Task text until one arrives.
+        bounds: Joint → its limits; joint states that cannot follow from the one before are refused.
         names: Stream key → name for reports, e.g. the topic. Keys are ``image:<view>``, ``joints``, ``scene``,
             ``tool_pose:<link>``, ``gripper_width:<name>``.
         settings: Tolerances, gates and waiting times.
@@ -76,6 +78,7 @@ class Synchroniser:
         gripper_widths: Sequence[str] = (),
         scene: bool = False,
         instruction: str = "",
+        bounds: Mapping[str, JointLimit] | None = None,
         names: Mapping[str, str] | None = None,
         settings: SynchroniserSettings | None = None,
     ) -> None:
@@ -89,6 +92,7 @@ class Synchroniser:
             gripper_widths=tuple(gripper_widths),
             scene=scene,
         )
+        self._bounds = dict(bounds or {})
         self._counters = self._make_counters()
         for key, label in (names or {}).items():
             if key not in self._counters:
@@ -114,7 +118,7 @@ class Synchroniser:
     # -- input: one thread -------------------------------------------------------------------------------------
 
     def add_image(self, view: str, image: Any, *, received_ns: int, stamp_ns: int | None = None) -> bool:
-        """Keep an Image, a CompressedImage or an RGB array (which needs ``stamp_ns``); only headers are looked at.
+        """Keep an Image, a BridgeImage, a CompressedImage or an RGB array (which needs ``stamp_ns``), still undecoded.
 
         Returns:
             Whether it was kept; if not, ``health`` says why.
@@ -222,6 +226,10 @@ class Synchroniser:
         """The newest whole joint state, for joining a motion; None until every wanted joint was named."""
         return self._buffers.joints.newest()
 
+    def conflict(self, now_ns: int) -> str:
+        """How joint states contradicted each other within the last second; empty when they did not."""
+        return self._buffers.joints.belief.conflict(now_ns)
+
     @property
     def instruction(self) -> str:
         """The newest task text."""
@@ -246,7 +254,7 @@ class Synchroniser:
 
     def _new_buffers(self) -> Buffers:
         keys = [key for key in self._counters if key != JOINTS]
-        return Buffers(keys, self.streams.joints, self.settings.capacity, self.settings.held_ns)
+        return Buffers(keys, self.streams.joints, self.settings.capacity, self.settings.held_ns, self._bounds)
 
     def _add(
         self,

@@ -27,7 +27,8 @@ class Prediction:
         stamp_ns: Stamp of the observation.
         request, rollout: The model's question and answer.
         chunk: Decoded tool poses and grippers; None when the mode gives no actions.
-        trajectory: Joint trajectory starting at the observed state; None for embodiments without joints.
+        trajectory: Joint trajectory starting at the observed state, for a ``Joiner``: gripper columns are as the model
+            wants them. None for embodiments without joints.
         ik: Residuals of the inverse kinematics; None when none was solved.
         latencies_ms: Stage → milliseconds: request, model, decode, kinematics, total.
         input_provenance: The part of the provenance that stands nowhere else: model, embodiment, config hash, stamps.
@@ -135,7 +136,13 @@ class Pipeline:
         if chunk is None or observation.joints is None or not self.embodiment.has_joints:
             return None, None
         return chunk_to_trajectory(
-            chunk, observation.joints, self._solver, self.embodiment.gripper_joints, ResidualGate()
+            chunk,
+            observation.joints,
+            self._solver,
+            self.embodiment.gripper_joints,
+            ResidualGate(),
+            limits=self.embodiment.limits.joints,
+            plan_grippers=False,
         )
 
     def complete(self, observation: Observation) -> Observation:

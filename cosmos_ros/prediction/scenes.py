@@ -137,6 +137,7 @@ def observations_from_bag(
             list(views),
             joints=embodiment.all_joints if embodiment.has_joints else (),
             instruction=_last_instruction(bag, start),
+            bounds=embodiment.limits.joints if embodiment.has_joints else None,
             settings=SynchroniserSettings(step_ns=step_ns, period_ns=step_ns),
         )
         streams = WalkTopics(views=views, joints="/joint_states" if embodiment.has_joints else None)

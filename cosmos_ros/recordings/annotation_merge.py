@@ -15,7 +15,8 @@ from pathlib import Path
 from cosmos_ros.errors import InputError
 from cosmos_ros.recordings.annotation_log import ChunkKey, Event, log_path, read_entries
 from cosmos_ros.recordings.annotations import TYPES
-from cosmos_ros.recordings.reader import BagMessage, BagReader, until_damage
+from cosmos_ros.recordings.reader import BagReader, until_damage
+from cosmos_ros.recordings.recording import BagMessage
 from cosmos_ros.recordings.replay import find_view_topic
 from cosmos_ros.recordings.writer import BagWriter
 from cosmos_ros.types import NANOSECONDS

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from cosmos_ros.recordings.topic_roles import LIVE_NODES
+from cosmos_ros.recordings.topic_roles import moves_nothing
 
-# Nodes that hear commands and move nothing: those of this package, and recorders.
-_MOVE_NOTHING = LIVE_NODES | {"cosmos_ros_recorder", "rosbag2_recorder"}
 _GUARD_TOPICS = ("/would_send", "/verdict_json")
 
 
@@ -24,7 +22,13 @@ def guarded_controllers(node: Any, topics: Iterable[str]) -> str:
     """
     try:
         listeners = {
-            topic: sorted({info.node_name for info in node.get_subscriptions_info_by_topic(topic)} - _MOVE_NOTHING)
+            topic: sorted(
+                {
+                    info.node_name
+                    for info in node.get_subscriptions_info_by_topic(topic)
+                    if not moves_nothing(info.node_name)
+                }
+            )
             for topic in topics
         }
         heard = [f"{', '.join(names)} on {topic}" for topic, names in listeners.items() if names]

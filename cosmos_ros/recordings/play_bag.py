@@ -1,23 +1,24 @@
 """Plays a recording and prints what was played: ``cosmos-ros play``, and the player of a replay as a process.
 
-The process takes what :func:`play_command` makes, not the command line's options: launch files need no ``tyro``.
+The process takes what :func:`play_arguments` makes, not the command line's options: launch files need no ``tyro``.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from cosmos_ros.errors import CosmosRosError
 from cosmos_ros.recordings.play_options import PlayOptions
-from cosmos_ros.recordings.reader import BagReader
+from cosmos_ros.recordings.recording import open_recording
 
 
-def play_command(bag: Path, options: PlayOptions) -> list[str]:
-    """Return the command line of a process that plays a recording."""
-    return [sys.executable, "-m", __name__, str(bag), json.dumps(asdict(options))]
+def play_arguments(bag: Path, options: PlayOptions) -> list[str]:
+    """Return the arguments that :func:`play` takes."""
+    return [str(bag), json.dumps(asdict(options))]
 
 
 def play_bag(bag: Path, options: PlayOptions) -> int:
@@ -29,7 +30,7 @@ def play_bag(bag: Path, options: PlayOptions) -> int:
     from cosmos_ros.recordings.command_line_node import RosSession
     from cosmos_ros.recordings.player import BagPlayer
 
-    with BagReader(bag) as reader, RosSession("cosmos_ros_player") as session:
+    with open_recording(bag) as reader, RosSession("cosmos_ros_player") as session:
         player = BagPlayer(session.node, session.executor, reader, options, session.ended)
         print(f"playing {bag}: {reader.duration_ns / 1e9:.1f} s, {len(player.report.counts)} topics", flush=True)
         for topic, reason in player.report.skipped.items():
@@ -46,14 +47,11 @@ def play_bag(bag: Path, options: PlayOptions) -> int:
     return 130 if interrupted else 0
 
 
-def main() -> int:
-    """Play what the process's arguments say; known errors end in one line and status 2."""
+def play(arguments: Sequence[str]) -> int:
+    """Play what :func:`play_arguments` made; known errors end in one line and status 2, a signal is no failure."""
     try:
-        return play_bag(Path(sys.argv[1]), PlayOptions(**json.loads(sys.argv[2])))
+        status = play_bag(Path(arguments[0]), PlayOptions(**json.loads(arguments[1])))
     except CosmosRosError as error:
         print(f"play: {error}", file=sys.stderr)
         return 2
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return 0 if status == 130 else status

@@ -18,6 +18,7 @@ class PlayOptions:
         loop: Begin again at the end.
         topics: Topics to play; None for all.
         include_commands: Play also what commands a robot and what live nodes publish.
+        keep_names: Topics that are played under their recorded names also where the player is in a namespace.
         wait_for: Topics that must have a subscriber before the first message.
         wait_timeout: How long to wait for them, s.
         delay: Pause, s, before the first message, for discovery.
@@ -30,6 +31,7 @@ class PlayOptions:
     loop: bool = False
     topics: Sequence[str] | None = None
     include_commands: bool = False
+    keep_names: Sequence[str] = ()
     wait_for: Sequence[str] = ()
     wait_timeout: float = 60.0
     delay: float = 0.5
@@ -42,7 +44,7 @@ class PlayOptions:
         Raises:
             ConfigError: One is out of its range.
         """
-        for name in ("topics", "wait_for"):
+        for name in ("topics", "keep_names", "wait_for"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, tuple(f"/{topic.lstrip('/')}" for topic in getattr(self, name)))
         for name, low, high in (

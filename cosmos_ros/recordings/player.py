@@ -11,12 +11,14 @@ from cosmos_ros.errors import ConfigError, CosmosRosError, InputError
 from cosmos_ros.messages.stamps import stamp_message
 from cosmos_ros.recordings.command_listeners import guarded_controllers
 from cosmos_ros.recordings.play_options import PlayOptions
-from cosmos_ros.recordings.reader import BagMessage, BagReader
+from cosmos_ros.recordings.recording import BagMessage, Recording
 from cosmos_ros.recordings.ros_message_types import message_class, offered_profile
 from cosmos_ros.recordings.topic_roles import Role, role_of
 from cosmos_ros.types import NANOSECONDS
 
 CLOCK_TOPIC = "/clock"
+# Nodes look for these outside their namespace.
+_GLOBAL_TOPICS = (CLOCK_TOPIC, "/tf", "/tf_static")
 _ANSWER_WITHIN_S = 0.2
 # Commands go out only after the graph has been looked at for this long, and while later looks find nothing.
 _LOOK_FOR_S = 3.0
@@ -62,7 +64,7 @@ class BagPlayer:
     """
 
     def __init__(
-        self, node: Any, executor: Any, reader: BagReader, options: PlayOptions, stop: Callable[[], bool]
+        self, node: Any, executor: Any, reader: Recording, options: PlayOptions, stop: Callable[[], bool]
     ) -> None:
         from std_srvs.srv import SetBool
 
@@ -122,9 +124,9 @@ class BagPlayer:
             except InputError as error:
                 self.report.skipped[name] = error.message
                 continue
-            publishers[name] = self._node.create_publisher(kind, name, offered_profile(topic))
+            publishers[name] = self._node.create_publisher(kind, self._played_as(name), offered_profile(topic))
             if role is Role.COMMAND:
-                self.report.commands.append(name)
+                self.report.commands.append(publishers[name].topic_name)
         if not publishers:
             reasons = [f"{name}: {why}" for name, why in self.report.skipped.items()]
             reasons += [f"{name}: {role.value}" for name, role in self.report.left_out.items()]
@@ -134,6 +136,13 @@ class BagPlayer:
                 raise InputError(f"cannot wait for {name}, it is not played", where=str(self._reader.path))
         self.report.counts = dict.fromkeys(publishers, 0)
         return publishers
+
+    def _played_as(self, name: str) -> str:
+        """Return the name that a topic is played under: relative, so that it follows the player's namespace."""
+        namespace = f"{self._node.get_namespace().rstrip('/')}/"
+        if name in _GLOBAL_TOPICS or name in self._options.keep_names or name.startswith(namespace):
+            return name
+        return name.lstrip("/")
 
     def _clock_publisher(self) -> Any:
         from rclpy.qos import QoSProfile, ReliabilityPolicy

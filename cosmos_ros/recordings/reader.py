@@ -2,59 +2,23 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rosbags.interfaces import Connection, ConnectionExtRosbag2, MessageDefinitionFormat, Qos
+from rosbags.interfaces import Connection, ConnectionExtRosbag2, MessageDefinitionFormat
 from rosbags.rosbag2 import Reader
 from rosbags.typesys.store import Typestore
 
 from cosmos_ros.errors import InputError
 from cosmos_ros.recordings.message_types import default_typestore, typestore_of
+from cosmos_ros.recordings.recording import MAX_MESSAGE_BYTES, BagMessage, BagTopic, Recording
 
-MAX_MESSAGE_BYTES = 512 * 1024 * 1024
 _STORAGE_SUFFIXES = (".mcap", ".db3")
 
 
-@dataclass(frozen=True)
-class BagTopic:
-    """One topic of a recording.
-
-    Attributes:
-        name: Topic name.
-        type_name: E.g. ``sensor_msgs/msg/Image``.
-        count: Messages recorded.
-        qos: Offered profiles of its publishers; empty where the recorder wrote none.
-    """
-
-    name: str
-    type_name: str
-    count: int
-    qos: tuple[Qos, ...] = ()
-
-
-@dataclass(frozen=True)
-class BagMessage:
-    """One recorded message, still serialised.
-
-    Attributes:
-        topic: Topic name.
-        type_name: Message type.
-        log_ns: When it was recorded.
-        data: CDR bytes with their encapsulation header.
-    """
-
-    topic: str
-    type_name: str
-    log_ns: int
-    data: bytes
-
-
-class BagReader:
+class BagReader(Recording):
     """A recording: a rosbag2 folder, or a single ``.mcap`` or ``.db3`` file.
 
     Use it as a context manager. Messages come in the order of their recording times, file by file; at most a chunk
@@ -96,10 +60,6 @@ class BagReader:
             raise
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Close the recording."""
-        self.close()
-
     def close(self) -> None:
         """Close the recording; may be called twice."""
         readers, self._readers = self._readers, []
@@ -128,48 +88,11 @@ class BagReader:
         """Recording time of the last message; 0 for an empty recording."""
         return max((reader.end_time - 1 for reader in self._readers if reader.message_count), default=0)
 
-    @property
-    def duration_ns(self) -> int:
-        """From the first to the last message."""
-        return self.end_ns - self.start_ns
-
-    def require(self, topic: str, *type_names: str) -> BagTopic:
-        """Return a topic that must be there, hold messages, and be of one of the given types.
-
-        Raises:
-            InputError: It is missing (with the nearest names), empty, or of another type.
-        """
-        found = self._topics.get(topic)
-        if found is None:
-            near = difflib.get_close_matches(topic, self._topics, n=3, cutoff=0.4) or sorted(self._topics)[:8]
-            raise InputError(
-                f"there is no topic {topic}",
-                where=str(self.path),
-                hint=f"It has: {', '.join(near)}." if near else "The recording is empty.",
-            )
-        if type_names and found.type_name not in type_names:
-            raise InputError(f"{topic} is {found.type_name}, expected {' or '.join(type_names)}", where=str(self.path))
-        if not found.count:
-            raise InputError(f"{topic} holds no message", where=str(self.path))
-        return found
-
     def messages(
         self, topics: Collection[str] | None = None, *, start_ns: int | None = None, end_ns: int | None = None
     ) -> Iterator[BagMessage]:
-        """Yield messages in recording order.
-
-        Args:
-            topics: Topics wanted; None for all.
-            start_ns: First recording time wanted.
-            end_ns: Recording time to stop before.
-
-        Raises:
-            InputError: A topic is unknown, or the recording is damaged there; says after how many messages, so
-                that what came before can be used.
-        """
-        for topic in topics or ():
-            if topic not in self._topics:
-                self.require(topic)
+        """Yield messages in recording order; see ``Recording.messages``."""
+        self.require_known(topics or ())
         last_ns: int | None = None
         for reader in self._readers:
             wanted = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,14 +21,23 @@ TRAJECTORY = "trajectory_msgs/msg/JointTrajectory"
 _KEPT_NS = 60 * NANOSECONDS
 
 
-def controller_topics(reader: BagReader, embodiment: Embodiment) -> tuple[str, ...]:
-    """Return the topics, sorted, on which the embodiment's controllers were sent joint trajectories."""
-    known = {topic.strip("/").rsplit("/", 1)[-1] for topic, _ in embodiment.controllers}
+def command_topics(reader: BagReader, names: Iterable[str]) -> tuple[str, ...]:
+    """Return the topics, sorted, that hold what controllers of these names were sent, in any namespace."""
+    known = {name.strip("/").rpartition("/")[2] for name in names}
     return tuple(
         name
         for name, topic in sorted(reader.topics.items())
-        if topic.type_name == TRAJECTORY and topic.count and name.rsplit("/", 1)[-1] in known
+        if topic.type_name == TRAJECTORY and topic.count and name.rpartition("/")[2] in known
     )
+
+
+def sent_topics(reader: BagReader, names: Iterable[str]) -> tuple[str, ...]:
+    """As ``command_topics``; only those on which a guard says what it sent, where there are any.
+
+    A guard says it with the time at which it begins; what is on a controller's own topic may begin when it arrives.
+    """
+    found = command_topics(reader, names)
+    return tuple(name for name in found if name.rpartition("/")[0].endswith("/sent")) or found
 
 
 class CommandTrack:
@@ -62,7 +71,7 @@ class CommandTrack:
             InputError: A given topic is missing or of another type.
         """
         if topics is None:
-            return cls(path, controller_topics(reader, embodiment), report)
+            return cls(path, sent_topics(reader, [topic for topic, _ in embodiment.controllers]), report)
         for name in topics:
             reader.require(name, TRAJECTORY)
         return cls(path, topics, report)

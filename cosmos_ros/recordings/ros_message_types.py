@@ -8,14 +8,15 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
-from rosbags.interfaces import Qos, QosDurability, QosReliability
 
 from cosmos_ros.errors import InputError
-from cosmos_ros.recordings.message_types import qos
-from cosmos_ros.recordings.reader import BagTopic
+from cosmos_ros.recordings.recording import BagTopic
+
+if TYPE_CHECKING:
+    from rosbags.interfaces import Qos
 
 _TYPE = re.compile(r"^([A-Za-z][A-Za-z0-9_]*)/msg/([A-Za-z][A-Za-z0-9]*)$")
 _FIELD = re.compile(r"^\s*([A-Za-z][A-Za-z0-9_]*(?:/[A-Za-z][A-Za-z0-9]*)?)(?:<=\d+)?(?:\[[^\]]*\])?\s+[A-Za-z]")
@@ -80,9 +81,9 @@ def offered_profile(topic: BagTopic) -> QoSProfile:
     any of them satisfied. Without a record, reliable (REP-2003: sensors publish reliably, and best-effort
     subscribers match too), latched for the topics that are so by convention.
     """
-    known = [profile for profile in topic.qos if profile.reliability in _KNOWN_RELIABILITY]
-    reliable = any(profile.reliability is not QosReliability.BEST_EFFORT for profile in known) if known else True
-    latched = any(profile.durability is QosDurability.TRANSIENT_LOCAL for profile in known)
+    known = [profile for profile in topic.qos if profile.reliability.name in _KNOWN_RELIABILITY]
+    reliable = any(profile.reliability.name != "BEST_EFFORT" for profile in known) if known else True
+    latched = any(profile.durability.name == "TRANSIENT_LOCAL" for profile in known)
     if not known:
         latched = _LATCHED.search(topic.name) is not None
     depth = max([10, *(min(profile.depth, 1000) for profile in known)])
@@ -104,6 +105,8 @@ def subscription_profile(publishers: Sequence[Any], depth: int) -> QoSProfile:
 
 def recorded_profiles(publishers: Sequence[Any]) -> list[Qos]:
     """Return the offered profiles of a topic's publishers as a recording keeps them."""
+    from cosmos_ros.recordings.message_types import qos
+
     offers: list[Qos] = []
     for info in publishers:
         offered = info.qos_profile
@@ -127,7 +130,7 @@ def profile(*, reliable: bool, latched: bool, depth: int) -> QoSProfile:
     )
 
 
-_KNOWN_RELIABILITY = (QosReliability.RELIABLE, QosReliability.BEST_EFFORT)
+_KNOWN_RELIABILITY = ("RELIABLE", "BEST_EFFORT")
 
 
 def _message_file(type_name: str) -> Path:

@@ -7,6 +7,14 @@ from enum import Enum
 
 # Names of this package's nodes that publish while they run beside a replay.
 LIVE_NODES = frozenset({"predictor", "guard", "visualizer", "rerun_viewer"})
+# Names of nodes that hear commands and move nothing, and how the names begin of those that add a number of their own.
+_OBSERVERS = LIVE_NODES | {"cosmos_ros_recorder", "rosbag2_recorder", "foxglove_bridge", "rosbridge_websocket"}
+_OBSERVERS_BEGIN = ("_ros2cli_", "rqt_", "rviz", "plotjuggler")
+
+
+def moves_nothing(node_name: str) -> bool:
+    """Return whether a node of this name, though it hears what controllers are sent, is known to move nothing."""
+    return node_name in _OBSERVERS or node_name.startswith(_OBSERVERS_BEGIN)
 
 
 class Role(Enum):

@@ -18,8 +18,7 @@ from cosmos_ros.sim.imagination import world_of
 from cosmos_ros.sim.runtime import Due, OutputRates, SimRuntime
 from cosmos_ros.sim.task import DEFAULT_INSTRUCTION
 from cosmos_ros.sim.world import TIMESTEP_NS, WorldRenderer
-from cosmos_ros.trajectory.executing import ExecutingMotion
-from cosmos_ros.trajectory.splice import splice
+from cosmos_ros.trajectory.joiner import Joiner, JoinSettings
 from cosmos_ros.types import NANOSECONDS, Float32Array, FloatArray, JointTrajectory, Observation, UInt8Array
 from cosmos_ros.world_models.protocol import WorldModel
 
@@ -145,7 +144,9 @@ class _EpisodeRun:
         if settings.image_size is not None:
             cameras = world.cameras(dict.fromkeys(embodiment.views, settings.image_size))
             self._renderer = WorldRenderer(world, cameras)
-        self._executing = ExecutingMotion()
+        self._joiner = Joiner(embodiment.limits.joints, embodiment.gripper_speeds)
+        # Nothing is on its way to a controller here.
+        self._join = JoinSettings(join_lead=0.0, blend_time=settings.blend, shift_from_rest=False)
         self._observations: list[Observation] = []
         self._openings: dict[str, list[float]] = {name: [] for name in embodiment.gripper_joints}
         self._sent: list[JointTrajectory] = []
@@ -228,11 +229,9 @@ class _EpisodeRun:
         runtime = self._runtime
         now = runtime.now_ns
         measured = runtime.world.joint_state(now)
-        current, _ = self._executing.at(now, measured, tolerance=0.1)
-        joined = splice(trajectory, current, now, _ns(self._settings.blend))
-        if joined is None:
+        whole = self._joiner.join(trajectory, now, measured, self._join).trajectory
+        if whole is None:
             return
-        whole = joined.trajectory
         if self._guard is not None:
             verdict = self._guard.judge(whole, GuardContext(now, measured, self._last))
             self._verdicts.append(verdict)
@@ -246,7 +245,7 @@ class _EpisodeRun:
             if reason is not None:
                 self._rejections.append(f"{topic}: {reason}")
                 continue
-            self._executing.update(topic, part)
+            self._joiner.sent(part, now)
             self._sent.append(part)
 
 

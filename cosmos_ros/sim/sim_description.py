@@ -2,44 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from scipy.spatial.transform import Rotation
 
 from cosmos_ros.embodiment.loader import read_yaml
 from cosmos_ros.errors import ConfigError
 from cosmos_ros.resources import resource
+from cosmos_ros.schema import Constraint, Record, RecordError, declare, read
 from cosmos_ros.types import FloatArray
 
 Vector = tuple[float, float, float]
-Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+Positive = Annotated[float, Constraint(gt=0.0)]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
-class Rod(_Record):
+@dataclass(frozen=True, kw_only=True)
+class Rod(Record):
     """A capsule or cylinder between two points of the link frame, metres."""
 
-    start: Vector = Field(alias="from")
-    end: Vector = Field(alias="to")
+    start: Vector = declare(key="from")
+    end: Vector = declare(key="to")
     radius: Positive
 
 
-class Cone(_Record):
+@dataclass(frozen=True, kw_only=True)
+class Cone(Record):
     """The convex hull of two spheres, metres."""
 
-    start: Vector = Field(alias="from")
-    end: Vector = Field(alias="to")
+    start: Vector = declare(key="from")
+    end: Vector = declare(key="to")
     radii: tuple[Positive, Positive]
 
 
-class OrientedBox(_Record):
+@dataclass(frozen=True, kw_only=True)
+class OrientedBox(Record):
     """A box by its centre, full edge lengths (m) and fixed-axis roll, pitch, yaw (rad)."""
 
     centre: Vector
@@ -47,14 +47,16 @@ class OrientedBox(_Record):
     rpy: Vector = (0.0, 0.0, 0.0)
 
 
-class Sphere(_Record):
+@dataclass(frozen=True, kw_only=True)
+class Sphere(Record):
     """A sphere by centre and radius, metres."""
 
     centre: Vector
     radius: Positive
 
 
-class Shape(_Record):
+@dataclass(frozen=True, kw_only=True)
+class Shape(Record):
     """One primitive of a link with its colour; exactly one kind is given.
 
     Attributes:
@@ -70,22 +72,23 @@ class Shape(_Record):
     colour: str
     grip: bool = False
 
-    @model_validator(mode="after")
-    def _one_kind(self) -> Shape:
+    def check(self) -> None:
+        """Check the fields against each other."""
         given = [kind for kind in ("capsule", "cylinder", "cone", "box", "sphere") if getattr(self, kind) is not None]
         if len(given) != 1:
             raise ValueError(f"exactly one of capsule, cylinder, cone, box, sphere must be given, not {given}")
-        return self
 
 
-class LinkBody(_Record):
+@dataclass(frozen=True, kw_only=True)
+class LinkBody(Record):
     """Shapes and mass (kg) of one link."""
 
     mass: Positive
     shapes: tuple[Shape, ...]
 
 
-class Servo(_Record):
+@dataclass(frozen=True, kw_only=True)
+class Servo(Record):
     """Joint servo: N·m/rad and N·m·s/rad (N/m and N·s/m for fingers); effort overrides the URDF's."""
 
     stiffness: Positive
@@ -94,17 +97,19 @@ class Servo(_Record):
     effort: Positive | None = None
 
 
-class MountedCamera(_Record):
+@dataclass(frozen=True, kw_only=True)
+class MountedCamera(Record):
     """A camera on a link (or in the base frame for ``link: null``): looks from position to look_at, metres."""
 
     link: str | None = None
     position: Vector
     look_at: Vector
     up: Vector = (0.0, 0.0, 1.0)
-    fovy: Annotated[float, Field(gt=0.1, lt=2.6)]
+    fovy: Annotated[float, Constraint(gt=0.1, lt=2.6)]
 
 
-class AddedJoint(_Record):
+@dataclass(frozen=True, kw_only=True)
+class AddedJoint(Record):
     """A joint of the simulated robot that the embodiment's URDF leaves out; rad or m, rad/s or m/s, N·m or N."""
 
     name: str
@@ -117,7 +122,8 @@ class AddedJoint(_Record):
     offset: float = 0.0
 
 
-class AddedLink(_Record):
+@dataclass(frozen=True, kw_only=True)
+class AddedLink(Record):
     """A link that the embodiment's URDF leaves out, such as a gripper's finger; fixed where it has no joint.
 
     Attributes:
@@ -134,7 +140,8 @@ class AddedLink(_Record):
     joint: AddedJoint | None = None
 
 
-class Finger(_Record):
+@dataclass(frozen=True, kw_only=True)
+class Finger(Record):
     """The joint that opens a hand, where the embodiment names none; its positions closed and open, rad or m."""
 
     joint: str
@@ -142,7 +149,8 @@ class Finger(_Record):
     open: float
 
 
-class Hand(_Record):
+@dataclass(frozen=True, kw_only=True)
+class Hand(Record):
     """Where a hand grips.
 
     Attributes:
@@ -171,7 +179,8 @@ class Hand(_Record):
     word: str = ""
 
 
-class SceneLayout(_Record):
+@dataclass(frozen=True, kw_only=True)
+class SceneLayout(Record):
     """Where the table stands before the robot, in the base frame; metres.
 
     Attributes:
@@ -189,10 +198,11 @@ class SceneLayout(_Record):
     scale: Positive = 1.0
     turned: float = 0.0
     yaw: Positive = 3.141592653589793
-    cameras: dict[str, MountedCamera] = {}
+    cameras: dict[str, MountedCamera] = declare(default_factory=dict)
 
 
-class PaceBounds(_Record):
+@dataclass(frozen=True, kw_only=True)
+class PaceBounds(Record):
     """Largest speed (m/s) and acceleration (m/s²) of the tool, turning (rad/s, rad/s²), gripper openings a second."""
 
     speed: Positive = 0.2
@@ -202,7 +212,8 @@ class PaceBounds(_Record):
     grip: Positive = 1.2
 
 
-class RobotDescription(_Record):
+@dataclass(frozen=True, kw_only=True)
+class RobotDescription(Record):
     """Everything of ``config/sim_<robot>.yaml``; see the comments there.
 
     Attributes:
@@ -221,25 +232,24 @@ class RobotDescription(_Record):
     hands: dict[str, Hand]
     scene: SceneLayout
     added: tuple[AddedLink, ...] = ()
-    start: dict[str, float] = {}
+    start: dict[str, float] = declare(default_factory=dict)
     pace: PaceBounds = PaceBounds()
     palette: dict[str, tuple[float, float, float]]
     links: dict[str, LinkBody]
     servos: dict[str, Servo]
-    stop_margin: Annotated[float, Field(ge=0.0)] = 0.05
-    finger_stop_margin: Annotated[float, Field(ge=0.0)] = 0.001
-    cameras: dict[str, MountedCamera] = {}
+    stop_margin: Annotated[float, Constraint(ge=0.0)] = 0.05
+    finger_stop_margin: Annotated[float, Constraint(ge=0.0)] = 0.001
+    cameras: dict[str, MountedCamera] = declare(default_factory=dict)
     schema_version: Literal[1] = 1
 
-    @model_validator(mode="after")
-    def _consistent(self) -> RobotDescription:
+    def check(self) -> None:
+        """Check the fields against each other."""
         if not self.hands or set(self.hands) != set(self.scene.areas):
             raise ValueError(f"scene.areas {sorted(self.scene.areas)} must name the hands {sorted(self.hands)}")
         for link, body in self.links.items():
             for shape in body.shapes:
                 if shape.colour not in self.palette:
                     raise ValueError(f"links.{link}: colour {shape.colour!r} is not in the palette")
-        return self
 
 
 @lru_cache(maxsize=16)
@@ -261,11 +271,9 @@ def load_description(robot: str, path: Path | None = None) -> RobotDescription:
             hint="Write one after config/sim_panda.yaml.",
         )
     try:
-        return RobotDescription.model_validate(read_yaml(file))
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{field}: {first['msg']}", where=str(file)) from error
+        return read(RobotDescription, read_yaml(file))
+    except RecordError as error:
+        raise ConfigError(str(error), where=str(file)) from error
 
 
 @lru_cache(maxsize=64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 
@@ -20,7 +20,7 @@ _HEADROOM = 0.97
 
 def pace_for(embodiment: Embodiment) -> Pace:
     """Return bounds that suit the robot and that its action normaliser can express in any direction."""
-    pace = Pace(**simulated_robot(embodiment).description.pace.model_dump())
+    pace = Pace(**asdict(simulated_robot(embodiment).description.pace))
     normaliser = embodiment.normaliser
     if not normaliser.clamped:
         return pace

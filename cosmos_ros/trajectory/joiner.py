@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,8 +10,10 @@ import numpy as np
 
 from cosmos_ros.limits import JointLimit
 from cosmos_ros.settings import DeclaredSettings, setting
-from cosmos_ros.trajectory.executing import ExecutingMotion
-from cosmos_ros.trajectory.splice import MotionState, splice
+from cosmos_ros.trajectory.executing import ExecutedMotion
+from cosmos_ros.trajectory.extrema import hull
+from cosmos_ros.trajectory.piecewise import unit_hermite
+from cosmos_ros.trajectory.splice import MINIMUM_SEGMENT_NS, MotionState, splice
 from cosmos_ros.types import NANOSECONDS, JointState, JointTrajectory
 
 # A standing arm trembles by less than this: rad (or m), and per second.
@@ -31,7 +33,7 @@ class JoinSettings(DeclaredSettings):
         0.3, "Shortest time in which a new trajectory takes over from the old", unit="s", minimum=0.02, maximum=5.0
     )
     blend_acceleration: float = setting(
-        0.4, "Share of the acceleration limits that taking over may use.", minimum=0.01, maximum=1.0
+        0.4, "Share of the acceleration and jerk limits that taking over may use.", minimum=0.01, maximum=1.0
     )
     tracking_tolerance: float = setting(
         0.1, "Join the commanded motion while the arm is this close to it", unit="rad or m", minimum=0.0, maximum=3.0
@@ -67,61 +69,139 @@ class Joined:
 
 
 class Joiner:
-    """Knows what the controllers execute, and joins trajectories to it."""
+    """Knows what the controllers execute, and joins trajectories to it.
 
-    def __init__(self, limits: Mapping[str, JointLimit], gripper_joints: Collection[str]) -> None:
-        self.executing = ExecutingMotion()
+    Attributes:
+        executed: What the controllers were sent; replaced whole by ``sent`` and ``forget``.
+    """
+
+    def __init__(self, limits: Mapping[str, JointLimit], gripper_speeds: Mapping[str, float]) -> None:
+        """Take what is known about the joints.
+
+        Args:
+            limits: Joint → limits, of every joint of the trajectories.
+            gripper_speeds: Joint → largest speed, rad/s or m/s, of joints that an object may block.
+        """
+        self.executed = ExecutedMotion()
         self._limits = limits
-        self._gripper_joints = frozenset(gripper_joints)
+        self._gripper_speeds = dict(gripper_speeds)
+        self._continuous = frozenset(name for name, limit in limits.items() if limit.continuous)
+
+    def sent(self, trajectory: JointTrajectory, received_ns: int) -> None:
+        """Note what a controller was sent; one with stamp 0 begins when it is received."""
+        stamp = trajectory.stamp_ns or received_ns
+        self.executed = self.executed.after(replace(trajectory, stamp_ns=stamp))
+
+    def forget(self) -> None:
+        """Forget what was sent, e.g. when the clock was reset."""
+        self.executed = ExecutedMotion()
 
     def join(
         self, trajectory: JointTrajectory, now_ns: int, measured: JointState | None, settings: JoinSettings
     ) -> Joined:
-        """Drop the steps that have passed and join the rest to the executed motion."""
+        """Drop the steps that have passed and join the rest to the executed motion.
+
+        A robot that lags behind its command, or sags below it, is observed where it was not commanded to be. While it
+        is on the commanded path, the plan is moved by that difference: what is planned to go on from where the robot
+        was seen goes on from what was commanded then.
+
+        Args:
+            trajectory: Plan that begins where the robot was observed, at the observation's stamp; its gripper columns
+                may be what the model wants of them, whatever they can do.
+            now_ns: Absolute time.
+            measured: Newest joint state, or None.
+            settings: See class.
+        """
         if measured is None:
             return Joined(None, {"held": "there is no joint state to join"})
-        join_ns = now_ns + settings.lead_ns
+        trajectory, lag = self._anchored(trajectory, settings.tracking_tolerance)
+        join_ns = _not_before_a_point(trajectory, now_ns + settings.lead_ns)
+        current, followed = self.executed.start_of_next(
+            join_ns,
+            measured,
+            settings.tracking_tolerance,
+            continuous=self._continuous,
+            blockable=self._gripper_speeds,
+        )
+        shifted = settings.shift_from_rest and self._rests_at_start(trajectory, current, measured)
         # With these, and what was being executed, a recording of the inputs gives the same join again.
         known = {
             "now_ns": now_ns,
             "measured_stamp_ns": measured.stamp_ns,
-            "executing_stamps_ns": {name: sent.stamp_ns for name, sent in self.executing.sent.items()},
+            "executing_stamps_ns": sorted({command.trajectory.stamp_ns for command in self.executed.current}),
+            "follows": followed and bool(self.executed),
+            "lag": lag,
+            "shifted": shifted,
         }
-        current, followed = self.executing.at(join_ns, measured, settings.tracking_tolerance)
-        shifted = settings.shift_from_rest and self._rests_at_start(trajectory, current, measured)
         if shifted:
             trajectory = replace(trajectory, stamp_ns=join_ns)
-        accelerations = np.array([self._limits[name].acceleration for name in trajectory.joint_names])
+        limits = [self._limits[name] for name in trajectory.joint_names]
+        share = settings.blend_acceleration
         result = splice(
             trajectory,
             current,
             join_ns,
             settings.blend_ns,
-            settings.blend_acceleration * accelerations,
-            monotone=self._gripper_joints,
+            share * np.array([limit.acceleration for limit in limits]),
+            share * np.array([limit.jerk for limit in limits]),
+            self._gripper_speeds,
         )
         if result is None:
             late = (join_ns - trajectory.stamp_ns) / NANOSECONDS
             reason = f"the prediction came {late:.2f} s after its observation, past its last step"
             return Joined(None, {**known, "held": reason})
-        record = {
-            **known,
-            "stamp_ns": join_ns,
-            "dropped_steps": result.dropped_steps,
-            "error": result.join_error,
-            "follows": list(followed),
-            "shifted": shifted,
-        }
-        return Joined(result.trajectory, record)
+        return Joined(
+            result.trajectory,
+            {**known, "stamp_ns": join_ns, "dropped_steps": result.dropped_steps, "error": result.join_error},
+        )
+
+    def _arm(self, trajectory: JointTrajectory) -> list[int]:
+        return [k for k, name in enumerate(trajectory.joint_names) if name not in self._gripper_speeds]
+
+    def _anchored(self, trajectory: JointTrajectory, tolerance: float) -> tuple[JointTrajectory, float | None]:
+        """Return the plan moved to what was commanded at its observation, and the lag in seconds.
+
+        As it is, and None, while nothing is commanded or the robot was not on the commanded path.
+        """
+        commanded = self.executed.at(trajectory.stamp_ns)
+        if commanded is None:
+            return trajectory, None
+        observed = JointState(trajectory.stamp_ns, trajectory.joint_names, trajectory.positions[0])
+        tracking = self.executed.tracking(observed, continuous=self._continuous, blockable=self._gripper_speeds)
+        if tracking.worst()[1] > tolerance:
+            return trajectory, None
+        positions = trajectory.positions.copy()
+        steps = np.diff(trajectory.times_ns) / NANOSECONDS
+        reach = hull(unit_hermite(steps, positions, trajectory.velocities, None))
+        low, high = reach.lower.min(axis=0), reach.upper.max(axis=0)
+        for k in self._arm(trajectory):
+            name = trajectory.joint_names[k]
+            if name in commanded.joint_names:
+                offset = float(commanded.positions[commanded.joint_names.index(name)] - positions[0, k])
+                limit = self._limits[name]
+                if not limit.continuous:  # a bound that the plan keeps, it keeps
+                    offset = min(max(offset, min(limit.lower - low[k], 0.0)), max(limit.upper - high[k], 0.0))
+                positions[:, k] += offset
+        return replace(trajectory, positions=positions), tracking.lag
 
     def _rests_at_start(self, trajectory: JointTrajectory, current: MotionState, measured: JointState) -> bool:
         """Whether the arm (grippers aside) stands still, by command and measurement, where the plan begins."""
-        arm = [name for name in trajectory.joint_names if name not in self._gripper_joints]
-        wanted = np.array([trajectory.positions[0, trajectory.joint_names.index(name)] for name in arm])
-        order = [current.joint_names.index(name) for name in arm]
-        seen = () if measured.velocities is None else measured.velocities[[measured.names.index(name) for name in arm]]
+        arm = self._arm(trajectory)
+        names = [trajectory.joint_names[k] for k in arm]
+        order = [current.joint_names.index(name) for name in names]
+        seen = np.zeros(0)
+        if measured.velocities is not None:
+            seen = np.nan_to_num(measured.velocities[[measured.names.index(name) for name in names]], nan=0.0)
+        apart = current.positions[order] - trajectory.positions[0, arm]
         return bool(
-            np.max(np.abs(current.positions[order] - wanted)) < _AT_START
-            and np.max(np.abs(current.velocities[order])) < _AT_REST
-            and all(abs(rate) < _AT_REST for rate in seen)
+            np.max(np.abs(apart), initial=0.0) < _AT_START
+            and np.max(np.abs(current.velocities[order]), initial=0.0) < _AT_REST
+            and np.max(np.abs(seen), initial=0.0) < _AT_REST
         )
+
+
+def _not_before_a_point(trajectory: JointTrajectory, join_ns: int) -> int:
+    """Return when to join: at the point that would otherwise follow too soon, for without it the motion is another."""
+    ahead = trajectory.stamp_ns + trajectory.times_ns - join_ns
+    soon = ahead[(ahead > 0) & (ahead < MINIMUM_SEGMENT_NS)]
+    return join_ns + int(soon[-1]) if soon.size else join_ns

@@ -6,27 +6,51 @@ is somewhere on the previous trajectory. The new one must start exactly there, w
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from cosmos_ros.errors import InputError
-from cosmos_ros.trajectory.knots import monotone_velocities
+from cosmos_ros.trajectory.grippers import plan_gripper
 from cosmos_ros.trajectory.piecewise import piecewise
-from cosmos_ros.types import NANOSECONDS, FloatArray, JointState, JointTrajectory
+from cosmos_ros.trajectory.smooth import Decay, decay
+from cosmos_ros.types import NANOSECONDS, FloatArray, Int64Array, JointState, JointTrajectory
 
 # A knot closer than this to the join is left out: dividing by so short a segment only amplifies rounding.
 MINIMUM_SEGMENT_NS = 5_000_000
+# With this many knots a blend needs little more acceleration than the smoothest possible one.
+_FEWEST_KNOTS = 7
+# Differences (rad, m, and their rates) that are rounding.
+_NOTHING = 1e-9
+# How far beyond its end a trajectory may be made longer, lest the blend be too quick, and in which steps.
+_LONGEST_WAIT_NS = 2_000_000_000
+_WAIT_STEP_NS = 100_000_000
 
 
 @dataclass(frozen=True)
 class MotionState:
-    """Where the joints are commanded to be at one time: ``float64 [J]`` positions and velocities."""
+    """Where the joints are commanded to be at one time: ``float64 [J]`` each.
+
+    Accelerations are zero where none are known, as of a measurement.
+    """
 
     joint_names: tuple[str, ...]
     positions: FloatArray
     velocities: FloatArray
+    accelerations: FloatArray
+
+    @classmethod
+    def of(cls, names: Sequence[str], positions: FloatArray, velocities: FloatArray | None = None) -> MotionState:
+        """Return a state without acceleration, and at rest where no velocities are given."""
+        still = np.zeros_like(positions)
+        return cls(tuple(names), positions, still if velocities is None else velocities, still)
+
+    def only(self, indices: Sequence[int]) -> MotionState:
+        """Return the joints at these indices, in this order."""
+        order = list(indices)
+        names = tuple(self.joint_names[k] for k in order)
+        return MotionState(names, self.positions[order], self.velocities[order], self.accelerations[order])
 
 
 @dataclass(frozen=True)
@@ -55,45 +79,30 @@ def motion_at(trajectory: JointTrajectory, time_ns: int) -> MotionState:
     end = trajectory.stamp_ns + int(trajectory.times_ns[-1])
     if len(trajectory.times_ns) == 1 or time_ns >= end or time_ns < begin:
         index = 0 if time_ns < begin else -1
-        positions = np.array(trajectory.positions[index], dtype=np.float64)
-        return MotionState(trajectory.joint_names, positions, np.zeros_like(positions))
+        return MotionState.of(trajectory.joint_names, np.array(trajectory.positions[index], dtype=np.float64))
     spline = piecewise(trajectory)
     seconds = (time_ns - trajectory.stamp_ns) / NANOSECONDS
-    return MotionState(trajectory.joint_names, spline(seconds), spline.derivative()(seconds))
+    rates = spline.derivative()(seconds), spline.derivative(2)(seconds)
+    return MotionState(trajectory.joint_names, spline(seconds), *rates)
 
 
 def measured_motion(state: JointState) -> MotionState:
     """Return a joint state as a motion; missing velocities count as zero."""
-    velocities = np.zeros_like(state.positions) if state.velocities is None else state.velocities
-    return MotionState(state.names, state.positions, velocities)
+    if state.velocities is None:
+        return MotionState.of(state.names, state.positions)
+    # Drivers say NaN for what their hardware does not measure.
+    return MotionState.of(state.names, state.positions, np.nan_to_num(state.velocities, nan=0.0))
 
 
 def merge(base: MotionState, *overrides: MotionState) -> MotionState:
     """Return ``base`` with the joints of later motions replacing its own."""
     values = {
-        name: (float(motion.positions[i]), float(motion.velocities[i]))
+        name: (motion.positions[i], motion.velocities[i], motion.accelerations[i])
         for motion in (base, *overrides)
         for i, name in enumerate(motion.joint_names)
     }
-    table = np.array(list(values.values()), dtype=np.float64).reshape(-1, 2)
-    return MotionState(tuple(values), table[:, 0], table[:, 1])
-
-
-def blend_seconds(error: FloatArray, error_rate: FloatArray, accelerations: FloatArray) -> float:
-    """Return how long a difference must take to decay so that its decay needs no more than these accelerations.
-
-    The decay is the cubic Hermite from (error, error_rate) to (0, 0) over B; its acceleration is largest at the start,
-    ``|6 error / B² + 4 error_rate / B|``. Solved for B with both terms' magnitudes added.
-
-    Args:
-        error, error_rate: ``float64 [J]`` difference in position and velocity.
-        accelerations: ``float64 [J]``; infinite ones ask for nothing.
-    """
-    limited = np.isfinite(accelerations) & (accelerations > 0.0)
-    if not limited.any():
-        return 0.0
-    a, e, r = accelerations[limited], np.abs(error[limited]), np.abs(error_rate[limited])
-    return float(np.max((2.0 * r + np.sqrt(4.0 * r**2 + 6.0 * a * e)) / a))
+    table = np.array(list(values.values()), dtype=np.float64).reshape(-1, 3)
+    return MotionState(tuple(values), table[:, 0], table[:, 1], table[:, 2])
 
 
 def splice(
@@ -102,22 +111,25 @@ def splice(
     join_ns: int,
     blend_ns: int,
     accelerations: FloatArray | None = None,
-    monotone: Collection[str] = (),
+    jerks: FloatArray | None = None,
+    grippers: Mapping[str, float] | None = None,
 ) -> Splice | None:
     """Join ``new`` to ``current`` at ``join_ns``; return None when all of it has passed.
 
-    The difference between the executed motion and the new trajectory at the join, in position and velocity, is
-    carried as a cubic that decays to zero at the first knot at least ``blend_ns`` later (or the last knot). The sum
-    of two cubics on common knots is a cubic, so positions and velocities at the knots describe it exactly.
+    The difference between the executed motion and the new trajectory at the join, in position, velocity and
+    acceleration, dies away with little jerk until the first knot at least ``blend_ns`` later at which that needs no
+    more than the accelerations and jerks given. The sum of two cubics on common knots is a cubic, so positions and
+    velocities at the knots describe it exactly, and a join adds no step of acceleration to those of ``new``. Where
+    there are too few knots for that, it gets more; where it ends too soon, it stands at its end until then.
 
     Args:
         new: Cubic trajectory (with velocities), ``stamp_ns`` absolute, first point at or before ``join_ns`` or after.
         current: Must contain every joint of ``new``.
         join_ns: Absolute time of the first point of the result.
-        blend_ns: Shortest time the difference may take to decay.
-        accelerations: ``float64 [J]`` in the order of ``new``: the decay takes longer where it would need more.
-        monotone: Joints that go in steps between bounds (grippers): between knots they must not overshoot, so they
-            fade from the executed position to the new one, which no sum of cubics could promise.
+        blend_ns: Shortest time the difference may take to die away.
+        accelerations, jerks: ``float64 [J]`` in the order of ``new``: it takes longer where it would need more.
+        grippers: Joint → largest speed of those that are planned anew, from where they are commanded to what ``new``
+            wants of them after its first point (see ``plan_gripper``).
 
     Raises:
         InputError: A joint of ``new`` is not in ``current``, or ``new`` has no velocities.
@@ -127,58 +139,92 @@ def splice(
     missing = [name for name in new.joint_names if name not in current.joint_names]
     if missing:
         raise InputError(f"joints {missing} are not in the current motion", where="splice")
-    order = [current.joint_names.index(name) for name in new.joint_names]
+    fastest = grippers or {}
+    now = current.only([current.joint_names.index(name) for name in new.joint_names])
     absolute = new.stamp_ns + new.times_ns
-    kept = np.flatnonzero(absolute >= join_ns + MINIMUM_SEGMENT_NS)
+    kept = absolute[absolute >= join_ns + MINIMUM_SEGMENT_NS]
     if not kept.size:
         return None
-    spline = piecewise(new)
-    rate = spline.derivative()
-    seconds = np.concatenate(([join_ns], absolute[kept])).astype(np.int64) - new.stamp_ns
-    at = seconds.astype(np.float64) / NANOSECONDS
-    positions, velocities = spline(at), rate(at)
-    if join_ns < absolute[0]:
-        velocities[0] = 0.0  # before its first point the new trajectory stands still there
-    target, velocities_now = positions, current.velocities[order]
-    steps = np.array([name in monotone for name in new.joint_names])
-    error = current.positions[order] - positions[0]
-    error_rate = velocities_now - velocities[0]
-    elapsed = at - at[0]
-    shortest = blend_ns / NANOSECONDS
-    if accelerations is not None:
-        shortest = max(shortest, blend_seconds(error[~steps], error_rate[~steps], accelerations[~steps]))
-    beyond = np.flatnonzero(elapsed >= max(shortest, elapsed[1]))
-    blend = elapsed[beyond[0] if beyond.size else -1]
-    u = np.clip(elapsed / blend, 0.0, 1.0)[:, None]
-    # Cubic Hermite basis for a value and slope at u=0 that are both zero at u=1.
-    h0, h1 = 1.0 - 3.0 * u**2 + 2.0 * u**3, (u - 2.0 * u**2 + u**3) * blend
-    dh0, dh1 = (-6.0 * u + 6.0 * u**2) / blend, 1.0 - 4.0 * u + 3.0 * u**2
-    positions = positions + h0 * error + h1 * error_rate
-    velocities = velocities + np.where(u < 1.0, dh0 * error + dh1 * error_rate, 0.0)
-    for column, name in enumerate(new.joint_names):
-        if name in monotone:
-            fading = 1.0 - h0[:, 0]
-            start = current.positions[order[column]]
-            positions[:, column] = start + fading * (target[:, column] - start)
-            velocities[:, column] = _monotone(elapsed, positions[:, column], float(velocities_now[column]))
-    # Exactly the executed motion at the join, free of the rounding of subtracting and adding.
-    positions[0] = current.positions[order]
-    velocities[0, ~steps] = velocities_now[~steps]
-    trajectory = JointTrajectory(
-        joint_names=new.joint_names,
-        stamp_ns=join_ns,
-        times_ns=seconds - seconds[0],
-        positions=positions,
-        velocities=velocities,
+    base = _Base(new, join_ns)
+    error = MotionState(
+        now.joint_names, *(mine - its for mine, its in zip(base.state_of(now), base.at_join, strict=True))
     )
+    arm = [k for k, name in enumerate(new.joint_names) if name not in fastest]
+    unbounded = np.full(len(new.joint_names), np.inf)
+    bounds = [unbounded if given is None else given for given in (accelerations, jerks)]
+    knots, fading = _blend(kept - join_ns, blend_ns, error.only(arm), bounds[0][arm], bounds[1][arm])
+    positions, velocities = base.sample(knots)
+    # Exactly the executed motion at the join, free of the rounding of subtracting and adding.
+    positions[0], velocities[0] = now.positions, now.velocities
+    positions[1 : len(fading.positions), arm] += fading.positions[1:]
+    velocities[1 : len(fading.positions), arm] += fading.velocities[1:]
+    for k, name in enumerate(new.joint_names):
+        if name in fastest:
+            wanted = base.wanted(knots, k, float(now.positions[k]))
+            start = float(now.positions[k]), float(now.velocities[k])
+            positions[:, k], velocities[:, k] = plan_gripper(knots / NANOSECONDS, wanted, *start, fastest[name])
+    trajectory = JointTrajectory(new.joint_names, join_ns, knots, positions, velocities)
     first_step = int(np.searchsorted(absolute, join_ns, side="right"))
-    return Splice(trajectory, dropped_steps=max(0, first_step - 1), join_error=float(np.max(np.abs(error))))
+    worst = float(np.max(np.abs(error.positions[arm]), initial=0.0))
+    return Splice(trajectory, dropped_steps=max(0, first_step - 1), join_error=worst)
 
 
-def _monotone(times: FloatArray, positions: FloatArray, velocity: float) -> FloatArray:
-    """Return slopes ``[N]`` of a monotone cubic that starts as nearly as it may with ``velocity``."""
-    velocities: FloatArray = monotone_velocities(times, positions[:, None])[:, 0]
-    # Up to three times the secant a cubic stays monotone (Fritsch and Carlson 1980); half of that leaves room.
-    steepest = 1.5 * (positions[1] - positions[0]) / (times[1] - times[0])
-    velocities[0] = np.clip(velocity, min(0.0, steepest), max(0.0, steepest))
-    return velocities
+class _Base:
+    """The new trajectory on the clock of the join; it stands still before its first point and after its last."""
+
+    def __init__(self, new: JointTrajectory, join_ns: int) -> None:
+        self._new, self._offset = new, join_ns - new.stamp_ns
+        self._polynomials = [piecewise(new).derivative(order) for order in range(3)]
+        self.at_join = [values[0] for values in self._sample([0], orders=3)]
+
+    @staticmethod
+    def state_of(motion: MotionState) -> tuple[FloatArray, FloatArray, FloatArray]:
+        return motion.positions, motion.velocities, motion.accelerations
+
+    def sample(self, elapsed_ns: Int64Array) -> list[FloatArray]:
+        """Return positions and velocities ``[K, J]``."""
+        return self._sample(elapsed_ns, orders=2)
+
+    def _sample(self, elapsed_ns: Int64Array | list[int], orders: int) -> list[FloatArray]:
+        times = self._offset + np.asarray(elapsed_ns, dtype=np.int64)
+        seconds = times / NANOSECONDS
+        values = [polynomial(seconds) for polynomial in self._polynomials[:orders]]
+        still = (times < self._new.times_ns[0]) | (times > self._new.times_ns[-1])
+        for rates in values[1:]:
+            rates[still] = 0.0
+        return values
+
+    def wanted(self, elapsed_ns: Int64Array, joint: int, start: float) -> FloatArray:
+        """Return what is wanted of a gripper ``[K]``: the next point's position; the first point says nothing."""
+        times = self._offset + elapsed_ns
+        following = np.minimum(np.searchsorted(self._new.times_ns, times), len(self._new.times_ns) - 1)
+        return np.where(following == 0, start, self._new.positions[following, joint])
+
+
+def _blend(
+    kept_ns: Int64Array, blend_ns: int, error: MotionState, accelerations: FloatArray, jerks: FloatArray
+) -> tuple[Int64Array, Decay]:
+    """Return all knots of the joined trajectory, and the decay of the difference on the first of them."""
+    if (
+        max(np.abs(part).max(initial=0.0) for part in (error.positions, error.velocities, error.accelerations))
+        < _NOTHING
+    ):
+        none = np.zeros((1, len(error.positions)))
+        return np.concatenate(([0], kept_ns)), Decay(none, none, none, none[:0])
+    later = np.arange(1, 1 + _LONGEST_WAIT_NS // _WAIT_STEP_NS) * _WAIT_STEP_NS + kept_ns[-1]
+    # A difference that there is from the start cannot be made smaller at once.
+    allowed = np.maximum(accelerations, np.abs(error.accelerations)) * (1.0 + 1e-9)
+    for last in (*kept_ns[kept_ns >= min(blend_ns, kept_ns[-1])], *later):
+        inside = np.concatenate(([0], kept_ns[kept_ns < last], [last]))
+        while len(inside) < _FEWEST_KNOTS:
+            inside = _split(inside)
+        fading = decay(inside / NANOSECONDS, error.positions, error.velocities, error.accelerations)
+        if (np.abs(fading.accelerations) <= allowed).all() and (np.abs(fading.jerks) <= jerks).all():
+            break
+    return np.concatenate((inside, kept_ns[kept_ns > last])), fading
+
+
+def _split(knots: Int64Array) -> Int64Array:
+    """Return the knots with another one in the middle of the longest step."""
+    k = int(np.argmax(np.diff(knots)))
+    return np.insert(knots, k + 1, (knots[k] + knots[k + 1]) // 2)

@@ -9,7 +9,8 @@ from typing import Any
 
 from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.errors import InputError
-from cosmos_ros.recordings.reader import BagReader, BagTopic
+from cosmos_ros.recordings.reader import BagReader
+from cosmos_ros.recordings.recording import BagTopic
 from cosmos_ros.viewing.motion_trace import MotionTrace
 from cosmos_ros.viewing.rerun_feed import Feed, MotionFeed
 from cosmos_ros.viewing.rerun_writer import RerunLog

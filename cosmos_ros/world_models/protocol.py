@@ -30,6 +30,7 @@ class Capabilities:
             again, a difference is then reported as unexpected.
         settings: Names of the sampler settings it takes; None leaves the check to its ``predict``.
         negative_prompt: It takes one.
+        takes_instruction: Its answer depends on the instruction; without one it is not asked.
         takes_committed: It begins its answer with ``Request.committed`` and continues them.
     """
 
@@ -46,12 +47,17 @@ class Capabilities:
     deterministic: bool = True
     settings: frozenset[str] | None = None
     negative_prompt: bool = True
+    takes_instruction: bool = True
     takes_committed: bool = False
 
 
 @runtime_checkable
 class WorldModel(Protocol):
-    """A world model. Implementations are used by one thread."""
+    """A world model. Implementations are used by one thread.
+
+    One that remembers earlier requests (a server's session) also has ``new_session() -> None``, which is called between
+    two requests when the second has nothing to do with the first: after a reset, or with another instruction.
+    """
 
     @property
     def name(self) -> str:

@@ -64,7 +64,7 @@ def start(tmp_path: Path) -> Iterator[Callable]:
             log = tmp_path / "out" / "nodes.log" if verb == "demo" else tmp_path / "log"
             arguments += ["--out", str(tmp_path / "out")] if verb == "demo" else []
             with (tmp_path / "log").open("w") as output:
-                command = [sys.executable, "-m", "cosmos_ros.cli.main", *arguments]
+                command = [sys.executable, "-m", "cosmos_ros.cli", *arguments]
                 process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
 
             def printed() -> str:
@@ -137,3 +137,27 @@ def test_an_interrupted_stop_still_ends_everything() -> None:
         group.stop(grace=60.0)
     timer.join()
     assert not running(mark)
+
+
+def test_a_node_that_ends_ends_the_others_or_is_started_again(tmp_path: Path) -> None:
+    lines: list[str] = []
+    once = "import sys; from pathlib import Path; p = Path(sys.argv[1]); n = len(p.read_text()) if p.exists() else 0\n"
+    once += "p.write_text('x' * (n + 1)); print('start', n, flush=True); sys.exit(2 if n == 2 else 1)"
+    command = [sys.executable, "-c", once]
+    with ProcessGroup(lambda name, line: lines.append(f"{name}: {line}")) as group:
+        group.start("waiting", [sys.executable, "-c", "import time; time.sleep(600)"])
+        group.start("first", [*command, str(tmp_path / "first")])
+        group.start("viewer", [sys.executable, "-c", ""])
+        assert group.supervise(ignore=("viewer",)) == ("first", 1)
+        assert "waiting" not in group.ended()
+    with ProcessGroup(lambda name, line: lines.append(f"{name}: {line}")) as group:
+        group.start("again", [*command, str(tmp_path / "again")])
+        # Wrong settings, status 2, would be as wrong again.
+        assert group.supervise(respawn=("again",)) == ("again", 2)
+    assert [line for line in lines if line.startswith("again")] == [
+        "again: start 0",
+        "again: ended with status 1; started again",
+        "again: start 1",
+        "again: ended with status 1; started again",
+        "again: start 2",
+    ]

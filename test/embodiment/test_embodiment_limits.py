@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from math import inf, pi
 
 import pytest
 from robots import embodiment, sample
+
+from cosmos_ros.embodiment import load_embodiment
+from cosmos_ros.errors import ConfigError
+from cosmos_ros.resources import resource
+from cosmos_ros.schema import plain
 
 PANDA = {
     "acceleration": [15, 7.5, 10, 12.5, 15, 20, 20],
@@ -82,7 +88,7 @@ def test_fr3_may_stand_at_its_position_bounds_only_at_rest():
 def test_panda_capsules_and_pairs_equal_the_shared_cases():
     body = json.loads(sample("COSMOS_ROS_LIMIT_CASES", "limit_cases.json").read_text())["self_collision_capsules"]
     robot = embodiment("franka")
-    given = [capsule.model_dump() for capsule in robot.spec.collision.capsules]
+    given = [plain(capsule) for capsule in robot.spec.collision.capsules]
     assert given == [{**capsule, "xyz": [float(v) for v in capsule["xyz"]]} for capsule in body["panda"]]
     index = [8 if c["link"] == "panda_hand" else int(c["link"][-1]) for c in body["panda"]]
     pairs = {(i, j) for i in range(10) for j in range(i + 1, 10) if abs(index[i] - index[j]) >= 3}
@@ -163,3 +169,24 @@ def test_grippers():
             gaps.append(float(((inner - outer) ** 2).sum() ** 0.5))
         width = g1.spec.grippers[gripper].width
         assert gaps == pytest.approx([width.closed, width.open], abs=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "given"),
+    [("upper", 172.0, 3.0), ("lower", -172.0, -3.0), ("velocity", 172.0, 172.0), ("upper", 172.0, 172.0)],
+)
+def test_limits_in_degrees_are_refused_unless_the_file_says_so(tmp_path, field, value, given):
+    text = resource("embodiments", "urdf/ur5e.urdf").read_text(encoding="utf-8")
+    start = text.index('<joint name="shoulder_pan_joint"')
+    end = text.index("</joint>", start)
+    joint, count = re.subn(rf'{field}="[^"]*"', f'{field}="{value}"', text[start:end], count=1)
+    assert count == 1
+    (tmp_path / "arm.urdf").write_text(text[:start] + joint + text[end:])
+    cell = tmp_path / "cell.yaml"
+    cell.write_text(f"extends: ur5e.yaml\nname: cell\nrobot: {{urdf: {tmp_path / 'arm.urdf'}}}\n")
+    own = load_embodiment("ur5e").limits.joints["shoulder_pan_joint"]
+    with pytest.raises(ConfigError, match=rf"shoulder_pan_joint: the URDF's {field} is {value:g}: degrees or milli"):
+        load_embodiment(str(cell))
+    cell.write_text(cell.read_text() + f"limits: {{joints: {{shoulder_pan_joint: {{{field}: {given}}}}}}}\n")
+    found = load_embodiment(str(cell)).limits.joints["shoulder_pan_joint"]
+    assert getattr(found, field) == given != getattr(own, field)

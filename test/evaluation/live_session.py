@@ -45,7 +45,7 @@ class Live:
         output = self._folder / f"{arguments[0]}{len(self._children)}.log"
         with output.open("w") as log:
             child = subprocess.Popen(
-                [sys.executable, "-m", "cosmos_ros.cli.main", *map(str, arguments)], env=self._environment,
+                [sys.executable, "-m", "cosmos_ros.cli", *map(str, arguments)], env=self._environment,
                 stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
         self._children.append(child)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -224,3 +225,18 @@ def test_an_evaluation_judges_with_the_parameter_file_of_the_guard(tmp_path) -> 
     file.write_text("/**/guard: {ros__parameters: {velocity_scal: 0.5}}\n")
     with pytest.raises(ConfigError, match="meant velocity_scale"):
         prepare(one, load=False)
+
+
+def test_a_driver_that_wraps_a_continuous_joint_is_no_jump_in_what_was_recorded(tmp_path: Path) -> None:
+    shutil.copytree(Path(__file__).parents[2] / "examples" / "own_robot", tmp_path / "arm")
+    urdf = tmp_path / "arm" / "my_arm.urdf"
+    urdf.write_text(urdf.read_text().replace('name="j6" type="revolute"', 'name="j6" type="continuous"'))
+    arm = load_embodiment(str(tmp_path / "arm" / "my_arm.yaml"))
+    assert arm.continuous_joints == {"j6"}
+    truth = GroundTruthWindow(arm, frozenset(), 250 * MS)
+    turned = np.linspace(2.6, 10.0, 50)
+    for k, angle in enumerate(turned):
+        wrapped_angle = (angle + np.pi) % (2 * np.pi) - np.pi
+        truth.add_state(JointState(1000 * MS + 100 * k * MS, ("j1", "j6"), np.array([0.1, wrapped_angle])))
+    between = [truth.state_at(1000 * MS + (100 * k + 50) * MS).position_of("j6") for k in range(49)]
+    np.testing.assert_allclose(between, 0.5 * (turned[1:] + turned[:-1]), atol=1e-9)

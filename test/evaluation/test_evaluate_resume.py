@@ -55,7 +55,7 @@ def lines(out: Path) -> int:
 
 def test_kills_lose_nothing(bag: Path, whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "cosmos_ros.cli.main", "evaluate", str(bag), "--out", str(out), "--world-model"]
+    command = [sys.executable, "-m", "cosmos_ros.cli", "evaluate", str(bag), "--out", str(out), "--world-model"]
     command += ["persistence", "--baselines", "constant_velocity", "--cameras", f"{eb.VIEW}={eb.TOPIC}", "--resume"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     counts = [0]

@@ -328,13 +328,13 @@ def test_maps(tmp_path: Path, franka) -> None:
     assert loaded.joints.take(episode({"s": np.zeros((2, 2))})) is None
     for text, match in (
         ("- a", "not a mapping"),
-        ("speed: x", "unknown field 'speed'"),
-        ("joints: {indices: [1]}", "joints.column: "),
-        ("joints: {column: a, indices: [-1]}", "joints.indices.0: .*greater than or equal to 0, not -1"),
-        ("joints: {column: a, what: 1}", "unknown field 'joints.what'"),
-        ("pose: {column: a, rotation: euler}", "pose.rotation: .*quaternion_xyzw.*not 'euler'"),
-        ("gripper: a", "gripper: .*tuple.*not 'a'"),
-        ("views: [a]", "views: .*dictionary"),
+        ("speed: x", "speed: unknown field; allowed here: .*joints"),
+        ("joints: {indices: [1]}", "joints.column: missing"),
+        ("joints: {column: a, indices: [-1]}", "joints.indices.0: .*greater than or equal to 0, got -1"),
+        ("joints: {column: a, what: 1}", "joints.what: unknown field; allowed here: column, indices"),
+        ("pose: {column: a, rotation: euler}", "pose.rotation: .*quaternion_xyzw.*got 'euler'"),
+        ("gripper: a", "gripper: must be a list, got 'a'"),
+        ("views: [a]", "views: must be a mapping"),
         ("a: [", "cannot be read"),
     ):
         own.write_text(text)

@@ -24,8 +24,9 @@ from cosmos_ros.messages.dds import PROFILE_VARIABLES
 from cosmos_ros.observation import Synchroniser, SynchroniserSettings
 from cosmos_ros.recordings.message_types import default_typestore, qos, typestore_of
 from cosmos_ros.recordings.play_options import PlayOptions
-from cosmos_ros.recordings.reader import BagReader, BagTopic
+from cosmos_ros.recordings.reader import BagReader
 from cosmos_ros.recordings.recorder import BagRecorder
+from cosmos_ros.recordings.recording import BagTopic
 from cosmos_ros.recordings.replay import WalkTopics, walk
 from cosmos_ros.recordings.ros_message_types import installed_definition, message_class, offered_profile, profile
 

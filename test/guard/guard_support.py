@@ -31,7 +31,7 @@ _TABLE = {  # lower, upper, velocity, acceleration, jerk: Franka control paramet
 # Everything that needs no robot model.
 JOINT_CHECKS = frozenset(
     ("stale_state", "stamp", "time_step", "units", "start_discontinuity", "duration", "position", "velocity",
-     "acceleration", "jerk", "mimic", "end_velocity")
+     "acceleration", "jerk", "acceleration_step", "mimic", "end_velocity")
 )  # fmt: skip
 
 
@@ -47,7 +47,7 @@ def panda_limits(**changes: float) -> RobotLimits:
 @lru_cache(maxsize=32)
 def joint_guard(**settings: float | bool) -> Guard:
     """A guard of the Panda's joints."""
-    return Guard(panda_limits(), GuardSettings(checks=JOINT_CHECKS, **settings))
+    return Guard(panda_limits(), GuardSettings(checks=JOINT_CHECKS, **{"judging_budget": 30.0, **settings}))
 
 
 def state(positions: np.ndarray = HOME, velocities: np.ndarray | None = None, *, age: float = 0.01) -> JointState:
@@ -119,7 +119,12 @@ def dense(trajectory: JointTrajectory, rate: float = 10_000.0) -> Dense:
 
 
 def broken_limits(
-    trajectory: JointTrajectory, limits: RobotLimits, *, start: np.ndarray | None = None, slack: float = 2e-6
+    trajectory: JointTrajectory,
+    limits: RobotLimits,
+    *,
+    start: np.ndarray | None = None,
+    slack: float = 2e-6,
+    steps: bool = False,
 ) -> list[str]:
     """Names of the joint limits that the dense samples break. A start outside its bound may be left inwards."""
     samples = dense(trajectory)
@@ -143,7 +148,25 @@ def broken_limits(
                 found.append(f"{what} {name}: {np.abs(values[:, j]).max()} > {bound}")
     if trajectory.velocities is None:
         found += _lines(trajectory, limits)
+    elif steps:
+        found += _steps(trajectory, limits)
     return found
+
+
+def _steps(trajectory: JointTrajectory, limits: RobotLimits, period: float = 0.001) -> list[str]:
+    """Joints whose acceleration steps by more than jerk × period at a point or at the end, where jerk is bounded."""
+    t = trajectory.times_ns.astype(float) / NANOSECONDS
+    fields = [f for f in (trajectory.positions, trajectory.velocities, trajectory.accelerations) if f is not None]
+    ends = np.zeros((len(t) - 1, 2, len(trajectory.joint_names)))
+    for k in range(len(t) - 1):
+        rows = list(np.stack([np.stack([f[k], f[k + 1]]) for f in fields], axis=1))
+        ends[k] = BPoly.from_derivatives([0.0, t[k + 1] - t[k]], rows).derivative(2)([0.0, t[k + 1] - t[k]])
+    step = np.concatenate((ends[1:, 0] - ends[:-1, 1], -ends[-1:, 1]))
+    if not trajectory.velocities[0].any():
+        step = np.concatenate((ends[:1, 0], step))  # from rest
+    bound = np.array([limits.joints[n].jerk for n in trajectory.joint_names]) * period
+    broken = ~(np.abs(step) <= bound * 1.002 + 1e-6)
+    return [f"acceleration step {trajectory.joint_names[j]}" for j in np.flatnonzero(broken.any(axis=0))]
 
 
 def _lines(trajectory: JointTrajectory, limits: RobotLimits) -> list[str]:

@@ -31,7 +31,6 @@ from cosmos_ros.guard.checks.effort import PinocchioDynamics
 from cosmos_ros.guard.motion.joint_motion import make_motion
 from cosmos_ros.guard.motion.limit_table import limit_table
 from cosmos_ros.guard.motion.sampler import Sampler
-from cosmos_ros.guard.response.uniform_scaling import uniform_scale
 from cosmos_ros.guard.surroundings import surroundings_of
 from cosmos_ros.limits import JointLimit, PositionDependentVelocity, RobotLimits
 from cosmos_ros.types import JointState, JointTrajectory
@@ -39,11 +38,10 @@ from cosmos_ros.types import JointState, JointTrajectory
 MS = 1_000_000
 
 
-def test_without_a_joint_state_a_later_start_is_left_alone() -> None:
+def test_without_a_joint_state_nothing_can_begin() -> None:
     guard = Guard(panda_limits(), GuardSettings(checks=JOINT_CHECKS - {"stale_state"}))
-    trajectory = reach(0.2, stamp_ns=NOW + 100 * MS)
-    verdict = guard.judge(trajectory, GuardContext(NOW))
-    assert verdict.response is Response.ACCEPT and verdict.trajectory.stamp_ns == trajectory.stamp_ns
+    verdict = guard.judge(reach(0.2), GuardContext(NOW))
+    assert verdict.response is Response.REJECT and "no joint state" in verdict.summary
 
 
 def test_a_check_that_needs_a_model_says_so() -> None:
@@ -153,18 +151,13 @@ def test_the_tool_on_straight_joint_lines_still_curves() -> None:
 def test_a_single_point_that_is_too_fast_cannot_be_slowed() -> None:
     guard = Guard(panda_limits(), GuardSettings(checks=frozenset({"velocity"})))
     point = JointTrajectory(PANDA, NOW, np.array([0]), HOME[None], np.full((1, 7), 9.0))
-    verdict = guard.judge(point, context())
-    assert verdict.response is Response.REJECT and verdict.first.limit == "velocity"
+    assert guard.judge(point, context()).response is Response.REJECT
 
 
-def test_lines_far_too_fast_are_refused_and_without_an_acceleration_bound_only_slower() -> None:
+def test_lines_far_too_fast_are_refused() -> None:
     assert joint_guard().judge(reach(1.0, duration=0.02, kind="linear"), context()).response is Response.REJECT
-    free = Guard(panda_limits(), GuardSettings(checks=JOINT_CHECKS - {"acceleration"}))
-    fast = reach(ONE[0] * 2.0, duration=0.8, kind="linear")
-    verdict = free.judge(fast, context())
-    assert verdict.response is Response.SLOW_DOWN
-    motion = make_motion(fast, limit_table(PANDA, panda_limits()), None)
-    assert verdict.time_scale == pytest.approx(uniform_scale(motion, free.settings), rel=0.02)
+    verdict = joint_guard().judge(reach(ONE[0] * 2.0, duration=0.8, kind="linear"), context())
+    assert verdict.response is Response.SLOW_DOWN and not broken_limits(verdict.trajectory, panda_limits())
 
 
 def test_slowing_down_for_acceleration_alone() -> None:
@@ -187,7 +180,7 @@ def test_slowing_down_for_the_tools_linear_acceleration_alone() -> None:
 def test_a_join_that_no_pace_makes_smooth_is_refused() -> None:
     """The arm moves, the new trajectory asks for endless jerk at once, and jerk is hardly allowed at all."""
     limits = panda_limits(jerk=1e-5)
-    guard = Guard(limits, GuardSettings(checks=JOINT_CHECKS))
+    guard = Guard(limits, GuardSettings(checks=JOINT_CHECKS, judging_budget=30.0))
     executing = reach(0.3, duration=1.0)
     now = NOW + 400 * MS
     t = 0.4

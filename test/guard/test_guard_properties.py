@@ -47,7 +47,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 def problems(sent: JointTrajectory, ctx: GuardContext) -> list[str]:
     """What is wrong with a trajectory that was given out; nothing may be."""
-    found = broken_limits(sent, LIMITS, start=sent.positions[0])
+    found = broken_limits(sent, LIMITS, start=sent.positions[0], steps=True)
     for field in (sent.positions, sent.velocities, sent.accelerations):
         if field is not None and not np.isfinite(field).all():
             found.append("not finite")
@@ -323,6 +323,6 @@ def feasible(rng: np.random.Generator) -> tuple[JointTrajectory, np.ndarray]:
     })  # fmt: skip
     for scale in 10.0 ** np.linspace(0.0, -3.0, 30):
         trajectory = JointTrajectory(PANDA, NOW, times_of(t), start + scale * q, scale * v)
-        if not broken_limits(trajectory, inside, slack=0.0):
+        if not broken_limits(trajectory, inside, slack=0.0, steps=True):
             return trajectory, start
     return JointTrajectory(PANDA, NOW, times_of(t), np.tile(start, (17, 1)), np.zeros((17, 7))), start

@@ -13,7 +13,8 @@ from live import SIZE, processes
 from machine import slowness
 from std_msgs.msg import String
 
-from cosmos_ros.bringup.graph import predict_arguments, predict_nodes, resolve
+from cosmos_ros.bringup.arguments import predict_arguments, resolve
+from cosmos_ros.bringup.graph import predict_nodes
 from cosmos_ros.bringup.processes import node_command
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.messages import compress
@@ -82,7 +83,7 @@ def live_nodes(bag: Path, *, dry_run: bool = True) -> Iterator[tuple]:
                 spec = type(spec)(**{**spec.__dict__, "parameters": changed})
                 group.start(spec.name, node_command(spec, group.folder), environment)
             watcher.wait_diagnostic("predictor: state", "active")
-            play = [sys.executable, "-m", "cosmos_ros.cli.main", "play", str(bag), "--clock", "--wait-for"]
+            play = [sys.executable, "-m", "cosmos_ros.cli", "play", str(bag), "--clock", "--wait-for"]
             topics = [f"/{view}/image_raw/compressed" for view in load_embodiment("franka").views]
             # Slowly: the newest input wins, so busy nodes would skip what is to be compared.
             slowly = ["--rate", str(0.5 / slowness()), "--delay", str(0.5 * slowness())]

@@ -17,8 +17,9 @@ from machine import slowness
 from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 
-from cosmos_ros.bringup.graph import NodeSpec, predict_nodes, resolve
-from cosmos_ros.bringup.graph import predict_arguments as arguments
+from cosmos_ros.bringup.arguments import predict_arguments as arguments
+from cosmos_ros.bringup.arguments import resolve
+from cosmos_ros.bringup.graph import NodeSpec, predict_nodes
 from cosmos_ros.bringup.processes import ProcessGroup
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.nodes import qos
@@ -41,7 +42,9 @@ class Faulty:
     def __init__(self, options):
         pass
 
-    capabilities = Capabilities(modes=frozenset({Mode.POLICY}), needs_observation=True, returns_frames=False)
+    capabilities = Capabilities(
+        modes=frozenset({Mode.POLICY}), needs_observation=True, returns_frames=False, takes_instruction=False
+    )
 
     def load(self):
         pass

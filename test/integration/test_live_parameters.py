@@ -11,7 +11,8 @@ from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters
 from std_msgs.msg import String
 
-from cosmos_ros.bringup.graph import BRINGUPS, resolve
+from cosmos_ros.bringup.arguments import resolve
+from cosmos_ros.bringup.graph import BRINGUPS
 from cosmos_ros.nodes import qos
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]

@@ -13,7 +13,8 @@ from machine import slowness
 from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 
-from cosmos_ros.bringup.graph import BRINGUPS, resolve
+from cosmos_ros.bringup.arguments import resolve
+from cosmos_ros.bringup.graph import BRINGUPS
 from cosmos_ros.bringup.player_process import player_command
 from cosmos_ros.bringup.processes import node_command
 from cosmos_ros.cli.main import main
@@ -37,7 +38,7 @@ def test_a_real_episode_is_predicted_and_judged(tmp_path):
         for topic in ("predictor/provenance", "guard/verdict_json"):
             watcher.listen(String, topic)
         watcher.listen(JointTrajectory, "joint_trajectory")
-        record = [sys.executable, "-m", "cosmos_ros.cli.main", "record", str(out), "--topics"]
+        record = [sys.executable, "-m", "cosmos_ros.cli", "record", str(out), "--topics"]
         group.start("recorder", [*record, "/guard/verdict_json", "/predictor/action_trajectory"], environment)
         for spec in bringup.nodes(values):
             group.start(spec.name, node_command(spec, group.folder), environment)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from live import processes
 
-from cosmos_ros.bringup.graph import predict_arguments, predict_nodes, resolve
+from cosmos_ros.bringup.arguments import predict_arguments, resolve
+from cosmos_ros.bringup.graph import predict_nodes
 from cosmos_ros.messages.shared_memory import remove_left, segments_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]

@@ -172,17 +172,3 @@ def test_whole_images_need_no_copy() -> None:
     message.data = np.frombuffer(message.data, np.uint8)
     assert np.shares_memory(decode_image(message), message.data)
     assert check_image(message).kind == "rgb"
-
-
-@pytest.mark.parametrize(
-    "encoding", ["rgb8", "bgr8", "rgba8", "bgra8", "mono8", "mono16", "bayer_rggb8", "yuv422_yuy2"]
-)
-def test_cv_bridge_agrees(encoding: str) -> None:
-    cv_bridge = pytest.importorskip("cv_bridge", reason="cv_bridge is part of a ROS installation, not of the wheels")
-    image_class = pytest.importorskip("sensor_msgs.msg").Image
-    layout = ENCODINGS[encoding]
-    fields = make(random(6, 8, layout.channels, layout.depth), encoding, padding=4)
-    message = image_class(**vars(fields))
-    np.testing.assert_array_equal(
-        decode_image(message), cv_bridge.CvBridge().imgmsg_to_cv2(message, desired_encoding="rgb8")
-    )

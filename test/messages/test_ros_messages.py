@@ -118,7 +118,9 @@ def test_joint_state_round_trip() -> None:
     assert joint_state_from_message(joint_state_message(JointState(7, ("a",), np.zeros(1)))).velocities is None
 
 
-def test_velocities_may_be_absent_or_all_nan() -> None:
+def test_velocities_may_be_absent_or_nan_where_the_hardware_measures_none() -> None:
+    some = joint_state_from_message(joint_message(velocity=[0.2, np.nan, 0.3]))
+    assert some.velocities[0] == 0.2 and np.isnan(some.velocities[1]) and some.velocities[2] == 0.3
     assert joint_state_from_message(joint_message(velocity=[])).velocities is None
     assert joint_state_from_message(joint_message(velocity=[np.nan] * 3)).velocities is None
     chosen = joint_state_from_message(joint_message(velocity=[np.nan, 0.1, 0.3]), joints=["a", "c"])
@@ -130,7 +132,7 @@ def test_velocities_may_be_absent_or_all_nan() -> None:
     [
         ({"position": [np.nan, 1.0, 3.0]}, "'b' is nan", "js position"),
         ({"position": [2.0, 1.0, -np.inf]}, "'c' is -inf", "js position"),
-        ({"velocity": [0.2, np.nan, 0.3]}, "'a' is nan", "js velocity"),
+        ({"velocity": [0.2, np.inf, 0.3]}, "'a' is inf", "js velocity"),
         ({"name": ["b", "a", "b"]}, "'b' is named twice", "js name"),
         ({"name": ["b", "", "c"]}, "joint 1 has an empty name", "js name"),
         ({"name": [], "position": []}, "no joint names", "js name"),

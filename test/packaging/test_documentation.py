@@ -48,7 +48,7 @@ def test_page_of_embodiment_files_names_every_field(site: dict[str, Any]) -> Non
         (text,) = re.findall(rf"^## {name}\n(.*?)(?=^## |\Z)", page, flags=re.DOTALL | re.MULTILINE)
         assert re.findall(r"^\| `(\w+)` \|", text, flags=re.MULTILINE) == list(block["properties"])
     assert "| `chunk_size` | integer from 1 to 1024 | T, number of action rows; frames are T + 1. |" in page
-    assert "| `fps` | number above 0 |" in page
+    assert "| `fps` | number above 0 to 1000 |" in page
     assert "[Gripper](#gripper)" in page
 
 

@@ -14,24 +14,25 @@ from unittest import mock
 import pytest
 from packaging_tools import NODES, ROOT, node_module
 
-# Keys of rosdistro (checked 2026-08) and packages of Jazzy and Kilted that the manifest may name.
+# Keys of rosdistro (checked 2026-08) and packages of Jazzy, Kilted and Lyrical that the manifest may name.
 ROSDEP_KEYS = {
-    "python3-hypothesis", "python3-numpy", "python3-opencv", "python3-pil", "python3-psutil", "python3-pydantic",
+    "python3-hypothesis", "python3-numpy", "python3-opencv", "python3-pil", "python3-psutil",
     "python3-pytest", "python3-pytest-timeout", "python3-scipy", "python3-yaml", "python3-matplotlib",
     "python3-pytest-xdist", "python3-aiohttp", "python3-websockets", "python3-msgpack", "python3-rich",
 }  # fmt: skip
 ROS_PACKAGES = {
-    "ament_index_python", "builtin_interfaces", "diagnostic_msgs", "geometry_msgs", "launch", "launch_ros",
-    "lifecycle_msgs", "rcl_interfaces", "rclpy", "ros2launch", "rosgraph_msgs", "sensor_msgs", "std_msgs", "std_srvs",
-    "trajectory_msgs", "visualization_msgs",
+    "action_msgs", "ament_index_python", "builtin_interfaces", "control_msgs", "cv_bridge", "diagnostic_msgs",
+    "geometry_msgs", "launch", "launch_ros", "lifecycle_msgs", "pinocchio", "rcl_interfaces", "rclpy", "ros2launch",
+    "rosbag2_py", "rosbag2_storage_mcap", "rosgraph_msgs", "sensor_msgs", "std_msgs", "std_srvs", "trajectory_msgs",
+    "visualization_msgs",
 }  # fmt: skip
 # Imported where it is there, never required: the reason is in the manifest or in the module that tries it.
-OPTIONAL_ROS = {"cv_bridge", "tf2_ros", "rviz2"}
+OPTIONAL_ROS = {"tf2_ros", "rviz2"}
 
 # import name -> distribution, where they differ
 DISTRIBUTIONS = {
     "cv2": "opencv-python-headless", "yaml": "PyYAML", "pinocchio": "pin", "coal": "pin", "PIL": "pillow",
-    "pydantic_core": "pydantic", "skimage": "scikit-image", "rerun": "rerun-sdk", "mcap_ros2": "mcap-ros2-support",
+    "skimage": "scikit-image", "rerun": "rerun-sdk", "mcap_ros2": "mcap-ros2-support",
     "OpenGL": "PyOpenGL",
 }  # fmt: skip
 ROS_WHEELS = ROS_PACKAGES | OPTIONAL_ROS | {"launch", "launch_ros", "rclpy", "std_msgs", "action_msgs"}
@@ -168,3 +169,31 @@ def test_dockerfile_runs_only_rehearsed_steps() -> None:
     (rehearsed,) = re.findall(r"for name in ([\w ]+); do", (ROOT / "scripts/image.sh").read_text())
     assert {step.split()[1] for step in steps} <= set(rehearsed.split())
     assert re.search(r"^USER (?!root)", dockerfile, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("line", "refused"),
+    [
+        ("pip install 'cosmos_ros[sim]'", True),
+        ("hint: install the extra cosmos-ros[cosmos3,ros]", True),
+        ('pip install "cosmos_ros"', True),
+        ("python -m pip install mujoco cosmos-ros", True),
+        ("pip3 install cosmos_ros>=0.1", True),
+        ("pip install mujoco PyOpenGL", False),
+        ("pip install -e ~/ros2_ws/src/cosmos_ros/", False),
+        ("`pip install pyarrow`; `cosmos-ros import-lerobot`", False),
+        ("launch cosmos_ros demo.launch.py", False),
+    ],
+)
+def test_nobody_is_told_to_take_this_package_from_the_index(line: str, refused: bool) -> None:
+    pattern = runpy.run_path(str(ROOT / "scripts/check_tree.py"))["FROM_INDEX"]
+    assert (pattern.search(line) is not None) == refused
+
+
+def test_image_installs_what_the_manifest_asks_for(manifest: ET.Element) -> None:
+    """Beyond the ROS packages of its base, ros-base."""
+    script = (ROOT / "scripts/image.sh").read_text()
+    base = ROS_PACKAGES - {"cv_bridge", "pinocchio", "rosbag2_py", "rosbag2_storage_mcap"}
+    for key in sorted({str(e.text) for e in manifest if e.tag == "exec_depend"} - base):
+        name = key if key in ROSDEP_KEYS else f"-{key.replace('_', '-')}"
+        assert name in script, key

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -11,6 +12,7 @@ import pytest
 
 from cosmos_ros.errors import ModelError
 from cosmos_ros.sim.rendering import CAN_RENDER
+from cosmos_ros.sim.task import Verb
 from cosmos_ros.types import Mode
 from cosmos_ros.world_models import check_rollout, create_world_model
 from cosmos_ros.world_models.compact.frames import predicted_view
@@ -20,6 +22,7 @@ from cosmos_ros.world_models.compact.words import default_vocabulary
 torch = pytest.importorskip("torch", reason="torch is not installed; `make test-cosmos3` installs it")
 pytest.importorskip("onnxscript", reason="onnxscript is not installed; `make test-cosmos3` installs it")
 pytest.importorskip("safetensors", reason="safetensors is not installed; `make test-cosmos3` installs it")
+from training import closed_loop  # noqa: E402
 from training.checkpoints import about_checkpoint, latest_checkpoint, network_of  # noqa: E402
 from training.compact import Maker, main, tiny_plan, view_shard  # noqa: E402
 from training.dagger import dagger_round  # noqa: E402
@@ -182,6 +185,23 @@ def test_the_learners_way_through_the_simulator_loses_nothing(name) -> None:
         truth = trained[starts[seed] + step]
         assert np.allclose(np.delete(state, np.s_[first:last]), np.delete(truth, np.s_[first:last]), atol=2e-5)
         assert (state[first:last] == 0.0).all()
+
+
+def test_the_closed_loop_counts_what_is_done(monkeypatch, tmp_path) -> None:
+    robot = inputs_of("franka", TINY_EYES["franka"])
+    robot = replace(robot, mean=(0.0,) * robot.state_size, std=(1.0,) * robot.state_size)
+
+    @contextmanager
+    def oracle(options, index, checkpoint, *, canvas, swap):
+        yield Oracle(network(robot), "franka", default_vocabulary(), canvas, 0, committed=(0, 1), swap=swap)
+
+    monkeypatch.setattr(closed_loop, "learner_of", oracle)
+    figure = closed_loop.measure(tmp_path, "franka", Verb.REACH, episodes=3, processes=1, width=96)
+    assert (figure["value"], figure["n"], figure["failed_seeds"]) == (100.0, 3, [])
+    assert (
+        closed_loop.measure(tmp_path, "franka", Verb.REACH, episodes=2, processes=1, width=96, longest=0.5)["value"]
+        == 0.0
+    )
 
 
 def test_committed_rows_are_continued_by_the_plan_from_where_they_lead(data) -> None:

@@ -21,7 +21,7 @@ START = 10 * NANOSECONDS
 
 
 def joiner() -> Joiner:
-    return Joiner({"a": JointLimit(acceleration=10.0), "finger": JointLimit(lower=0.0, upper=0.04)}, ["finger"])
+    return Joiner({"a": JointLimit(acceleration=10.0), "finger": JointLimit(lower=0.0, upper=0.04)}, {"finger": 0.1})
 
 
 def plan(stamp: int = START) -> JointTrajectory:
@@ -46,7 +46,7 @@ def test_a_resting_arm_starts_the_plan_at_its_beginning_however_late_it_comes(ra
     assert joined.record["shifted"] is True
     assert joined.record["dropped_steps"] == 0
     assert joined.trajectory.stamp_ns == now + SETTINGS.lead_ns
-    assert len(joined.trajectory.times_ns) == 17
+    assert set(plan().times_ns) <= set(joined.trajectory.times_ns)
     assert joined.trajectory.positions[-1, 0] == pytest.approx(plan().positions[-1, 0])
 
 
@@ -75,8 +75,8 @@ def test_without_a_joint_state_nothing_is_joined():
 
 def test_an_arm_that_is_commanded_to_move_is_not_at_rest_though_it_is_measured_so():
     tool = joiner()
-    tool.executing.update("arm", plan())
+    tool.sent(plan(), START)
     now = START + STEP // 2
     joined = tool.join(plan(), now, measured(now, 1.005, 0.0), SETTINGS)
     assert joined.record["shifted"] is False
-    assert joined.record["follows"] == ["arm"]
+    assert joined.record["follows"] is True

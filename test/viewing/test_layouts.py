@@ -21,7 +21,8 @@ from shown_topics import foxglove_paths, rviz_topics
 from trajectory_msgs.msg import JointTrajectory
 from visualization_msgs.msg import Marker, MarkerArray
 
-from cosmos_ros.bringup.graph import BRINGUPS, resolve
+from cosmos_ros.bringup.arguments import resolve
+from cosmos_ros.bringup.graph import BRINGUPS
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.messages import joint_state_from_message, joint_trajectory_message
 from cosmos_ros.nodes import qos

@@ -92,7 +92,8 @@ def test_the_demo_in_the_browser(tmp_path):
     from live import processes
     from sensor_msgs.msg import Image
 
-    from cosmos_ros.bringup.graph import BRINGUPS, resolve
+    from cosmos_ros.bringup.arguments import resolve
+    from cosmos_ros.bringup.graph import BRINGUPS
     from cosmos_ros.nodes import qos
     from cosmos_ros.sim.rendering import GL_BACKEND, INSTALL_HINT
 

@@ -12,7 +12,8 @@ pytest.importorskip("rclpy", reason="ROS 2 is neither sourced nor installed as w
 
 from shown_topics import rviz_topics
 
-from cosmos_ros.bringup.graph import BRINGUPS, resolve
+from cosmos_ros.bringup.arguments import resolve
+from cosmos_ros.bringup.graph import BRINGUPS
 from cosmos_ros.bringup.rviz_process import rviz_command, rviz_config
 from cosmos_ros.errors import ConfigError
 from cosmos_ros.resources import resource
@@ -47,7 +48,7 @@ def test_another_robot_gets_its_frame_and_its_cameras_in_the_same_places(tmp_pat
 
 def test_rviz_starts_in_the_namespace_and_is_missed_by_name(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ConfigError, match="rviz2 is not on the PATH"):
+    with pytest.raises(ConfigError, match="rviz2 is not installed"):
         rviz_command(values(rviz="true"))
     program = Path(tmp_path / "rviz2")
     program.write_text("#!/bin/sh\n")

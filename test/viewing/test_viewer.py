@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosmos_ros.bringup.graph import BRINGUPS, resolve
+from cosmos_ros.bringup.arguments import resolve
+from cosmos_ros.bringup.graph import BRINGUPS
 from cosmos_ros.errors import ConfigError, InputError
 from cosmos_ros.viewing.frame_playback import Playback
 from cosmos_ros.viewing.marker_shapes import marker_shapes

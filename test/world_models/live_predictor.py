@@ -35,7 +35,8 @@ def live_predictor(robot: Path, parameters: dict[str, Any]) -> Iterator[tuple[An
     from std_msgs.msg import String
     from trajectory_msgs.msg import JointTrajectory
 
-    from cosmos_ros.bringup.graph import NodeSpec, predict_arguments, predict_nodes, resolve
+    from cosmos_ros.bringup.arguments import predict_arguments, resolve
+    from cosmos_ros.bringup.graph import NodeSpec, predict_nodes
     from cosmos_ros.messages import joint_state_message
     from cosmos_ros.nodes import qos
 
@@ -44,7 +45,7 @@ def live_predictor(robot: Path, parameters: dict[str, Any]) -> Iterator[tuple[An
     spec = next(s for s in predict_nodes(resolve(predict_arguments(), {})) if s.name == "predictor")
     # What a busy machine delivers late is not what is tested here.
     ages = {"max_image_age": 5.0 * slowness(), "max_joint_age": 5.0 * slowness(), "joint_tolerance": 5.0}
-    overrides = {"embodiment": str(robot), **ages, **parameters}
+    overrides = {"embodiment": str(robot), "instruction": "move the block", **ages, **parameters}
     spec = NodeSpec(spec.executable, spec.module, spec.name, spec.config, {**spec.parameters, **overrides})
     with processes() as (watcher, group, environment, lines):
         Cameras(watcher, embodiment.views)

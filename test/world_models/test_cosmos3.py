@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from cancelling import cancelled_again_and_again
 from world_model_scenes import textured
 
 from cosmos_ros.errors import CapabilityError, ConfigError, ModelError
@@ -230,13 +229,9 @@ def test_what_is_not_supported_is_refused(model):
 
 
 def test_cancel_from_another_thread(model):
-    threading.Timer(0.5, model.cancel).start()
-    started = time.monotonic()
-    with pytest.raises(ModelError, match="was cancelled"):
+    with cancelled_again_and_again(model), pytest.raises(ModelError, match="was cancelled"):
         model.predict(make(settings={"num_inference_steps": 100}))
-    whole = time.monotonic() - started
     assert model.predict(make()).actions is not None
-    assert whole < 60
 
 
 def test_nan_weights_are_a_named_error(tmp_path):
@@ -376,7 +371,9 @@ def test_on_the_gpu(checkpoint, offload):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 @pytest.mark.parametrize("mode", list(Mode))
 def test_equals_the_stock_pipeline_on_the_gpu(checkpoint, mode):
-    model = create_world_model("cosmos3", model=str(checkpoint), device="cuda", dtype="float32", warm_up=False)
+    model = create_world_model(
+        "cosmos3", model=str(checkpoint), device="cuda", dtype="float32", warm_up=False, engine="off"
+    )
     model.load()
     pipeline = diffusers.Cosmos3OmniPipeline.from_pretrained(
         checkpoint, dtype=torch.float32, safety_checker=None, enable_safety_checker=False

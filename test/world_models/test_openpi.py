@@ -68,6 +68,20 @@ def test_both_dialects(joint_request, dialect):
     assert (rollout.provenance["server_timing"] == {"infer_ms": 12.5}) == (dialect == "cosmos_framework")
 
 
+@pytest.mark.parametrize("dialect", ["vllm_omni", "cosmos_framework"])
+def test_a_new_session_is_another_one_on_another_connection(joint_request, dialect):
+    with OpenPi(dialect=dialect) as server:
+        model = connect(server)
+        first = model.predict(joint_request()).provenance["session_id"]
+        same = model.predict(joint_request()).provenance["session_id"]
+        assert server.connections == 1
+        model.new_session()
+        other = model.predict(joint_request()).provenance["session_id"]
+        model.close()
+    assert first == same != other
+    assert server.connections == 2
+
+
 def test_idle_close_is_survived(joint_request):
     with OpenPi(idle_timeout=0.05) as server:
         model = connect(server)
@@ -272,6 +286,7 @@ def test_joint_space_goes_through_pipeline_and_guard():
     from cosmos_ros.embodiment import load_embodiment
     from cosmos_ros.guard import Guard, GuardContext
     from cosmos_ros.prediction.pipeline import Pipeline, PipelineSettings
+    from cosmos_ros.trajectory.joiner import Joiner, JoinSettings
 
     embodiment = load_embodiment("franka_joint")
     observation = observation_of(embodiment, 180, 320)
@@ -297,5 +312,9 @@ def test_joint_space_goes_through_pipeline_and_guard():
         > 0.05
     )
     guard = Guard.for_embodiment(embodiment)
-    verdict = guard.judge(trajectory, GuardContext(now_ns=trajectory.stamp_ns, measured=observation.joints))
+    # The trajectory has the model's own gripper rows; they are planned where it is joined to what is executed.
+    joiner = Joiner(embodiment.limits.joints, embodiment.gripper_speeds)
+    joined = joiner.join(trajectory, trajectory.stamp_ns, observation.joints, JoinSettings()).trajectory
+    assert joined is not None
+    verdict = guard.judge(joined, GuardContext(now_ns=trajectory.stamp_ns, measured=observation.joints))
     assert verdict.trajectory is not None

@@ -63,6 +63,7 @@ class GuardedRobot:
         surroundings: Where its links may be, and its shape.
         controllers: Joints of each controller; a trajectory names all joints of one or none.
         dynamics: What motion costs in torque, where it does not come from the setting ``urdf``.
+        grippers: Joints that an object may stop, so that they need not follow their command.
     """
 
     limits: RobotLimits
@@ -70,6 +71,7 @@ class GuardedRobot:
     surroundings: Surroundings = field(default_factory=Surroundings)
     controllers: tuple[tuple[str, ...], ...] = ()
     dynamics: InverseDynamics | None = None
+    grippers: frozenset[str] = frozenset()
 
     @property
     def tools(self) -> tuple[str, ...]:

@@ -49,12 +49,14 @@ class Position(Limit):
         above, below = start > upper + slack, start < lower - slack
         if not case.checking.recovery or not (above | below).any():
             return outside(motion, 0, lower, upper, limit=self.name, slack=slack, margin=margin)
-        # Up to the segment at whose end a joint is back inside it must not move outwards; then its bounds hold.
+        # A joint above its bound may only come down until it is inside; the bound on the other side holds all along.
         ends = motion.positions[1:] if len(motion.positions) > 1 else motion.positions
-        back = (ends <= upper + slack) & (ends >= lower - slack)
-        returned = np.where(back.any(axis=0), np.argmax(back, axis=0), len(ends))
+        inside = (~above | (ends <= upper + slack)) & (~below | (ends >= lower - slack))
+        returned = np.where(inside.any(axis=0), np.argmax(inside, axis=0), len(ends))
         away = (np.arange(len(ends))[:, None] <= returned) & (above | below)
         found = outside(motion, 0, lower, upper, limit=self.name, slack=slack, margin=margin, judged=~away)
+        other_lower, other_upper = np.where(above, lower, -np.inf), np.where(below, upper, np.inf)
+        found += outside(motion, 0, other_lower, other_upper, limit=self.name, slack=slack, margin=margin, judged=away)
         outward = outside(
             motion, 1, np.where(below, 0.0, -np.inf), np.where(above, 0.0, np.inf),
             limit=self.name, slack=slack, margin=margin, judged=away,

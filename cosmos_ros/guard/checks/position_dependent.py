@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from cosmos_ros.guard.budget import check_budget
 from cosmos_ros.guard.motion.joint_motion import Motion
 from cosmos_ros.guard.verdict import Violation
 from cosmos_ros.limits import PositionDependentVelocity
@@ -81,6 +82,7 @@ def _first(
     begin, width = np.zeros(len(position)), np.ones(len(position))
     q, v = position, velocity
     while True:
+        check_budget()
         # The bound falls with q: largest velocity against the bound at the largest position is the worst case.
         worst = broken(control_points(q).max(axis=-1), control_points(v).max(axis=-1))
         segment, begin, width, q, v = segment[worst], begin[worst], width[worst], q[worst], v[worst]

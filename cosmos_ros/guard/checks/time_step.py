@@ -36,6 +36,10 @@ class TimeStep(Precondition):
         steps = np.diff(trajectory.times_ns)
         least, most = checking.minimum_step, self.settings.maximum_step
         close, far = steps < round(least * NANOSECONDS), steps > round(most * NANOSECONDS)
+        first = int(trajectory.times_ns[0])
+        if 0 < first < round(least * NANOSECONDS):
+            # The controller would have to get there in no time.
+            return [timing(trajectory, 0, "first point too close", value=first / NANOSECONDS, bound=least)]
         if close.any():
             bad, bound, message = close, least, "points too close in time"
         elif far.any():

@@ -13,12 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from cosmos_ros.guard.budget import check_budget
 from cosmos_ros.guard.motion.sampler import Points, Samples
 from cosmos_ros.types import FloatArray
 
 # Intervals looked at in one motion before giving up; what is then left undecided counts as a violation.
 MAX_INTERVALS = 20_000
 _SECTIONS = 12
+# Points that are evaluated at once.
+_PART = 256
 _TIME_RESOLUTION = 1e-8
 
 
@@ -77,9 +80,10 @@ def _scan(
     # The earliest violated point known, and the interval it stands for.
     known: Points | None = None
     while True:
+        check_budget()
         seen += len(points)
-        value = clearance(points)
-        allowance = rate(points) * points.half_seconds[:, None]
+        value, change = _evaluated(points, clearance, rate)
+        allowance = change * points.half_seconds[:, None]
         if (value - allowance >= -slack).all():  # mostly
             break
         broken = _broken(value, slack)
@@ -101,6 +105,21 @@ def _scan(
     return None if known is None else _refine(samples, clearance, known, slack)
 
 
+def _evaluated(
+    points: Points, clearance: Callable[[Points], FloatArray], rate: Callable[[Points], FloatArray]
+) -> tuple[FloatArray, FloatArray]:
+    """Return clearances and rates; of many points in parts, so that the judgement can end between them."""
+    if len(points) <= _PART:
+        return clearance(points), rate(points)
+    values, rates = [], []
+    for first in range(0, len(points), _PART):
+        check_budget()
+        part = points.rows(slice(first, first + _PART))
+        values.append(clearance(part))
+        rates.append(rate(part))
+    return np.concatenate(values), np.concatenate(rates)
+
+
 def _refine(samples: Samples, clearance: Callable[[Points], FloatArray], bad: Points, slack: float) -> Crossing:
     """Narrow down the crossing between the start of an interval and its violated midpoint."""
     segment, high = int(bad.segment[0]), float(bad.u[0])
@@ -109,6 +128,7 @@ def _refine(samples: Samples, clearance: Callable[[Points], FloatArray], bad: Po
     u = np.linspace(low, high, _SECTIONS + 1)
     column = 0
     while True:
+        check_budget()
         value = clearance(Points(samples, np.full(len(u), segment), u, np.zeros(len(u))))
         broken = _broken(value, slack)
         broken[-1] = True

@@ -190,7 +190,10 @@ class Points:
 
     def only(self, index: int) -> Points:
         """Return one of the points."""
-        rows = slice(index, index + 1)
+        return self.rows(slice(index, index + 1))
+
+    def rows(self, rows: slice) -> Points:
+        """Return some of the points, in order."""
         return Points(self.samples, self.segment[rows], self.u[rows], self.half[rows])
 
     def parts(self, chosen: npt.NDArray[np.bool_], count: int) -> Points:

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from cosmos_ros.guard.budget import JudgingTimeError, check_budget, within
 from cosmos_ros.guard.checker import Checker, Findings
 from cosmos_ros.guard.checks.base import Cure
 from cosmos_ros.guard.checks.end import DurationSettings
@@ -17,14 +18,16 @@ from cosmos_ros.guard.context import GuardContext
 from cosmos_ros.guard.motion.joint_motion import Motion, make_motion
 from cosmos_ros.guard.motion.limit_table import LimitTable
 from cosmos_ros.guard.response import retime, stops
-from cosmos_ros.guard.response.stops import stopping_time
 from cosmos_ros.guard.response.uniform_scaling import uniform_scale
-from cosmos_ros.trajectory import splice
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointTrajectory
 
 # How often a re-timed motion is tightened until its own check passes.
 _ATTEMPTS = 4
 _TIGHTER = 0.93
+# Kinds of violation of a path that is run too fast everywhere, or at its ends.
+_BENT = frozenset(("jerk", "acceleration_step"))
+# Half widths of the averages that make a run gentle, s.
+_GENTLE = (0.03, 0.06, 0.12)
 # All of the acceleration bound, but for the rounding of the grid.
 _ALL = 0.9999
 # Measured speeds below this are noise, not motion, rad/s or m/s.
@@ -52,12 +55,12 @@ class Planner:
         kinds = {v.limit for v in findings.violations}
         if motion is None or not kinds <= self.checker.cured_by(Cure.SLOWING, Cure.RESTING):
             return None
-        if motion.degree == 1:
-            return self._first_legal(self._stretched(motion, aligned), aligned, context)
         if not _plannable(motion):
             return None
         stop = float(motion.times[-1]) if "end_velocity" in kinds else None
-        return self._first_legal(self._runs(motion, aligned.stamp_ns, context, stop), aligned, context)
+        return self._first_legal(
+            self._runs(motion, aligned.stamp_ns, context, stop, bent=bool(kinds & _BENT)), aligned, context
+        )
 
     def truncate(
         self, aligned: JointTrajectory, findings: Findings, context: GuardContext, *, after: float
@@ -71,7 +74,7 @@ class Planner:
         curable = self.checker.cured_by(Cure.SLOWING, Cure.RESTING, Cure.STOPPING, Cure.SHORTENING)
         beyond = self.checker.cured_by(Cure.STOPPING, Cure.SHORTENING)
         fatal = [v for v in findings.violations if v.limit in beyond]
-        if motion is None or motion.degree == 1 or not _plannable(motion) or not kinds <= curable or not fatal:
+        if motion is None or not _plannable(motion) or not kinds <= curable or not fatal:
             return None
         last = min(v.last_safe_point for v in fatal)
         laid: dict[tuple[float, float], retime.Path] = {}
@@ -90,6 +93,7 @@ class Planner:
         """Return the first proposal that passes every check and is not slower than allowed."""
         longest = self.response.max_time_scale * duration_of(aligned)
         for proposal in proposals:
+            check_budget()
             if duration_of(proposal) > longest:
                 continue
             if self.checker.legal(proposal, context):
@@ -103,6 +107,8 @@ class Planner:
         context: GuardContext,
         stop: float | None,
         laid: dict[tuple[float, float], retime.Path] | None = None,
+        *,
+        bent: bool = False,
     ) -> Iterator[JointTrajectory]:
         """Yield runs through the path, the fastest first, then ones with less jerk.
 
@@ -111,42 +117,50 @@ class Planner:
         """
         laid = {} if laid is None else laid
         keep = self.response.reaction_time
-        while True:
+        if self._jerk_bounded(motion.table):
+            tries = [(half, half + keep) for half in _GENTLE]
+        else:
+            tries = [(0.0, keep), (0.0, 0.0)]
+        path = laid.get((1.0, 0.0)) or self.path(motion, context, scale=1.0)
+        laid[1.0, 0.0] = path
+        if bent and stop is None and path.starts_at_rest:
+            yield from self._uniform_runs(motion, path, stamp_ns)  # the path itself is too bent for its speed
+        for half, keep in tries:
             scale = 1.0
-            for _ in range(_ATTEMPTS):
+            for _ in range(2 if half else _ATTEMPTS):
                 if (scale, keep) not in laid:
                     laid[scale, keep] = self.path(motion, context, scale=scale, keep=keep)
                 path = laid[scale, keep]
-                fastest = retime.slow_down(path, stamp_ns) if stop is None else retime.stop_by(path, stamp_ns, stop)
+                if half:
+                    fastest = retime.gentle(path, stamp_ns, half, stop)
+                elif stop is None:
+                    fastest = retime.slow_down(path, stamp_ns)
+                else:
+                    fastest = retime.stop_by(path, stamp_ns, stop)
                 if fastest is None:
                     break
                 yield fastest
                 scale *= _TIGHTER
-            if not path.kept:
+            if not path.kept and not half:
                 break
-            keep = 0.0
         if stop is not None:
             return
         if path.starts_at_rest:
-            need = max(
-                uniform_scale(motion, self.settings), 1.0 / np.sqrt(max(float(path.limits.ceiling.min()), 1e-12))
-            )
-            for more in (1.001, 1.02, 1.1, 1.3, 1.7, 2.5):
-                if need * more <= self.response.max_time_scale:
-                    yield retime.uniform(path, stamp_ns, need * more)
+            yield from self._uniform_runs(motion, path, stamp_ns)
             return
-        for pace in (0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4):
-            for ramp in (0.1, 0.2, 0.4):
+        for pace in (0.9, 0.75, 0.6, 0.45):
+            for ramp in (0.1, 0.3):
                 yield retime.ramped(path, stamp_ns, pace, ramp)
 
-    def _stretched(self, motion: Motion, aligned: JointTrajectory) -> Iterator[JointTrajectory]:
-        """Yield the same lines with all times scaled: lines stay lines only under one scale."""
-        need = uniform_scale(motion, self.settings)
-        for more in (1.0, 1.01, 1.1, 1.3, 1.7, 2.5, 4.0):
-            if not need * more <= self.response.max_time_scale:
-                return
-            times = np.ceil(aligned.times_ns * (need * more)).astype(np.int64)
-            yield replace(aligned, times_ns=times)
+    def _uniform_runs(self, motion: Motion, path: retime.Path, stamp_ns: int) -> Iterator[JointTrajectory]:
+        """Yield runs at one scale, from what the bounds on joints and speeds ask for on."""
+        need = max(uniform_scale(motion, self.settings), 1.0 / np.sqrt(max(float(path.limits.ceiling.min()), 1e-12)))
+        for more in (1.001, 1.02, 1.1, 1.3, 1.7, 2.5):
+            if need * more <= self.response.max_time_scale:
+                yield retime.uniform(path, stamp_ns, need * more)
+
+    def _jerk_bounded(self, table: LimitTable) -> bool:
+        return self.settings.enabled("acceleration_step") and bool(np.isfinite(table.jerk).any())
 
     def with_tail(self, aligned: JointTrajectory, findings: Findings, context: GuardContext) -> JointTrajectory | None:
         """Append a straight, even deceleration to rest; None when that would break a limit."""
@@ -154,73 +168,107 @@ class Planner:
         if motion is None or aligned.velocities is None or aligned.accelerations is not None:
             return None  # a quintic cannot end its acceleration at once; it stops on its path instead
         speed = aligned.velocities[-1]
-        seconds = stopping_time(speed, motion.table.acceleration * self.response.brake_scale)
-        if not 0.0 < seconds < self.settings.of(DurationSettings).max_duration:
-            return None
-        tail_ns = int(np.ceil(max(seconds, self._minimum_step) * NANOSECONDS))
-        end = aligned.positions[-1] + 0.5 * (tail_ns / NANOSECONDS) * speed
-        tail = replace(
-            aligned,
-            times_ns=np.append(aligned.times_ns, aligned.times_ns[-1] + tail_ns),
-            positions=np.concatenate((aligned.positions, end[None])),
-            velocities=np.concatenate((aligned.velocities, np.zeros_like(speed)[None])),
-        )
-        return tail if self.checker.legal(tail, context) else None
+        least = self._minimum_step
+        for scale in (self.response.brake_scale, 0.5, 0.25):
+            times, positions, velocities = stops.stop_ahead(
+                motion.table, aligned.positions[-1], speed, scale=scale, shortest=least
+            )
+            if not 0.0 < times[-1] < self.settings.of(DurationSettings).max_duration:
+                return None
+            later = np.ceil(times[1:] * NANOSECONDS).astype(np.int64)
+            tail = replace(
+                aligned,
+                times_ns=np.concatenate((aligned.times_ns, aligned.times_ns[-1] + later)),
+                positions=np.concatenate((aligned.positions, positions[1:])),
+                velocities=np.concatenate((aligned.velocities, velocities[1:])),
+            )
+            if self.checker.legal(tail, context):
+                return tail
+            if not self._jerk_bounded(motion.table):
+                break
+        return None
 
     def brake(self, context: GuardContext) -> JointTrajectory | None:
-        """Return the quickest legal stop from what is being executed, along its path.
+        """Return the quickest legal stop from what is being executed, along its path, of every joint that moves.
 
-        What stands still now, and would move later, is held. None when nothing moves or will, or when the executed
-        trajectory, which ends at rest, is itself the quickest stop. Without a trajectory in execution the joints
-        decelerate together, evenly, from the measured velocities.
+        What stands still now, and would move later, is held. None when nothing moves or will. Where nothing was sent,
+        the joints decelerate together, evenly, from the measured velocities.
         """
-        executing, end = context.executing, context.moving_until_ns()
-        if executing is None or end is None or context.now_ns >= end:
-            return self._straight_stop(context)
-        at = splice.motion_at(executing, context.now_ns)
-        shortest = self._minimum_step
-        if _still(at.velocities, 1e-6):
-            return stops.hold(at.joint_names, at.positions, context.now_ns, shortest=shortest)
-        table = self.checker.table(executing.joint_names)
-        if executing.velocities is None:
-            return self._stop_of_lines(executing, table, context)
-        motion = make_motion(executing, table, None)
-        begin = (context.now_ns - executing.stamp_ns) / NANOSECONDS
+        executed, now = context.executed, context.now_ns
+        if not executed.moving(now):
+            return self.straight_stop(context)
+        state = executed.at(now)
+        assert state is not None
+        if _still(state.velocities, 1e-6):
+            return stops.hold(state.joint_names, state.positions, now, shortest=self._minimum_step)
+        table = self.checker.table(state.joint_names)
+        rest = stops.remaining(executed, now, shortest=self._minimum_step)
+        motion = make_motion(rest, table, None)
+        second: JointTrajectory | None = None
+        try:
+            with within(self.response.judging_budget):
+                for stop in self._stops_along(motion, context):
+                    if second is None and self.checker.keeps_joint_limits(stop, context):
+                        second = stop
+                    if self.checker.keeps_limits(stop, context):
+                        return stop
+        except JudgingTimeError:
+            pass  # the robot must stop now: the best that was found
+        if second is not None:
+            return second
+        # Off the path only where no stop on it keeps the joints' own limits.
+        return stops.even_stop(
+            table, state.positions, state.velocities, now, scale=self.response.brake_scale, shortest=self._minimum_step
+        )
+
+    def _stops_along(self, motion: Motion, context: GuardContext) -> Iterator[JointTrajectory]:
+        """Yield stops along a motion that begins now, the quickest first."""
+        now = context.now_ns
+        for half in _GENTLE if self._jerk_bounded(motion.table) else ():
+            path = self.path(
+                motion, context, scale=self.response.brake_scale, begin=0.0, keep=half + self.response.reaction_time
+            )
+            stop = retime.brake(path, now, half)
+            if stop is not None:
+                yield stop
         # With all of the bound the executed run itself is admissible, so that some stop always is.
         for keep in (self.response.reaction_time, 0.0):
             for scale in (self.response.brake_scale, 1.0, _ALL / retime.AIM):
-                path = self.path(motion, context, scale=scale, begin=begin, keep=keep)
-                stop = retime.brake(path, context.now_ns)
-                if stop is not None and self.checker.keeps_joint_limits(stop, context):
-                    return stop
-            for stop in retime.smooth_stops(path, context.now_ns):  # where jerk is bounded tightly
-                if self.checker.keeps_joint_limits(stop, context):
-                    return stop
-        return None
+                stop = retime.brake(self.path(motion, context, scale=scale, begin=0.0, keep=keep), now)
+                if stop is not None:
+                    yield stop
+        yield from retime.smooth_stops(self.path(motion, context, scale=1.0, begin=0.0), now)
+        yield motion.trajectory  # it ends at rest
 
-    def _stop_of_lines(self, executing: JointTrajectory, table: LimitTable, context: GuardContext) -> JointTrajectory:
-        keep, shortest = self.response.reaction_time, self._minimum_step
-        for stop in stops.stops_of_lines(
-            executing, table, context.now_ns, scale=self.response.brake_scale, keep=keep, shortest=shortest
-        ):
-            if self.checker.keeps_limits(stop, context):
-                return stop
-        return stops.end_of_lines(executing, context.now_ns, keep=keep, shortest=shortest)
+    def straight_stop(self, context: GuardContext, *, echoes: bool = False) -> JointTrajectory | None:
+        """Return the stop of an arm that is moved by something else, from what is measured; None when it stands.
 
-    def _straight_stop(self, context: GuardContext) -> JointTrajectory | None:
-        measured, end = context.measured, context.moving_until_ns()
+        Args:
+            context: The moment.
+            echoes: Also shortly after the end of a motion that was sent, whose speed may be measured late.
+        """
+        measured, end = context.measured, context.executed.rest_ns
         if measured is None or measured.velocities is None:
             return None
-        if end is not None and measured.stamp_ns < end + _SETTLING_NS:
+        if not echoes and end is not None and measured.stamp_ns < end + _SETTLING_NS:
             return None  # its speed is what was sent, seen late: by now the controller holds the last point
         known = [i for i, name in enumerate(measured.names) if name in self.checker.limits.joints]
-        positions, speed = measured.positions[known], measured.velocities[known]
+        positions, speed = measured.positions[known], np.nan_to_num(measured.velocities[known], nan=0.0)
         if not np.isfinite(positions).all() or not np.isfinite(speed).all() or _still(speed, _STILL):
             return None
         table = self.checker.table(tuple(measured.names[i] for i in known))
         return stops.even_stop(
             table, positions, speed, context.now_ns, scale=self.response.brake_scale, shortest=self._minimum_step
         )
+
+    def hold_measured(self, context: GuardContext) -> JointTrajectory | None:
+        """Return a standstill where the robot is measured; None without a joint state."""
+        measured = context.measured
+        if measured is None:
+            return None
+        known = [i for i, name in enumerate(measured.names) if name in self.checker.limits.joints]
+        names = tuple(measured.names[i] for i in known)
+        return stops.hold(names, measured.positions[known], context.now_ns, shortest=self._minimum_step)
 
     def path(
         self, motion: Motion, context: GuardContext, *, scale: float, begin: float | None = None, keep: float = 0.0

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from cosmos_ros.guard.budget import check_budget
 from cosmos_ros.guard.checks.position_dependent import upper_bound
 from cosmos_ros.guard.checks.singularity import Singularity
 from cosmos_ros.guard.guard_settings import GuardSettings
@@ -20,11 +21,14 @@ from cosmos_ros.types import NANOSECONDS, FloatArray, JointTrajectory
 # Longest grid interval, s. The cubic through both ends of one stays within micrometres of the path.
 GRID_STEP = 0.01
 # Speeds and accelerations aim this far inside their bounds; the result is checked against the bounds themselves.
-AIM = 0.995
+AIM = 0.98
 # Edges of the polygon that stands for a circle of accelerations, from straight ahead to sideways.
 _EDGES = np.deg2rad(np.array([11.25, 33.75, 56.25, 78.75]))
-# How many lengths of a smooth stop are tried.
-_SMOOTH = 12
+# Lengths of a smooth stop, and how many that are not hopeless are tried.
+_SMOOTH = 16
+_SMOOTH_TRIES = 5
+# Spacing of the time averages of a gentle run, s.
+_AVERAGE_STEP = 0.001
 _APOTHEM = float(np.cos(np.deg2rad(11.25)))
 
 
@@ -36,6 +40,7 @@ class Path:
         limits, lines: What bounds the run.
         positions, tangents: ``float64 [N, J]`` q and q' on the grid.
         motion: Whose path it is.
+        step: Longest time between points of a run, s.
         kept: Leading grid intervals that are run as they were commanded.
     """
 
@@ -44,12 +49,13 @@ class Path:
     positions: FloatArray
     tangents: FloatArray
     motion: Motion
+    step: float
     kept: int = 0
 
     def until(self, count: int) -> Path:
         """Return the path up to grid point ``count - 1``."""
         limits, lines = self.limits.until(count), self.lines.until(count)
-        return Path(limits, lines, self.positions[:count], self.tangents[:count], self.motion, self.kept)
+        return Path(limits, lines, self.positions[:count], self.tangents[:count], self.motion, self.step, self.kept)
 
     @property
     def starts_at_rest(self) -> bool:
@@ -80,6 +86,7 @@ def make_path(
         singularities: Postures to be slow near.
         samples: Kinematics along the motion, for these.
     """
+    check_budget()
     times, least = motion.times, settings.checking.minimum_step
     first = times[0] if begin is None else max(begin, float(times[0]))
     knots = np.concatenate(([first], times[times > first + 1e-6]))
@@ -133,7 +140,7 @@ def make_path(
         limit=np.concatenate(bounds) * scale * AIM,
         ceiling=ceiling,
     )
-    path = Path(limits_of_path, make_lines(limits_of_path), positions, tangents, motion)
+    path = Path(limits_of_path, make_lines(limits_of_path), positions, tangents, motion, step)
     if keep == 0.0 or path.starts_at_rest:
         return path
     return replace(path, kept=min(int(np.searchsorted(grid, join - least)), len(grid) - 2))
@@ -255,8 +262,11 @@ def stop_by(path: Path, stamp_ns: int, limit: float) -> JointTrajectory | None:
     return None if profile is None else run(part, profile, stamp_ns)
 
 
-def brake(path: Path, stamp_ns: int) -> JointTrajectory | None:
-    """Return the shortest legal run to rest along the path from its commanded speed; None when none is possible."""
+def brake(path: Path, stamp_ns: int, half: float = 0.0) -> JointTrajectory | None:
+    """Return the shortest legal run to rest along the path from its commanded speed; None when none is possible.
+
+    With ``half`` it is averaged, see ``gentle``.
+    """
     low, high = path.kept + 2, len(path.limits.grid)
 
     def possible(count: int) -> bool:
@@ -273,19 +283,87 @@ def brake(path: Path, stamp_ns: int) -> JointTrajectory | None:
             low = middle + 1
     part = path.until(high)
     profile = _fastest(part, 0.0)
-    return None if profile is None else run(part, profile, stamp_ns)
+    if profile is None:
+        return None
+    return _averaged(part, profile, stamp_ns, half) if half else run(part, profile, stamp_ns)
 
 
-def smooth_stops(path: Path, stamp_ns: int) -> Iterator[JointTrajectory]:
+def gentle(path: Path, stamp_ns: int, half: float, limit: float | None = None) -> JointTrajectory | None:
+    """Return a run whose acceleration does not step: the fastest one with its speed averaged over time, twice.
+
+    Averages stay within the bounds on speed and acceleration but for how the path bends meanwhile, so that the result
+    is to be checked. It takes ``half`` longer than the fastest run.
+
+    Args:
+        path: Kept for at least ``half``, or starting at rest.
+        stamp_ns: When it begins.
+        half: Half the width of both averages together, s.
+        limit: Path parameter at or before which to rest; None: the path's end, at its own speed.
+    """
+    count = len(path.limits.grid)
+    if limit is not None:
+        count = int(np.searchsorted(path.limits.grid, limit + 1e-9, side="right"))
+        if count < path.kept + 2:
+            return None
+        path = path.until(count)
+    profile = _fastest(path, None if limit is None else 0.0)
+    return None if profile is None else _averaged(path, profile, stamp_ns, half)
+
+
+def _averaged(path: Path, profile: Profile, stamp_ns: int, half: float) -> JointTrajectory:
+    grid, kept = path.limits.grid, path.kept
+    times = np.concatenate((grid[:kept] - grid[0], grid[kept] - grid[0] + profile.times))
+    speed = np.concatenate((np.ones(kept), np.sqrt(profile.squared_speed)))
+    width = max(3, round(half / _AVERAGE_STEP)) | 1
+    around = width - 1
+    count = int(np.ceil(times[-1] / _AVERAGE_STEP)) + 1
+    at = (np.arange(count + 4 * around) - 2 * around) * _AVERAGE_STEP
+    # Before the start it is as at the start; after the end as at the end, a stop or the path's own rest.
+    kernel = np.full(width, 1.0 / width)
+    smooth = np.convolve(np.convolve(np.interp(at, times, speed), kernel, "valid"), kernel, "valid")
+    moments = at[around:-around]
+    first = int(np.searchsorted(moments, -0.5 * _AVERAGE_STEP))
+    smooth, moments = smooth[first:], moments[first:]
+    smooth[0] = speed[0]
+    way = np.concatenate(([0.0], np.cumsum(0.5 * _AVERAGE_STEP * (smooth[1:] + smooth[:-1]))))
+    way *= 1.0 if way[-1] <= 0.0 or speed[-1] > 0.0 else (grid[-1] - grid[0]) / way[-1]
+    rising = np.concatenate(([True], np.diff(way) > 1e-12))
+    end = float(np.interp(grid[-1] - grid[0], way[rising], moments[rising]))
+    seconds = np.linspace(0.0, end, max(2, int(np.ceil(end / path.step)) + 1))
+    u = grid[0] + np.interp(seconds, moments, way)
+    pace = np.interp(seconds, moments, smooth)
+    positions = path.motion.polynomial(u)
+    velocities = path.motion.polynomial.derivative()(u) * pace[:, None]
+    positions[0], velocities[0] = path.positions[0], path.tangents[0] * speed[0]
+    positions[-1], velocities[-1] = path.positions[-1], path.tangents[-1] * speed[-1]
+    times = np.round(seconds * NANOSECONDS).astype(np.int64)
+    return JointTrajectory(path.motion.names, stamp_ns, times, positions, velocities)
+
+
+def smooth_stops(path: Path, stamp_ns: int, limit: float | None = None) -> Iterator[JointTrajectory]:
     """Yield stops along the path whose speed falls as ``1 - 3τ² + 2τ³`` of its time, ever longer ones.
 
     Their jerk falls with the square of the time they take; see ``brake`` for the shortest stop without regard to it.
+
+    Args:
+        path: The path.
+        stamp_ns: When it begins.
+        limit: Path parameter at which to rest, having run up to the stop as commanded; None: as early as possible.
     """
     grid, kept = path.limits.grid, path.kept
-    reaches = np.unique(np.round(np.geomspace(2, max(len(grid) - 1 - kept, 2), _SMOOTH)).astype(int))
-    for reach in reaches[reaches < len(grid) - kept]:
-        part = path.until(kept + int(reach) + 1)
-        way = grid[kept : kept + int(reach) + 1] - grid[kept]
+    end = len(grid) - 1 if limit is None else int(np.searchsorted(grid, limit + 1e-9, side="right")) - 1
+    reaches = np.unique(np.round(np.geomspace(2, max(end - kept, 2), _SMOOTH)).astype(int))
+    tried = 0
+    for reach in reaches[reaches <= end - kept]:
+        first = kept if limit is None else end - int(reach)
+        last = first + int(reach)
+        way = grid[first : last + 1] - grid[first]
+        # It takes 2·way[-1], and decelerates by up to 1.5 times the mean: shorter ones cannot be legal.
+        table, speed = path.motion.table, np.abs(path.tangents[first])
+        if (0.75 * speed > way[-1] * table.acceleration).any() or (1.5 * speed > way[-1] ** 2 * table.jerk).any():
+            continue
+        if (tried := tried + 1) > _SMOOTH_TRIES:
+            return
         # The way covered by τ is 2·way[-1]·(τ - τ³ + τ⁴/2), which rises from 0 to way[-1]; turned around by halving.
         low, high = np.zeros(len(way)), np.ones(len(way))
         for _ in range(50):
@@ -294,5 +372,7 @@ def smooth_stops(path: Path, stamp_ns: int) -> Iterator[JointTrajectory]:
             low, high = np.where(short, tau, low), np.where(short, high, tau)
         tau = 0.5 * (low + high)
         tau[0], tau[-1] = 0.0, 1.0
-        speed = 1.0 - 3.0 * tau**2 + 2.0 * tau**3
-        yield run(part, Profile(speed**2, 2.0 * way[-1] * tau), stamp_ns)
+        speed = np.concatenate((np.ones(first - kept), 1.0 - 3.0 * tau**2 + 2.0 * tau**3))
+        before = grid[kept:first] - grid[kept]
+        seconds = np.concatenate((before, grid[first] - grid[kept] + 2.0 * way[-1] * tau))
+        yield run(path.until(last + 1), Profile(speed**2, seconds), stamp_ns)

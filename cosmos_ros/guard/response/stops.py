@@ -1,17 +1,21 @@
-"""Ways to rest that need no path: an even deceleration, a hold, a stop from lines."""
+"""Ways to rest that need no path: a deceleration straight ahead, a hold; and the path that is left to run."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import numpy as np
 
 from cosmos_ros.guard.motion.limit_table import LimitTable
-from cosmos_ros.trajectory.piecewise import piecewise
+from cosmos_ros.trajectory.executing import ExecutedMotion
 from cosmos_ros.types import NANOSECONDS, FloatArray, JointTrajectory
 
 # How long a hold lasts at least; the guard lengthens it, s.
 _HOLD = 0.01
+# Points of a smooth stop, s, and of a quintic, ns.
+_SMOOTH_STEP, _SMOOTH_POINTS = 0.01, 100
+# Of a speed that falls as 1 - 3τ² + 2τ³: peak of the deceleration over its mean, and largest jerk over speed / time²,
+# with what the cubics between the points add.
+_PEAK, _SHARP = 1.55, 6.5
+_FINE_NS = 5_000_000
 
 
 def stopping_time(speed: FloatArray, acceleration: FloatArray) -> float:
@@ -33,7 +37,7 @@ def hold(names: tuple[str, ...], positions: FloatArray, stamp_ns: int, *, shorte
 def even_stop(
     table: LimitTable, positions: FloatArray, speed: FloatArray, stamp_ns: int, *, scale: float, shortest: float
 ) -> JointTrajectory:
-    """Return the stop of an arm that is moved by something else: all joints decelerate together, inside their bounds.
+    """Return a stop straight ahead: all joints decelerate together, inside their bounds.
 
     It is as gentle as ``scale`` of the acceleration bounds asks for, or harder, up to the bounds themselves, where the
     way to a position bound is shorter than that. A joint that cannot stop before its bound even so is commanded to
@@ -41,83 +45,80 @@ def even_stop(
 
     Args:
         table: Limits in the order of the columns.
-        positions, speed: ``float64 [J]`` as measured.
+        positions, speed: ``float64 [J]`` where it begins.
         stamp_ns: Now.
         scale: Part of the acceleration bounds to use.
-        shortest: Least duration, s.
+        shortest: Least time between points, s.
     """
     with np.errstate(all="ignore"):
         speed = speed * np.min(
             np.where(np.abs(speed) > table.velocity, table.velocity / np.abs(speed), 1.0), initial=1.0
         )
+    times, rows, speeds = stop_ahead(table, positions, speed, scale=scale, shortest=shortest)
+    if len(times) == 1:
+        return hold(table.names, positions, stamp_ns, shortest=shortest)
+    return JointTrajectory(table.names, stamp_ns, np.ceil(times * NANOSECONDS).astype(np.int64), rows, speeds)
+
+
+def stop_ahead(
+    table: LimitTable, positions: FloatArray, speed: FloatArray, *, scale: float, shortest: float
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return times ``[N]`` from 0, positions and velocities ``[N, J]`` of a stop straight ahead; see ``even_stop``.
+
+    Where a joint's jerk is bounded the speed falls as ``1 - 3τ² + 2τ³`` of the time, so that acceleration begins and
+    ends at zero; otherwise evenly. One row when nothing moves.
+    """
+    with np.errstate(all="ignore"):
+        moving = np.abs(speed) > 0.0
         room = np.maximum(np.where(speed > 0.0, table.upper - positions, positions - table.lower), 0.0)
-        within = np.min(np.where(speed != 0.0, 2.0 * room / np.abs(speed), np.inf), initial=np.inf)
+        within = float(np.min(np.where(moving, 2.0 * room / np.abs(speed), np.inf), initial=np.inf))
         least = float(np.max(np.abs(speed) / table.acceleration, initial=0.0))
-    seconds = max(min(stopping_time(speed, table.acceleration * scale), within), least, shortest)
-    stop_ns = int(np.ceil(seconds * NANOSECONDS))
-    seconds = stop_ns / NANOSECONDS
+        jerk = float(np.sqrt(np.max(_SHARP * np.abs(speed) / table.jerk, initial=0.0)))
+        # Keeping the bound on position comes before being gentle.
+        smooth = bool(np.isfinite(table.jerk[moving]).any()) and max(_PEAK * least, jerk) <= within
+    if smooth:
+        seconds = max(min(_PEAK * stopping_time(speed, table.acceleration * scale), within), _PEAK * least, jerk)
+    else:
+        seconds = max(min(stopping_time(speed, table.acceleration * scale), within), least)
+    seconds = max(seconds, shortest)
+    if not moving.any():
+        return np.zeros(1), positions[None], np.zeros((1, len(speed)))
+    seconds = np.ceil(seconds * NANOSECONDS) / NANOSECONDS
     speed = np.sign(speed) * np.minimum(np.abs(speed), 2.0 * room / seconds)
-    goal = positions + 0.5 * seconds * speed
-    return JointTrajectory(
-        table.names,
-        stamp_ns,
-        np.array([0, stop_ns], dtype=np.int64),
-        np.stack((positions, goal)),
-        np.stack((speed, np.zeros_like(speed))),
-    )
+    count = 1
+    if smooth:
+        count = max(round(seconds / max(_SMOOTH_STEP, shortest)), min(6, int(seconds / shortest)), 1)
+        count = min(count, _SMOOTH_POINTS)
+    tau = np.linspace(0.0, 1.0, count + 1)[:, None]
+    if smooth:
+        way, pace = tau - tau**3 + 0.5 * tau**4, 1.0 - 3.0 * tau**2 + 2.0 * tau**3
+    else:
+        way, pace = tau - 0.5 * tau**2, 1.0 - tau
+    return tau[:, 0] * seconds, positions + way * seconds * speed, pace * speed
 
 
-def stops_of_lines(
-    executing: JointTrajectory, table: LimitTable, now_ns: int, *, scale: float, keep: float, shortest: float
-) -> Iterator[JointTrajectory]:
-    """Yield stops from a position-only trajectory, whose speed does not fall by itself: straight ahead, evenly.
+def remaining(executed: ExecutedMotion, now_ns: int, *, shortest: float) -> JointTrajectory:
+    """Return what the controllers will do from now on if nothing more is sent, all joints in one cubic trajectory.
 
     Args:
-        executing: What is run; two points or more, and now between them.
-        table: Limits in its column order.
+        executed: It moves, or will.
         now_ns: Now.
-        scale: Part of the acceleration bounds to use first; all of them next.
-        keep: How long the line goes on before the stop, where it goes on for that long, s.
         shortest: Least time between points, s.
     """
-    times = (executing.stamp_ns + executing.times_ns - now_ns) / NANOSECONDS
-    segment = int(np.searchsorted(times, 0.0, side="right")) - 1
-    step = times[segment + 1] - times[segment]
-    speed = (executing.positions[segment + 1] - executing.positions[segment]) / step
-    here = executing.positions[segment] - times[segment] * speed
-    for lead in (keep, 0.0):
-        if lead and not shortest <= lead < times[segment + 1]:
-            continue
-        for part in (scale, 1.0):
-            seconds = max(stopping_time(speed, table.acceleration * part), shortest)
-            moments = [0.0, lead, lead + seconds] if lead else [0.0, seconds]
-            there = here + lead * speed
-            ways = [here, there, there + 0.5 * seconds * speed] if lead else [here, here + 0.5 * seconds * speed]
-            speeds = [speed] * (len(moments) - 1) + [np.zeros_like(speed)]
-            yield JointTrajectory(
-                executing.joint_names,
-                now_ns,
-                np.ceil(np.array(moments) * NANOSECONDS).astype(np.int64),
-                np.stack(ways),
-                np.stack(speeds),
-            )
-
-
-def end_of_lines(executing: JointTrajectory, now_ns: int, *, keep: float, shortest: float) -> JointTrajectory:
-    """Return a position-only trajectory up to ``keep`` seconds from now, and a hold there.
-
-    Lines may end at speed; what they must not do is make a controller that hears of the end a little later go back.
-    """
-    spline = piecewise(executing)
-    begin = (now_ns - executing.stamp_ns) / NANOSECONDS
-    keep = max(keep, shortest)
-    knots = executing.times_ns / NANOSECONDS - begin
-    between = knots[(knots > shortest) & (knots < keep - shortest)]
-    moments = np.concatenate(([0.0], between, [keep]))
-    positions = spline(begin + moments)
+    rest = executed.rest_ns
+    assert rest is not None
+    least = max(round(shortest * NANOSECONDS), 1)
+    end = max(rest, now_ns + least)
+    inside = executed.knots(now_ns, end)
+    if any(command.trajectory.accelerations is not None for command in executed.current):
+        inside = sorted({*inside, *range(now_ns + _FINE_NS, end, _FINE_NS)})  # a quintic as many cubics
+    times = [now_ns]
+    for time in inside:
+        if time >= times[-1] + least and time <= end - least:
+            times.append(time)
+    times.append(end)
+    positions, velocities, _ = executed.sample(times)
+    velocities[-1] = 0.0
     return JointTrajectory(
-        executing.joint_names,
-        now_ns,
-        np.round(np.append(moments, keep + max(shortest, _HOLD)) * NANOSECONDS).astype(np.int64),
-        np.concatenate((positions, positions[-1:])),
+        executed.joint_names, now_ns, np.array(times, dtype=np.int64) - now_ns, positions, velocities
     )

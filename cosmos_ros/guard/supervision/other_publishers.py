@@ -11,9 +11,13 @@ class OtherPublishers:
     def __init__(self) -> None:
         self._others: dict[str, tuple[str, ...]] = {}
         self._listeners: dict[str, int] = {}
+        self._unheard: tuple[str, ...] = ()
 
-    def look(self, others: Mapping[str, Sequence[str]], listeners: Mapping[str, int]) -> None:
-        """Take the other publishers and the count of subscribers by topic."""
+    def look(
+        self, others: Mapping[str, Sequence[str]], listeners: Mapping[str, int], unheard: Sequence[str] = ()
+    ) -> None:
+        """Take the other publishers and the count of subscribers by topic, and who cannot be heard, a line each."""
+        self._unheard = tuple(unheard)
         self._others = {topic: tuple(names) for topic, names in others.items() if names}
         self._listeners = dict(listeners)
 
@@ -24,8 +28,8 @@ class OtherPublishers:
 
     def refusal(self, *, require_controllers: bool) -> str:
         """Return why arming would be refused on account of them, or an empty string."""
-        if self._others:
-            return self.publishing
+        if self._unheard or self._others:
+            return "; ".join((*self._unheard, *([self.publishing] if self._others else [])))
         silent = sorted(topic for topic, count in self._listeners.items() if not count)
         if silent and require_controllers:
             return f"no controller listens on {', '.join(silent)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -28,11 +29,13 @@ class SupervisorSettings(DeclaredSettings):
     brake_on_reject: bool = setting(
         True, "Brake when a candidate is rejected; otherwise finish what is being executed."
     )
-    max_judging_delay: float = setting(
-        0.02,
-        "How long after its start a trajectory may leave the guard: a controller that gets it later jumps into its "
-        "middle",
-        unit="s", minimum=0.0, maximum=1.0,
+    output_stamps: str = setting(
+        "auto",
+        "Stamps of what is sent: 'time', absolute, for controllers on this clock; 'zero', it begins when it arrives, "
+        "for controllers whose clock may lose time; 'auto', absolute where the robot bounds jerk, for there what comes "
+        "a moment late must not begin with a step.",
+        choices=("auto", "time", "zero"),
+        read_only=True,
     )  # fmt: skip
     max_camera_age: float = setting(
         0.5, "Oldest image of a camera that was heard once; 0: cameras are not watched", unit="s", minimum=0.0,
@@ -41,6 +44,14 @@ class SupervisorSettings(DeclaredSettings):
     silence_timeout: float = setting(
         1.0, "Silence of the predictor after which the motion being executed is braked", unit="s", minimum=0.05,
         maximum=60.0,
+    )  # fmt: skip
+    e_stop_timeout: float = setting(
+        0.0, "Silence of the e-stop's topic, true or false, that brakes, latches and refuses arming; 0: not watched",
+        unit="s", minimum=0.0, maximum=60.0, read_only=True,
+    )  # fmt: skip
+    heartbeat_timeout: float = setting(
+        0.0, "Silence of ~/heartbeat that brakes, latches and refuses arming; 0: no heartbeat is needed", unit="s",
+        minimum=0.0, maximum=60.0, read_only=True,
     )  # fmt: skip
     latch_after: int = setting(20, "Rejections in a row that latch the guard; 0: never.", minimum=0, maximum=100_000)
     clock_jump: float = setting(
@@ -63,6 +74,11 @@ class Output:
     would_send: JointTrajectory | None = None
     verdict: Verdict | None = None
     event: str = ""
+
+
+def without_numbers(text: str) -> str:
+    """Return a text with "…" for each decimal number, so that a status changes only with its reason."""
+    return re.sub(r"-?\d+\.\d+", "…", text)
 
 
 @dataclass

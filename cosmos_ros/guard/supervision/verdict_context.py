@@ -20,7 +20,8 @@ class VerdictContext:
         now_ns: When the candidate was taken, on the node's clock.
         judged_ns: The clock after the judgement; None when it was not read.
         measured: Newest joint state; None when none ever came.
-        executing_stamp_ns: Stamp of the trajectory that the controllers were executing; None for none.
+        sent_stamps_ns: Stamps of the trajectories that the controllers were sent, as far as they still mattered.
+        following: Why the guard did not know where the controllers were; empty when it did.
         source_stamp_ns: Stamp of the candidate behind it; None for none, or for a stop.
         uncertainty: Spread of the prediction behind the candidate, when one came.
         camera_stamps_ns: Camera → stamp of its newest image, of those that were heard.
@@ -29,7 +30,8 @@ class VerdictContext:
     now_ns: int
     judged_ns: int | None = None
     measured: JointState | None = None
-    executing_stamp_ns: int | None = None
+    sent_stamps_ns: tuple[int, ...] = ()
+    following: str = ""
     source_stamp_ns: int | None = None
     uncertainty: float | None = None
     camera_stamps_ns: Mapping[str, int] = field(default_factory=dict)
@@ -48,7 +50,8 @@ class VerdictContext:
                 "positions": state.positions.tolist(),
                 "velocities": None if state.velocities is None else state.velocities.tolist(),
             },
-            "executing_stamp_ns": self.executing_stamp_ns,
+            "sent_stamps_ns": list(self.sent_stamps_ns),
+            "following": self.following,
             "source_stamp_ns": self.source_stamp_ns,
             "uncertainty": self.uncertainty,
             "camera_stamps_ns": dict(self.camera_stamps_ns),
@@ -76,7 +79,8 @@ class VerdictContext:
                 int(data["now_ns"]),
                 data["judged_ns"],
                 measured,
-                data["executing_stamp_ns"],
+                tuple(int(stamp) for stamp in data["sent_stamps_ns"]),
+                str(data["following"]),
                 data["source_stamp_ns"],
                 data["uncertainty"],
                 data["camera_stamps_ns"],

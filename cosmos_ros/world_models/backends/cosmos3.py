@@ -25,6 +25,18 @@ class Cosmos3Options(DeclaredSettings):
         "many times slower.",
         choices=("none", "model", "sequential"),
     )
+    engine: str = setting(
+        "auto",
+        "Run the weights by this package's engine instead of diffusers' pipeline, the same model several times faster. "
+        "auto is on for CUDA, unless an option that only the pipeline has is set: offload, guardrail, stock_inputs, "
+        "compile_blocks.",
+        choices=("auto", "on", "off"),
+    )
+    engine_compile: bool = setting(
+        True,
+        "Compile the engine's layers on CUDA, where Triton and a C compiler are there; the first chunk of each size "
+        "then takes some seconds longer.",
+    )
     frames: bool = setting(
         True, "Decode the predicted frames; without them policy saves that time and forward_dynamics is refused."
     )

@@ -49,6 +49,7 @@ class Flow:
         modes=frozenset({Mode.POLICY, Mode.FORWARD_DYNAMICS}),
         uses_previous_image=True,
         settings=frozenset({"damping"}),
+        takes_instruction=False,
     )
 
     def __init__(self, options: FlowOptions) -> None:

@@ -108,6 +108,12 @@ class OpenPi(NetworkModel):
         self._session: aiohttp.ClientSession | None = None
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._session_id = str(uuid.uuid4())
+        self._leaving = False
+
+    def new_session(self) -> None:
+        """Let the next request begin a session of its own, on a connection of its own."""
+        self._session_id = str(uuid.uuid4())
+        self._leaving = True
 
     async def _greet(self) -> None:
         await self._connect()
@@ -127,6 +133,9 @@ class OpenPi(NetworkModel):
 
     async def _predict(self, message: dict[str, Any], request: Request) -> Rollout:
         started = time.perf_counter()
+        if self._leaving:
+            self._leaving = False
+            await self._drop()
         kept = self._socket is not None and not self._socket.closed
         try:
             answer = await self._exchange(message, request)

@@ -20,7 +20,7 @@ class Persistence:
     """
 
     name = "persistence"
-    capabilities = Capabilities(modes=frozenset(Mode), settings=frozenset())
+    capabilities = Capabilities(modes=frozenset(Mode), settings=frozenset(), takes_instruction=False)
 
     def __init__(self, options: NoOptions) -> None:
         """There is nothing to set."""

@@ -19,6 +19,10 @@ WORKING_GIB = 6.0
 _LARGEST_ON_CPU = 4_000_000_000  # parameters; above, one step takes minutes
 
 
+class CancelledError(Exception):
+    """Ends a running request between two denoising steps."""
+
+
 def require_libraries() -> None:
     """Refuse when torch or a diffusers with Cosmos3 is not there; ConfigError names the packages."""
     try:

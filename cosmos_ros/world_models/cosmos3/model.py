@@ -18,6 +18,7 @@ from cosmos_ros.world_models.backends.cosmos3 import Cosmos3Options
 from cosmos_ros.world_models.cosmos3.checkpoint import WHERE, find_checkpoint
 from cosmos_ros.world_models.cosmos3.device import (
     GIB,
+    CancelledError,
     check_complete,
     check_memory,
     choose_device,
@@ -28,6 +29,7 @@ from cosmos_ros.world_models.cosmos3.device import (
     place,
     require_libraries,
 )
+from cosmos_ros.world_models.cosmos3.engine.wanted import can_compile, engine_wanted
 from cosmos_ros.world_models.domains import check_width, pose_model_capabilities
 from cosmos_ros.world_models.media import conditioning_image
 from cosmos_ros.world_models.protocol import check_request
@@ -35,6 +37,7 @@ from cosmos_ros.world_models.sampler_settings import SamplerSettings, resolve_sa
 
 if TYPE_CHECKING:
     from cosmos_ros.world_models.cosmos3.diffusers_pipeline import Cosmos3Pipeline
+    from cosmos_ros.world_models.cosmos3.engine.engine import Engine
 
 _STRIDE = 16  # pixels a latent cell, both ways
 
@@ -52,6 +55,7 @@ class Cosmos3:
     def __init__(self, options: Cosmos3Options) -> None:
         self._options = options
         self._pipeline: Cosmos3Pipeline | None = None
+        self._engine: Engine | None = None
         self._device = ""
         self._flow_shift: float | None = None
         self._cancelled = threading.Event()
@@ -104,19 +108,36 @@ class Cosmos3:
         pipeline.set_progress_bar_config(disable=True)
         if self._options.compile_blocks:
             pipeline.transformer.compile_repeated_blocks(fullgraph=False)
-        self._pipeline, self._flow_shift = pipeline, None
-        import diffusers
+        named = {"model": checkpoint.model, "revision": checkpoint.revision, "fingerprint": checkpoint.fingerprint}
+        self.use(pipeline, self._device, named)
 
+    def use(self, pipeline: Cosmos3Pipeline, device: str, named: Mapping[str, str]) -> None:
+        """Take a pipeline that is loaded already, and warm up.
+
+        Args:
+            pipeline: On its device.
+            device: That device.
+            named: Where it comes from, for the provenance.
+        """
+        import diffusers
+        import torch
+
+        self._pipeline, self._device, self._flow_shift = pipeline, device, None
         self._provenance = {
-            "model": checkpoint.model,
-            "revision": checkpoint.revision,
-            "fingerprint": checkpoint.fingerprint,
+            **named,
             "diffusers": diffusers.__version__,
             "torch": torch.__version__,
             "device": torch.cuda.get_device_name(self._device) if on_cuda(self._device) else "cpu",
-            "dtype": str(dtype).removeprefix("torch."),
+            "dtype": str(pipeline.transformer.dtype).removeprefix("torch."),
             "offload": self._options.offload,
         }
+        cuda = on_cuda(device)
+        if engine_wanted(self._options, cuda=cuda):
+            from cosmos_ros.world_models.cosmos3.engine.engine import Engine
+
+            compile_layers = cuda and self._options.engine_compile and can_compile()
+            self._engine = Engine(pipeline, graphs=cuda, compile_layers=compile_layers)
+        self._provenance["engine"] = "on" if self._engine else "off"
         if self._options.warm_up:
             self._run(_warm_up_request(), SamplerSettings(num_inference_steps=1, guidance_scale=1.0, flow_shift=5.0))
 
@@ -152,7 +173,7 @@ class Cosmos3:
 
         import torch
 
-        self._pipeline = None
+        self._pipeline = self._engine = None
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -175,6 +196,42 @@ class Cosmos3:
             torch.cuda.reset_peak_memory_stats(self._device)
         pipeline.marks = {}
         started = time.perf_counter()
+        uncertainty = None
+        if self._engine is not None:
+            with self._translated(pipeline):
+                from cosmos_ros.world_models.cosmos3.engine.asking import question
+
+                asked = question(pipeline, request, sampler, height, width)
+                answer = self._engine.answer(asked, self._cancelled.is_set)
+                actions = self._actions([answer.actions], request)
+                frames = self._engine.decode(answer.video) if decode else None
+                pipeline.marks = {**answer.marks, **({"decode": time.perf_counter()} if decode else {})}
+                uncertainty = answer.uncertainty
+        else:
+            frames, actions = self._ask_pipeline(pipeline, request, sampler, condition, decode=decode)
+        size = tier_size(height, width, request.resolution_tier)
+        return Rollout(
+            frames=frames,
+            actions=actions,
+            uncertainty=uncertainty,
+            provenance={
+                **self._provenance,
+                "backend": self.name,
+                "sampler": asdict(sampler),
+                "stock_inputs": self._options.stock_inputs,
+                "canvas_size": [size.height, size.width],
+                "picture_size": [height, width],
+                "peak_memory_gib": self._peak_memory(),
+            },
+            latencies_ms=_stages(started, pipeline.marks),
+        )
+
+    def _ask_pipeline(
+        self, pipeline: Any, request: Request, sampler: SamplerSettings, condition: Any, *, decode: bool
+    ) -> tuple[UInt8Array | None, Float32Array | None]:
+        """Ask the stock pipeline; return frames and actions."""
+        import torch
+
         with self._translated(pipeline):
             output = pipeline(
                 prompt=request.prompt if pipeline.whole_caption else request.instruction,
@@ -191,22 +248,7 @@ class Cosmos3:
             )
             pipeline.mark("decode")
             actions = self._actions(output.action, request)
-            frames = _to_uint8(output.video) if decode else None
-        size = tier_size(height, width, request.resolution_tier)
-        return Rollout(
-            frames=frames,
-            actions=actions,
-            provenance={
-                **self._provenance,
-                "backend": self.name,
-                "sampler": asdict(sampler),
-                "stock_inputs": self._options.stock_inputs,
-                "canvas_size": [size.height, size.width],
-                "picture_size": [height, width],
-                "peak_memory_gib": self._peak_memory(),
-            },
-            latencies_ms=_stages(started, pipeline.marks),
-        )
+            return (_to_uint8(output.video) if decode else None), actions
 
     def _fit(self, image: UInt8Array) -> tuple[int, int]:
         """Return height and width of what diffusers is given."""
@@ -261,7 +303,7 @@ class Cosmos3:
 
     def _after_step(self, pipeline: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         if self._cancelled.is_set():
-            raise _CancelledError
+            raise CancelledError
         if step + 1 == pipeline.num_timesteps:
             pipeline.mark("denoise")
         return {}
@@ -273,7 +315,7 @@ class Cosmos3:
 
         try:
             yield
-        except _CancelledError:
+        except CancelledError:
             pipeline.maybe_free_model_hooks()
             raise ModelError("the request was cancelled", where=WHERE) from None
         except torch.OutOfMemoryError as error:
@@ -293,7 +335,7 @@ class Cosmos3:
             return None
         if not found:
             raise ModelError("the pipeline returned no action", where=WHERE)
-        rows: Float32Array = found[0].float().cpu().numpy()
+        rows: Float32Array = np.asarray(found[0], dtype=np.float32)
         bad = np.argwhere(~np.isfinite(rows))
         if bad.size:
             step, column = (int(v) for v in bad[0])
@@ -306,10 +348,6 @@ class Cosmos3:
         import torch
 
         return round(float(torch.cuda.max_memory_allocated(self._device)) / GIB, 2)
-
-
-class _CancelledError(Exception):
-    """Ends a running pipeline from its step callback."""
 
 
 def _to_uint8(video: Any) -> UInt8Array:
@@ -325,7 +363,7 @@ def _to_uint8(video: Any) -> UInt8Array:
 
 def _stages(started: float, marks: Mapping[str, float]) -> dict[str, float]:
     latencies, last = {}, started
-    for stage in ("encode", "denoise", "decode"):
+    for stage in ("text", "encode", "denoise", "decode"):
         if stage in marks:
             latencies[stage] = (marks[stage] - last) * 1e3
             last = marks[stage]
