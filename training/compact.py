@@ -34,7 +34,7 @@ from training.dagger import dagger_round
 from training.dataset import VALIDATION_SEEDS, RobotData, joined, load_robot
 from training.evaluate import evaluate, line_of
 from training.export import export
-from training.generate import DataOptions, generate, make_shard
+from training.generate import ROWS_AN_EPISODE, DataOptions, episodes_in, generate, make_shard
 from training.losses import Batch
 from training.model import TINY, CompactNet, Sizes
 from training.robots import EYES, TINY_EYES, Eyes, inputs_of, with_views
@@ -42,6 +42,8 @@ from training.rows import Arrays
 from training.train import TrainOptions, best_device, train
 
 _LOOKED_INTO = 12
+# Among so many shards the rows that are asked for are divided, so that many processes end at about the same time.
+_SHARDS, _ROUND_SHARDS = 64, 32
 STAGES = ("generate", "train", "dagger", "export", "evaluate")
 
 
@@ -54,7 +56,7 @@ class Plan:
         verbs: Tasks.
         rows, validation_rows, round_rows: Of the teacher, for validation, and of each round with the learner, a robot.
         rounds: Shares of the training after which a round comes.
-        episodes: A shard.
+        episodes: Most a shard.
         longest: Longest episode, s.
         sizes, train: Of the network, and how it is trained.
         gigabytes: Most memory for pictures on the card, all robots together.
@@ -98,7 +100,7 @@ class Maker:
         folder: Of everything that is made.
         plan: What is made.
         processes: For the simulator.
-        seconds: After so long no stage begins more work; what was begun is finished.
+        seconds: After so long no stage begins more work; shards that are not finished are given up.
     """
 
     def __init__(self, folder: Path, plan: Plan, processes: int, seconds: float = math.inf) -> None:
@@ -116,7 +118,7 @@ class Maker:
                 ("validation", VALIDATION_SEEDS.start, self._plan.validation_rows),
                 ("data", 0, self._plan.rows),
             ):
-                options = replace(self._options(name), first_seed=seed)
+                options = replace(self._options(name, rows), first_seed=seed)
                 generate(
                     self._folder / part / name, options, rows=rows, processes=self._processes,
                     gigabytes=self._plan.gigabytes, seconds=self._left(), make=make,
@@ -153,7 +155,7 @@ class Maker:
             for name in self._plan.robots:
                 # One round is driven by one network, also where it was stopped: the checkpoint stays until it is made.
                 # Each world that is looked into keeps a GL context; a process has fewer of them at once.
-                options = replace(self._options(name), episodes=min(self._plan.episodes, _LOOKED_INTO))
+                options = self._options(name, self._plan.round_rows, most=_LOOKED_INTO, among=_ROUND_SHARDS)
                 rows += dagger_round(
                     self._folder / f"round{number}" / name, options, checkpoint, number,
                     rows=self._plan.round_rows, processes=self._processes, gigabytes=self._plan.gigabytes,
@@ -203,12 +205,13 @@ class Maker:
     def _left(self) -> float:
         return max(0.0, self._until - time.monotonic())
 
-    def _options(self, name: str) -> DataOptions:
+    def _options(self, name: str, rows: int, *, most: int = 32, among: int = _SHARDS) -> DataOptions:
         plan = self._plan
+        enough = max(2, round(rows / (ROWS_AN_EPISODE * among)))
         return DataOptions(
             embodiment=name,
             verbs=plan.verbs,
-            episodes=plan.episodes,
+            episodes=min(plan.episodes, most, enough),
             longest=plan.longest,
             width=plan.eyes(name).canvas,
         )
@@ -254,7 +257,7 @@ class Maker:
     def _trained(self, checkpoint: Path) -> dict[str, object]:
         about = about_checkpoint(checkpoint)
         rows = {
-            f"{part}/{name}": sum(1 for _ in (self._folder / part / name).glob("shard_*.npz")) * self._plan.episodes
+            f"{part}/{name}": episodes_in(self._folder / part / name)
             for part in ("data", *(f"round{n}" for n in range(len(self._plan.rounds))))
             for name in self._plan.robots
         }
@@ -290,6 +293,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--gigabytes", type=float, help="most memory for pictures on the card")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seconds", type=float, default=math.inf, help="begin no more work after so long")
+    parser.add_argument("--compile", action="store_true", help="compile the trunk: a minute at first, faster steps")
     parser.add_argument("--tiny", action="store_true", help="all stages in a minute, to see that they work")
     given = parser.parse_args(arguments)
     stages = given.stages.split(",")
@@ -308,6 +312,8 @@ def main(arguments: list[str] | None = None) -> int:
         plan = replace(plan, verbs=tuple(given.tasks.split(",")))
     if given.steps:
         plan = replace(plan, train=replace(plan.train, steps=given.steps))
+    if given.compile:
+        plan = replace(plan, train=replace(plan.train, compiled=True))
     maker = Maker(given.out, plan, given.processes, given.seconds)
     for stage in STAGES:
         if stage in stages:

@@ -41,8 +41,9 @@ class RobotData:
         left: ``int64 [N]`` rows that follow in the same episode.
         words: ``int64 [I, W, L]`` ways to say each instruction; ``instruction`` says which is a row's.
         often: ``float32 [N]`` how often each row is drawn.
+        items: ``float32 [N, 3]`` where the named thing is, m, in the base frame.
         mean, std: ``[S]`` of the state vector.
-        column_weights: ``[D]`` how much each column of a row counts.
+        column_weights: ``[D]`` how much each column of a row counts; ``grippers`` the numbers of those with openings.
     """
 
     robot: RobotInputs
@@ -55,6 +56,7 @@ class RobotData:
     words: Tensor
     instruction: Tensor
     often: Tensor
+    items: Tensor
     _totals: dict[int, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -65,6 +67,7 @@ class RobotData:
         # The diagonal of a small rotation says nothing, and its normalised range is a thousandth wide.
         self.column_weights = torch.where((scale < 0.02) & (offset > 0.9), 0.1, 1.0)
         self.column_weights[list(self.robot.gripper_columns)] = 1.0
+        self.grippers = torch.tensor(self.robot.gripper_columns, device=device)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -143,6 +146,7 @@ def load_robot(
                 "left": torch.from_numpy(left.astype(np.int64)).to(device),
                 "instruction": torch.from_numpy(np.repeat(numbers, lengths).astype(np.int64)).to(device),
                 "often": torch.from_numpy(_often(shard)).to(device),
+                "items": torch.from_numpy(shard["item"]).to(device),
             }
         )
     if not chunks:
@@ -166,6 +170,7 @@ def load_robot(
         words=_said(words, hands, vocabulary).to(device),
         instruction=joined["instruction"],
         often=joined["often"],
+        items=joined["items"],
     )
 
 
@@ -173,7 +178,7 @@ def joined(first: RobotData, second: RobotData) -> RobotData:
     """Return the rows of both, which are of one robot with one set of statistics."""
     if first.robot != second.robot:
         raise ValueError(f"rows of {first.robot.embodiment} and {second.robot.embodiment} have other statistics")
-    names = ("labels", "executed", "states", "known", "left", "often", "words")
+    names = ("labels", "executed", "states", "known", "left", "often", "items", "words")
     return RobotData(
         robot=first.robot,
         pictures=[torch.cat(pair) for pair in zip(first.pictures, second.pictures, strict=True)],

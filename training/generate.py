@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -33,6 +35,8 @@ from training.rows import Arrays, EpisodeRows, join, write_shard
 # Training takes seeds below this; what is reported is measured on seeds from ten million up.
 LARGEST_SEED = 4_000_000
 SMALLEST_MEASURED = 10_000_000
+# About so many rows an episode has, of all robots and tasks.
+ROWS_AN_EPISODE = 140
 
 # Returns the motion that an episode adopts: poses [n, 4, 4] and openings [n].
 Driver = Callable[[Lockstep, Plans, Hands, Sequence[int]], list[tuple[FloatArray, FloatArray]]]
@@ -65,6 +69,20 @@ class DataOptions:
     clean: float = 0.25
     width: int = 160
     disturbance: Disturbance = field(default_factory=Disturbance)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What was made: shards, their rows, episodes done and begun, and the CPU time, s."""
+
+    shards: int = 0
+    rows: int = 0
+    done: int = 0
+    episodes: int = 0
+    spent: float = 0.0
+
+    def __add__(self, other: _Made) -> _Made:
+        return _Made(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
 
 def make_shard(options: DataOptions, index: int, driver: Driver | None = None, *, measuring: bool = False) -> Arrays:
@@ -187,14 +205,32 @@ def _head(e: Episode) -> EpisodeRows:
     return EpisodeRows(e.seed, verb, e.made.instruction, e.hand.link, e.hand.gripper)
 
 
+class _OutOfTimeError(Exception):
+    """A shard was given up."""
+
+
+def _give_up(*_: object) -> None:
+    raise _OutOfTimeError
+
+
 def _shard_to_file(
-    options: DataOptions, index: int, folder: str, make: Callable[[DataOptions, int], Arrays]
-) -> tuple[int, int, int, float]:
-    began = time.process_time()
-    arrays = make(options, index)
+    options: DataOptions, index: int, folder: str, make: Callable[[DataOptions, int], Arrays], until: float
+) -> _Made:
+    """Make a shard, or give it up when the machine's monotonic clock says ``until``."""
+    spent = time.process_time()
+    if until < math.inf:
+        signal.signal(signal.SIGALRM, _give_up)
+        signal.setitimer(signal.ITIMER_REAL, max(1e-3, until - time.monotonic()))
+    try:
+        arrays = make(options, index)
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+    except _OutOfTimeError:
+        return _Made(spent=time.process_time() - spent)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
     write_shard(shard_path(Path(folder), index), arrays)
     done = int(np.count_nonzero(arrays["episode_done"]))
-    return len(arrays["phase"]), done, len(arrays["episode_done"]), time.process_time() - began
+    return _Made(1, len(arrays["phase"]), done, len(arrays["episode_done"]), time.process_time() - spent)
 
 
 def shard_path(folder: Path, index: int) -> Path:
@@ -207,13 +243,22 @@ def shards(folder: Path) -> Iterator[Path]:
     yield from sorted(folder.glob("shard_*.npz"))
 
 
+def episodes_in(folder: Path) -> int:
+    """Return the number of episodes of a folder's shards, 0 if there is none."""
+    about = folder / "options.json"
+    if not about.exists():
+        return 0
+    return int(json.loads(about.read_text(encoding="utf-8"))["episodes"]) * sum(1 for _ in shards(folder))
+
+
 def generate(
     folder: Path, options: DataOptions, *, rows: int, processes: int, gigabytes: float, seconds: float = float("inf"),
     make: Callable[[DataOptions, int], Arrays] = make_shard,
 ) -> int:  # fmt: skip
     """Make shards until there are enough rows, or as much on disk, or as much time passed, as allowed.
 
-    ``make`` makes a shard; it is sent to other processes.
+    No shard is begun that those in the making should make needless, by the length of those made so far. Those that are
+    not finished in time are given up. ``make`` makes a shard; it is sent to other processes.
 
     Returns:
         The number of rows there are.
@@ -221,37 +266,41 @@ def generate(
     Raises:
         ValueError: The folder holds data of other options.
     """
+    began = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     wanted = json.dumps(asdict(options), indent=1, sort_keys=True)
     about = folder / "options.json"
     if about.exists() and about.read_text(encoding="utf-8") != wanted:
         raise ValueError(f"{folder} holds data made with other options; give another folder")
     about.write_text(wanted, encoding="utf-8")
-    made = sum(len(np.load(path, mmap_mode="r")["phase"]) for path in shards(folder))
-    began, spent, finished, done, episodes = time.monotonic(), 0.0, 0, 0, 0
+    before = [len(np.load(path, mmap_mode="r")["phase"]) for path in shards(folder)]
+    sum_of = _Made(shards=len(before), rows=sum(before))
     numbers = (i for i in range(1_000_000) if not shard_path(folder, i).exists())
-    running: set[Future[tuple[int, int, int, float]]] = set()
+    running: set[Future[_Made]] = set()
     # Fork would copy a GL context; a fresh interpreter a process is made once.
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         while True:
             size = sum(path.stat().st_size for path in shards(folder)) / 1e9
-            enough = made >= rows or size >= gigabytes or time.monotonic() - began >= seconds
-            while not enough and len(running) < processes:
-                running.add(pool.submit(_shard_to_file, options, next(numbers), str(folder), make))
+            length = sum_of.rows / sum_of.shards if sum_of.shards else options.episodes * ROWS_AN_EPISODE
+            while (
+                len(running) < processes
+                and sum_of.rows + length * len(running) < rows
+                and size < gigabytes
+                and time.monotonic() - began < seconds
+            ):
+                job = pool.submit(_shard_to_file, options, next(numbers), str(folder), make, began + seconds)
+                running.add(job)
             if not running:
                 break
             ended, running = wait(running, return_when=FIRST_COMPLETED)
-            for job in ended:
-                count, successes, of, cpu = job.result()
-                made, spent, finished = made + count, spent + cpu, finished + count
-                done, episodes = done + successes, episodes + of
-            elapsed = time.monotonic() - began
+            sum_of = sum((job.result() for job in ended), sum_of)
+            elapsed, made = time.monotonic() - began, sum_of.rows - sum(before)
             print(
-                f"{made} rows, {size:.2f} GB; {finished / elapsed:.0f} rows/s, {finished / spent:.0f} a CPU second; "
-                f"{done}/{episodes} episodes done",
+                f"{sum_of.rows} rows, {size:.2f} GB; {made / elapsed:.0f} rows/s, "
+                f"{made / max(sum_of.spent, 1e-9):.0f} a CPU second; {sum_of.done}/{sum_of.episodes} episodes done",
                 flush=True,
             )
-    return made
+    return sum_of.rows
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -267,7 +316,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--width", type=int, default=defaults.width, help="of the canvas in pixels; 0: no pictures")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--gigabytes", type=float, default=20.0, help="stop when the folder holds so much")
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no shard after so long")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="give up what takes longer")
     given = parser.parse_args(arguments)
     options = DataOptions(
         embodiment=given.embodiment, verbs=tuple(given.tasks.split(",")), episodes=given.episodes,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.layers import coordinates
+from training.layers import Norm, coordinates
 
 # Fields of a predicted frame: displacement x and y, share of new content, its colour.
 FIELDS = 6
@@ -53,6 +53,22 @@ class FrameHead(nn.Module):
         return fields.reshape(batch, count, FIELDS, *fields.shape[-2:])
 
 
+def enlarged(fields: Tensor, height: int, width: int) -> Tensor:
+    """Return ``[N, C, h, w]`` at another size as ``interpolate(mode="bilinear")`` does.
+
+    As two products with fixed matrices, whose gradient is two more; interpolate's adds up pixel by pixel on CUDA.
+    """
+    return (
+        _between(fields.shape[-2], height, fields.device) @ fields @ _between(fields.shape[-1], width, fields.device).T
+    )
+
+
+def _between(size: int, wanted: int, device: torch.device) -> Tensor:
+    """Return the matrix ``[wanted, size]`` of linear interpolation between pixels' middles."""
+    each = torch.eye(size, device=device)[None]
+    return functional.interpolate(each, size=wanted, mode="linear", align_corners=False)[0].T
+
+
 def compose_frames(first: Tensor, fields: Tensor) -> Tensor:
     """Return frames ``[B, K, 3, H, W]`` of the first ones ``[B, 3, H, W]`` and fields.
 
@@ -62,9 +78,8 @@ def compose_frames(first: Tensor, fields: Tensor) -> Tensor:
     batch, count = fields.shape[:2]
     height, width = first.shape[-2:]
     # Fields are made of features that cover a little more than the picture where it is no multiple of their stride.
-    whole = functional.interpolate(
-        fields.flatten(0, 1).float(), size=(height, width), mode="bilinear", align_corners=False
-    )
+    with torch.autocast(first.device.type, enabled=False):
+        whole = enlarged(fields.flatten(0, 1).float(), height, width)
     flow, share, colour = whole.split((2, 1, 3), dim=1)
     # Exact pixels, not their half-precision numbers: no displacement is to look up each pixel itself.
     grid = (coordinates(height, width, first.device, exact=True) + flow).permute(0, 2, 3, 1)
@@ -82,7 +97,7 @@ class PairEncoder(nn.Module):
         self.down = nn.ModuleList(
             nn.Conv2d(a, b, 5 if a == 8 else 3, stride=2, padding=2 if a == 8 else 1) for a, b in pairwise(sizes)
         )
-        self.norms = nn.ModuleList(nn.GroupNorm(8, b) for b in sizes[1:])
+        self.norms = nn.ModuleList(Norm(8, b) for b in sizes[1:])
         self.more = nn.Conv2d(96, 96, 3, padding=1)
         self.ask = nn.Linear(128 + 2, questions)
         self.read = nn.Linear(questions * (128 + 2), width)

@@ -29,12 +29,23 @@ def sinusoids(values: Tensor, width: int, largest: float = 64.0) -> Tensor:
     return torch.cat((angle.sin(), angle.cos()), dim=-1)
 
 
+class Norm(nn.GroupNorm):
+    """A group norm that keeps half precision under autocast; its sums are of single precision all the same."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x [B, C, ...]``, each group of channels normalised."""
+        if not torch.is_autocast_enabled(x.device.type):
+            return super().forward(x)
+        with torch.autocast(x.device.type, enabled=False):
+            return functional.group_norm(x, self.num_groups, self.weight.to(x.dtype), self.bias.to(x.dtype), self.eps)
+
+
 class SteeredBlock(nn.Module):
     """A residual block of two 3x3 convolutions; a vector shifts and scales its channels (FiLM, Perez et al. 2018)."""
 
     def __init__(self, channels: int, steering: int) -> None:
         super().__init__()
-        self.norm1, self.norm2 = nn.GroupNorm(8, channels), nn.GroupNorm(8, channels)
+        self.norm1, self.norm2 = Norm(8, channels), Norm(8, channels)
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
         self.steer = nn.Linear(steering, 2 * channels)
@@ -62,6 +73,8 @@ class Trunk(nn.Module):
         super().__init__()
         c2, c4, c8, c16 = channels
         self.stem = nn.Conv2d(5, c2, 5, stride=2, padding=2)
+        # Without norms between the strides what differs between pictures fades to a hundredth, and later grows at will.
+        self.norm2, self.norm4, self.norm8 = (Norm(8, c) for c in (c2, c4, c8))
         self.down4 = nn.Conv2d(c2, c4, 3, stride=2, padding=1)
         self.block4 = SteeredBlock(c4, steering)
         self.down8 = nn.Conv2d(c4, c8, 3, stride=2, padding=1)
@@ -73,9 +86,9 @@ class Trunk(nn.Module):
         """Return ``[B, c8, h, w]`` and ``[B, c16, h, w]`` of pictures ``[B, 3, H, W]``, -1 to 1."""
         grid = coordinates(*pictures.shape[-2:], pictures.device)
         x = torch.cat((pictures, grid.expand(len(pictures), -1, -1, -1).to(pictures.dtype)), dim=1)
-        x = self.block4(self.down4(functional.relu(self.stem(x))), by)
-        fine = self.block8(self.down8(functional.relu(x)), by)
-        return fine, self.block16(self.down16(functional.relu(fine)), by)
+        x = self.block4(self.down4(functional.relu(self.norm2(self.stem(x)))), by)
+        fine = self.block8(self.down8(functional.relu(self.norm4(x))), by)
+        return fine, self.block16(self.down16(functional.relu(self.norm8(fine))), by)
 
 
 class Attention(nn.Module):

@@ -20,6 +20,8 @@ from training.model import OPENING_CLASSES, Acted, CompactNet, Encoded
 
 # Errors below this, in normalised units, count as their square.
 _ROUND = 0.05
+# Places of things vary by about so much, m.
+_ITEM_UNIT = 0.2
 # Times by which a moving pixel counts more than one that stands.
 _MOVING = 4.0
 _STANDS = 0.06
@@ -36,16 +38,18 @@ class Batch:
         times: Frames a sample of forward dynamics.
         committed: Share of policy samples with committed rows, and the most of those.
         jitter: Largest change of brightness.
-        unknown: Share of samples that lack a part of the state.
+        unknown: Share of samples that lack a part of the state; ``unknown_past`` the row that led there, with which the
+            plan can be guessed without looking.
     """
 
     size: int = 384
-    frames: int = 96
+    frames: int = 64
     pairs: int = 16
-    times: int = 4
+    times: int = 3
     committed: tuple[float, int] = (0.5, 8)
     jitter: float = 0.15
     unknown: float = 0.15
+    unknown_past: float = 0.5
 
 
 def losses(net: CompactNet, data: RobotData, batch: Batch, source: torch.Generator) -> dict[str, Tensor]:
@@ -55,21 +59,23 @@ def losses(net: CompactNet, data: RobotData, batch: Batch, source: torch.Generat
     long = data.draw(batch.frames, source, rows_after=steps)
     rows = torch.cat((long, data.draw(batch.size - batch.frames, source)))
     jitter = _jitter(batch, source, device)
-    pictures = [_jittered(from_bytes(p), jitter) for p in data.seen(rows)]
+    seen = data.seen(rows)
     way = torch.randint(data.words.shape[1], (batch.size,), generator=source, device=device)
     words = data.words[data.instruction[rows], way]
     state = _state(data, rows, batch, source)
     blind = torch.arange(batch.size, device=device) < batch.pairs
     words = torch.where(blind[:, None], 0, words)
     state = torch.where(blind[:, None], 0.0, state)
-    noisy = [p + 0.02 * torch.randn(p.shape, generator=source, device=device) for p in pictures]
+    noisy = [_noisy(p, jitter, source) for p in seen]
     encoded = net.encode(robot, noisy, state, words)
 
     policy = slice(batch.pairs, batch.size)
     target, is_given = committed_targets(data, rows[policy], batch, source)
     found, error = _denoise(net, data, encoded.memory[policy], target, is_given, None, source)
     parts = _row_losses(data, found, target, error, is_given)
+    parts |= _item_losses(net, data, encoded.memory[policy], rows[policy])
     moved = data.executed[long[:, None] + torch.arange(steps, device=device)].float()
+    pictures = [_jittered(from_bytes(p[: batch.frames]), jitter) for p in seen]
     parts |= _frame_losses(net, data, encoded.first(batch.frames), pictures, jitter, long, moved, batch, source)
     if batch.pairs:
         read = long[: batch.pairs]
@@ -89,7 +95,7 @@ def losses(net: CompactNet, data: RobotData, batch: Batch, source: torch.Generat
 def total(parts: dict[str, Tensor]) -> Tensor:
     """Return the weighted sum of the parts."""
     weights = {
-        "rows": 1.0, "classes": 0.1, "spread": 0.02, "frames": 1.0, "frame_spread": 0.01,
+        "rows": 1.0, "item": 0.3, "classes": 0.1, "spread": 0.02, "frames": 1.0, "frame_spread": 0.01,
         "inverse_rows": 0.5, "inverse_classes": 0.05, "inverse_spread": 0.01,
     }  # fmt: skip
     return torch.stack([weights[name] * value for name, value in parts.items() if not name.startswith("_")]).sum()
@@ -124,10 +130,8 @@ def _denoise(
 ) -> tuple[Acted, Tensor]:  # fmt: skip
     """Return what the network makes of noisy targets, and its error ``[B, T, D]``."""
     device, steps = target.device, net.sizes.flow_steps
-    # Only the levels that sampling passes; the first decides most.
-    odds = torch.ones(steps, device=device)
-    odds[0] = 2.0
-    level = torch.multinomial(odds, len(target), replacement=True, generator=source)[:, None].float() / steps
+    # Only the levels that sampling passes; the first, which decides most, twice as often.
+    level = torch.randint(steps + 1, (len(target), 1), generator=source, device=device).sub(1).clamp(min=0) / steps
     level = is_given + (1.0 - is_given) * level
     noise = torch.randn(target.shape, generator=source, device=device)
     x = level[..., None] * target + (1.0 - level[..., None]) * noise
@@ -138,13 +142,13 @@ def _denoise(
 
 def _row_losses(data: RobotData, found: Acted, target: Tensor, error: Tensor, is_given: Tensor) -> dict[str, Tensor]:
     device = target.device
-    weight, grippers = data.column_weights, list(data.robot.gripper_columns)
+    weight = data.column_weights
     sooner = torch.linspace(1.0, 0.5, target.shape[1], device=device)
     wanted = (1.0 - is_given) * sooner
     rounded = (error.square() + _ROUND**2).sqrt() - _ROUND
     each = (rounded * weight).sum(-1) / weight.sum()
     rows = (each * wanted).sum() / wanted.sum()
-    openings = target[..., grippers]
+    openings = target.index_select(-1, data.grippers)
     classes = ((openings + 1.0) * 0.5 * OPENING_CLASSES).long().clamp(0, OPENING_CLASSES - 1)
     logits = found.classes.float()
     missed = functional.cross_entropy(logits.flatten(0, -2), classes.flatten(), reduction="none").reshape(classes.shape)
@@ -156,6 +160,16 @@ def _row_losses(data: RobotData, found: Acted, target: Tensor, error: Tensor, is
         "classes": (missed.mean(-1) * wanted).sum() / wanted.sum(),
         "spread": (likely * wanted).sum() / wanted.sum(),
         "_error": ((error.detach().abs().mean(-1)) * (1.0 - is_given)).sum() / (1.0 - is_given).sum(),
+    }
+
+
+def _item_losses(net: CompactNet, data: RobotData, memory: Tensor, rows: Tensor) -> dict[str, Tensor]:
+    """Where the named thing is, relative to where tools are on average: until it is held, only pictures tell."""
+    error = net.where(memory).float() - (data.items[rows] - data.mean[:3]) / _ITEM_UNIT
+    length = error.norm(dim=-1)
+    return {
+        "item": ((length.square() + _ROUND**2).sqrt() - _ROUND).mean(),
+        "_item_m": length.detach().mean() * _ITEM_UNIT,
     }
 
 
@@ -176,15 +190,14 @@ def _frame_losses(
     sizes = torch.zeros(times.shape, device=device)
     squares, still = torch.zeros((), device=device), torch.zeros((), device=device)
     for picture, field, after in zip(pictures, fields, later, strict=True):
-        first = picture[:count]
         truth = _jittered(from_bytes(after), jitter[:count, None])
-        error = compose_frames(first, field) - truth
-        change = (truth - first[:, None]).abs().amax(2, keepdim=True)
+        error = compose_frames(picture, field) - truth
+        change = (truth - picture[:, None]).abs().amax(2, keepdim=True)
         weight = 1.0 + _MOVING * (change > _STANDS).float()
         loss = loss + (weight * (error.square() + 0.1 * error.abs())).mean()
         sizes = sizes + error.detach().abs().mean(dim=(2, 3, 4))
         squares = squares + error.detach().square().mean()
-        still = still + (truth - first[:, None]).square().mean()
+        still = still + (truth - picture[:, None]).square().mean()
     sizes = sizes / len(fields)
     spread = net.frame_spread(chosen)[..., 0].float().clamp(-8.0, 2.0)
     return {
@@ -199,8 +212,9 @@ def _state(data: RobotData, rows: Tensor, batch: Batch, source: torch.Generator)
     device = rows.device
     raw, known = data.states[rows], data.known[rows].clone()
     flags = raw.clone()
-    for first, last in data.robot.flag_groups().values():
-        lost = torch.rand(len(rows), generator=source, device=device) < batch.unknown
+    for name, (first, last) in data.robot.flag_groups().items():
+        odds = batch.unknown_past if name == "past" else batch.unknown
+        lost = torch.rand(len(rows), generator=source, device=device) < odds
         known[:, first:last] = torch.where(lost[:, None], 0.0, known[:, first:last])
         flags[:, last - 1] = torch.where(lost, 0.0, raw[:, last - 1])
     return ((flags - data.mean) / data.std).clamp(-8.0, 8.0) * known
@@ -209,7 +223,21 @@ def _state(data: RobotData, rows: Tensor, batch: Batch, source: torch.Generator)
 def _jitter(batch: Batch, source: torch.Generator, device: torch.device) -> Tensor:
     """Return gain and shift of each channel of each sample, ``[B, 2, 3]``."""
     change = (2.0 * torch.rand(batch.size, 2, 3, generator=source, device=device) - 1.0) * batch.jitter
-    return change + torch.tensor([1.0, 0.0], device=device)[:, None]
+    change[:, 0] += 1.0
+    return change
+
+
+def _noisy(pictures: Tensor, jitter: Tensor, source: torch.Generator) -> Tensor:
+    """Return what the network is shown of ``uint8 [B, H, W, 3]``: another light and a little noise.
+
+    In half precision under autocast: bytes are exact in it, and what is rounded is less than the noise.
+    """
+    kind = pictures.device.type
+    half = torch.is_autocast_enabled(kind)
+    seen = pictures.movedim(-1, -3).to(torch.get_autocast_dtype(kind) if half else torch.float32)
+    gain, shift = jitter[:, 0, :, None, None], jitter[:, 1, :, None, None]
+    seen = (seen * (gain / 127.5).to(seen.dtype) + (shift - gain).to(seen.dtype)).clamp(-1.0, 1.0)
+    return seen + 0.02 * torch.empty_like(seen).normal_(generator=source)
 
 
 def _jittered(pictures: Tensor, jitter: Tensor) -> Tensor:

@@ -121,7 +121,10 @@ class CompactNet(nn.Module):
         self.text = TextEncoder(vocabulary, MAX_WORDS, sizes.text)
         self.text_token = nn.Linear(sizes.text, width)
         self.trunk = Trunk(sizes.channels, sizes.text)
-        self.look = nn.Linear(sizes.channels[3] + 32, width)
+        # What is seen and where are added at about the same size, so that neither drowns the other.
+        self.look_norm = nn.LayerNorm(sizes.channels[3])
+        self.look = nn.Linear(sizes.channels[3], width)
+        self.place = nn.Linear(32, width)
         self.reading = nn.ModuleList(
             Layer(width, sizes.heads, sizes.expand, crossed=False) for _ in range(sizes.reading)
         )
@@ -133,6 +136,7 @@ class CompactNet(nn.Module):
         self.act_norm = nn.LayerNorm(width)
         self.spread = nn.Linear(width, 1)
         self.frame_spread = nn.Linear(width, 1)
+        self.find = nn.Linear(width, 3)
         self.frames = FrameHead(sizes.channels[2], width, sizes.frame_channels)
         self.pairs = PairEncoder(width)
 
@@ -153,9 +157,8 @@ class CompactNet(nn.Module):
             height, width = coarse.shape[-2:]
             grid = coordinates(height, width, coarse.device).flatten(1).T
             place = torch.cat((sinusoids(grid[:, 0], 16, 8.0), sinusoids(grid[:, 1], 16, 8.0)), dim=-1)
-            seen = coarse.flatten(2).transpose(1, 2)
-            seen = torch.cat((seen, place.to(seen.dtype).expand(len(seen), -1, -1)), dim=-1)
-            tokens.append(self.look(seen) + own.views[number])
+            seen = self.look_norm(coarse.flatten(2).transpose(1, 2))
+            tokens.append(self.look(seen) + self.place(place.to(seen.dtype)) + own.views[number])
         known = own.state(state).reshape(len(state), 2, -1)
         memory = torch.cat((*tokens, known, self.text_token(text)[:, None]), dim=1)
         for layer in self.reading:
@@ -199,6 +202,10 @@ class CompactNet(nn.Module):
         hidden = self.act_norm(x)
         classes = own.classes(hidden).reshape(*hidden.shape[:2], -1, OPENING_CLASSES)
         return Acted(own.rows_out(hidden), self.spread(hidden)[..., 0], classes, hidden)
+
+    def where(self, memory: Tensor) -> Tensor:
+        """Return ``[B, 3]``, where the named thing is. Asked in training alone, so that it is looked for."""
+        return self.find(memory[:, -1])
 
     def frame_fields(self, robot: str, features: Sequence[Tensor], hidden: Tensor) -> list[Tensor]:
         """Return a view's fields each for ``hidden [B, K, width]`` of some rows."""

@@ -12,7 +12,7 @@ a chunk, D columns:
 ``openings``    float32 [N, G]      measured; ``commands`` as last commanded; 0 closed to 1 open
 ``canvas``      uint8 [N, H, W, 3]  what the cameras saw, composed as the embodiment does; absent without pictures
 ``phase``       int8 [N]            the teacher's phase; ``done`` bool: the task was done by then
-``item``        float32 [N, 3]      where the item is, m, for analysis only
+``item``        float32 [N, 3]      where the item is, m; training asks for it, the exported model does not tell it
 =============== =================== =================================================================================
 
 An episode has ``episode_seed``, ``episode_verb``, ``episode_instruction``, ``episode_hand``, ``episode_done``.

@@ -37,6 +37,7 @@ class TrainOptions:
         average: Of the averaged weights, per step.
         largest_gradient: Longer gradients are shortened to this norm.
         seed: Of everything random.
+        compiled: Compile the trunk, which takes a minute of the first run on a machine.
         report, checkpoint: Every so many steps.
     """
 
@@ -48,6 +49,7 @@ class TrainOptions:
     average: float = 0.999
     largest_gradient: float = 1.0
     seed: int = 0
+    compiled: bool = False
     report: int = 200
     checkpoint: int = 2_000
 
@@ -91,6 +93,8 @@ def train(
     began, window, source = time.monotonic(), time.monotonic(), torch.Generator(device)
     sums: dict[str, Tensor] = {}
     net.train()
+    if options.compiled:
+        net.trunk.compile(dynamic=False)
     names = sorted(data)
     while step < end and time.monotonic() - began < seconds:
         for group in optimizer.param_groups:
@@ -151,7 +155,10 @@ def validate(
         source = torch.Generator(one.labels.device).manual_seed(options.seed)
         sums: dict[str, float] = {}
         for _ in range(_VALIDATION_BATCHES):
-            for part, value in losses(net, one, options.batch, source).items():
+            # What was compiled is for training; compiling anew for a few batches would take longer than they do.
+            with torch.compiler.set_stance("force_eager"):
+                parts = losses(net, one, options.batch, source)
+            for part, value in parts.items():
                 sums[part] = sums.get(part, 0.0) + float(value) / _VALIDATION_BATCHES
         result[name] = sums
     net.load_state_dict(present)

@@ -28,12 +28,12 @@ from training.compact import Maker, main, tiny_plan, view_shard  # noqa: E402
 from training.dagger import dagger_round  # noqa: E402
 from training.dataset import load_robot  # noqa: E402
 from training.generate import DataOptions, make_shard  # noqa: E402
-from training.heads import compose_frames  # noqa: E402
+from training.heads import compose_frames, enlarged  # noqa: E402
 from training.learner import Learner  # noqa: E402
 from training.losses import Batch, committed_targets, losses  # noqa: E402
-from training.model import TINY, CompactNet  # noqa: E402
+from training.model import TINY, CompactNet, Sizes  # noqa: E402
 from training.questions import Asker  # noqa: E402
-from training.robots import TINY_EYES, inputs_of, raw_states  # noqa: E402
+from training.robots import EYES, TINY_EYES, inputs_of, raw_states, with_views  # noqa: E402
 from training.rows import write_shard  # noqa: E402
 from training.train import TrainOptions, train  # noqa: E402
 
@@ -153,7 +153,7 @@ class Oracle(Learner):
     def _answers(self, observed, episodes, given, is_given):
         rows = np.zeros_like(given)
         for number, (index, e) in enumerate(zip(self.due, episodes, strict=True)):
-            self.seen.append((e.seed, e.steps, observed[number][1][0]))
+            self.seen.append((e.seed, e.steps, observed[number][1][0], observed[number][0]))
             rows[number] = self._rows(e, observed[number][2], self.plans.poses[index, 1:], self.plans.openings[index])
         return np.where(is_given[..., None] > 0, given, rows)
 
@@ -181,10 +181,25 @@ def test_the_learners_way_through_the_simulator_loses_nothing(name) -> None:
     trained = robot.state(*raw_states(robot, shard))
     starts = dict(zip(shard["episode_seed"].tolist(), shard["episode_start"].tolist(), strict=True))
     assert len(driver.seen) > 20
-    for seed, step, state in driver.seen:
+    for seed, step, state, _ in driver.seen:
         truth = trained[starts[seed] + step]
         assert np.allclose(np.delete(state, np.s_[first:last]), np.delete(truth, np.s_[first:last]), atol=2e-5)
         assert (state[first:last] == 0.0).all()
+
+
+def test_the_learner_is_shown_the_pictures_of_the_rows() -> None:
+    eyes = TINY_EYES["franka"]
+    robot = inputs_of("franka", eyes)
+    robot = replace(robot, mean=(0.0,) * robot.state_size, std=(1.0,) * robot.state_size)
+    driver = Oracle(network(robot), "franka", default_vocabulary(), eyes.canvas, 0)
+    shard = make_shard(DataOptions(verbs=("reach",), episodes=2, longest=2.0, width=eyes.canvas), 0, driver)
+    driver.close()
+    shard = with_views(shard, robot)
+    starts = dict(zip(shard["episode_seed"].tolist(), shard["episode_start"].tolist(), strict=True))
+    assert len(driver.seen) > 6
+    for seed, step, _, pictures in driver.seen:
+        for view, picture in zip(robot.views, pictures, strict=True):
+            assert np.array_equal(picture, shard[f"view_{view.name}"][starts[seed] + step])
 
 
 def test_the_closed_loop_counts_what_is_done(monkeypatch, tmp_path) -> None:
@@ -226,6 +241,27 @@ def test_frames_are_composed_as_the_runtime_composes_them() -> None:
     found = ((made.permute(0, 2, 3, 1) + 1.0) * 127.5).clamp(0, 255).numpy()
     assert np.abs(found - wanted).mean() < 1.0
     assert np.quantile(np.abs(found - wanted), 0.99) < 5.0
+
+
+def test_fields_are_enlarged_as_interpolate_does() -> None:
+    fields = torch.randn(2, 6, 23, 40, generator=torch.Generator().manual_seed(0))
+    wanted = torch.nn.functional.interpolate(fields, size=(90, 160), mode="bilinear", align_corners=False)
+    assert torch.allclose(enlarged(fields, 90, 160), wanted, atol=1e-5)
+
+
+def test_what_is_seen_and_where_count_alike_at_first() -> None:
+    """A trunk without norms between its strides lets the difference between pictures fade beside the places' codes."""
+    robot = inputs_of("franka", EYES["franka"])
+    torch.manual_seed(0)
+    net = CompactNet([robot], default_vocabulary().size, Sizes()).eval()
+    pictures = torch.zeros(6, 3, 90, 160)
+    for number, picture in enumerate(pictures):  # a small red thing somewhere else in each
+        picture[0, 20 + 10 * number : 28 + 10 * number, 40 + 15 * number : 48 + 15 * number] = 1.0
+    with torch.no_grad():
+        words = torch.from_numpy(np.stack([default_vocabulary().encode("reach the red cube")[0]] * 6))
+        memory = net.encode("franka", [pictures] * 3, torch.zeros(6, robot.state_size), words).memory[:, :60]
+    across_pictures, across_places = memory.std(dim=0).amax(), memory.mean(dim=0).std(dim=0).mean()
+    assert across_pictures > 0.5 * across_places
 
 
 def test_losses_do_not_depend_on_what_is_masked(data) -> None:

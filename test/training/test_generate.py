@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from machine import slowness
 
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.se3 import matrix_from_pose9d
 from cosmos_ros.sim.rendering import CAN_RENDER
-from training.generate import LARGEST_SEED, DataOptions, generate, make_shard, shard_path
-from training.rows import read_shard
+from training.generate import (
+    LARGEST_SEED,
+    ROWS_AN_EPISODE,
+    DataOptions,
+    generate,
+    make_shard,
+    shard_path,
+    shards,
+)
+from training.rows import Arrays, read_shard
 from training.statistics import wilson
 from training.teacher import main as teacher_main
 
@@ -91,6 +101,29 @@ def test_it_goes_on_where_it_was_stopped_and_refuses_other_options(tmp_path) -> 
     assert shard_path(tmp_path, 1).exists()
     with pytest.raises(ValueError, match="other options"):
         generate(tmp_path, replace(options, width=64), rows=1, processes=1, gigabytes=1.0)
+
+
+def endless(options: DataOptions, index: int) -> Arrays:
+    """Make a shard, but for the second, which is never finished."""
+    while index:
+        time.sleep(0.05)
+    return make_shard(options, index)
+
+
+def test_no_shard_is_begun_that_those_in_the_making_make_needless(tmp_path) -> None:
+    options = replace(SMALL, episodes=1, longest=1.0)
+    # Each has 15 rows, if it is not done sooner; before the first one the usual length of an episode is expected.
+    assert ROWS_AN_EPISODE >= 15
+    assert generate(tmp_path, options, rows=ROWS_AN_EPISODE, processes=2, gigabytes=1.0) < ROWS_AN_EPISODE + 15
+    assert generate(tmp_path / "few", options, rows=10, processes=4, gigabytes=1.0) == 15
+    assert len(list(shards(tmp_path / "few"))) == 1
+
+
+def test_what_is_not_finished_in_time_is_given_up(tmp_path) -> None:
+    options = replace(SMALL, episodes=1, longest=1.0)
+    made = generate(tmp_path, options, rows=1000, processes=2, gigabytes=1.0, seconds=6.0 * slowness(), make=endless)
+    assert made == 15
+    assert [path.name for path in tmp_path.glob("*shard*")] == ["shard_00000.npz"]
 
 
 def test_the_teacher_is_measured_by_a_command(capsys) -> None:
