@@ -70,24 +70,32 @@ def losses(net: CompactNet, data: RobotData, batch: Batch, source: torch.Generat
     encoded = net.encode(robot, noisy, state, words)
 
     policy = slice(batch.pairs, batch.size)
-    target, is_given = committed_targets(data, rows[policy], batch, source)
-    found, error = _denoise(net, data, encoded.memory[policy], target, is_given, None, source)
-    parts = _row_losses(data, found, target, error, is_given)
-    parts |= _item_losses(net, data, encoded.memory[policy], rows[policy])
-    moved = data.executed[long[:, None] + torch.arange(steps, device=device)].float()
+    numbers = torch.arange(steps + 1, device=device)
+    moved = data.executed[long[:, None] + numbers[:-1]].float()
     pictures = [_jittered(from_bytes(p[: batch.frames]), jitter) for p in seen]
-    parts |= _frame_losses(net, data, encoded.first(batch.frames), pictures, jitter, long, moved, batch, source)
+    target, is_given = committed_targets(data, rows[policy], batch, source)
+    free, known = torch.zeros(batch.pairs, steps, device=device), torch.ones(batch.frames, steps, device=device)
+    # One pass for all three questions: the layers that act are small, and each pass is hundreds of kernels.
+    questions = [
+        (encoded.memory[policy], *_noisy_rows(net, target, is_given, source)),
+        (encoded.memory[: batch.frames], moved, known),
+        (encoded.memory[: batch.pairs], *_noisy_rows(net, moved[: batch.pairs], free, source)),
+    ]
+    counts = [len(memory) for memory, _, _ in questions]
+    memory, noisy_rows, level = (torch.cat(part) for part in zip(*questions, strict=True))
+    evidence = torch.zeros(sum(counts), steps, net.sizes.width, device=device)
     if batch.pairs:
-        read = long[: batch.pairs]
         videos = [
             _jittered(from_bytes(video), jitter[: batch.pairs, None])
-            for video in data.seen(read[:, None] + torch.arange(steps + 1, device=device))
+            for video in data.seen(long[: batch.pairs, None] + numbers)
         ]
-        nothing = torch.zeros(batch.pairs, steps, device=device)
-        evidence = net.evidence(robot, videos)
-        target = moved[: batch.pairs]
-        found, error = _denoise(net, data, encoded.memory[: batch.pairs], target, nothing, evidence, source)
-        inverse = _row_losses(data, found, target, error, nothing)
+        evidence = torch.cat((evidence[batch.pairs :], net.evidence(robot, videos).float()))
+    acted, ahead, read = net.act(robot, net.remember(memory), noisy_rows, level, evidence).split(counts)
+    parts = _row_losses(data, acted, target, is_given)
+    parts |= _item_losses(net, data, encoded.memory[policy], rows[policy])
+    parts |= _frame_losses(net, data, encoded.first(batch.frames), pictures, ahead, jitter, long, batch, source)
+    if batch.pairs:
+        inverse = _row_losses(data, read, moved[: batch.pairs], free)
         parts |= {f"inverse_{name}".replace("inverse__", "_inverse_"): value for name, value in inverse.items()}
     return parts
 
@@ -124,24 +132,18 @@ def committed_targets(data: RobotData, rows: Tensor, batch: Batch, source: torch
     return target, (numbers < given[:, None]).float()
 
 
-def _denoise(
-    net: CompactNet, data: RobotData, memory: Tensor, target: Tensor, is_given: Tensor, evidence: Tensor | None,
-    source: torch.Generator,
-) -> tuple[Acted, Tensor]:  # fmt: skip
-    """Return what the network makes of noisy targets, and its error ``[B, T, D]``."""
+def _noisy_rows(net: CompactNet, target: Tensor, is_given: Tensor, source: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return rows ``[B, T, D]`` on their way from noise to the target, and how far ``[B, T]`` they are."""
     device, steps = target.device, net.sizes.flow_steps
     # Only the levels that sampling passes; the first, which decides most, twice as often.
     level = torch.randint(steps + 1, (len(target), 1), generator=source, device=device).sub(1).clamp(min=0) / steps
     level = is_given + (1.0 - is_given) * level
     noise = torch.randn(target.shape, generator=source, device=device)
-    x = level[..., None] * target + (1.0 - level[..., None]) * noise
-    nothing = torch.zeros(1, 1, net.sizes.width, device=device) if evidence is None else evidence
-    found = net.act(data.robot.embodiment, net.remember(memory), x, level, nothing)
-    return found, found.rows.float() - target
+    return level[..., None] * target + (1.0 - level[..., None]) * noise, level
 
 
-def _row_losses(data: RobotData, found: Acted, target: Tensor, error: Tensor, is_given: Tensor) -> dict[str, Tensor]:
-    device = target.device
+def _row_losses(data: RobotData, found: Acted, target: Tensor, is_given: Tensor) -> dict[str, Tensor]:
+    device, error = target.device, found.rows.float() - target
     weight = data.column_weights
     sooner = torch.linspace(1.0, 0.5, target.shape[1], device=device)
     wanted = (1.0 - is_given) * sooner
@@ -174,17 +176,13 @@ def _item_losses(net: CompactNet, data: RobotData, memory: Tensor, rows: Tensor)
 
 
 def _frame_losses(
-    net: CompactNet, data: RobotData, encoded: Encoded, pictures: list[Tensor], jitter: Tensor, rows: Tensor,
-    moved: Tensor, batch: Batch, source: torch.Generator,
+    net: CompactNet, data: RobotData, encoded: Encoded, pictures: list[Tensor], ahead: Acted, jitter: Tensor,
+    rows: Tensor, batch: Batch, source: torch.Generator,
 ) -> dict[str, Tensor]:  # fmt: skip
-    device, count = rows.device, len(rows)
-    robot = data.robot.embodiment
-    level = torch.ones(count, moved.shape[1], device=device)
-    nothing = torch.zeros(1, 1, net.sizes.width, device=device)
-    hidden = net.act(robot, net.remember(encoded.memory), moved, level, nothing).hidden
-    times = torch.randint(moved.shape[1], (count, batch.times), generator=source, device=device)
-    chosen = hidden.gather(1, times[..., None].expand(-1, -1, hidden.shape[-1]))
-    fields = net.frame_fields(robot, encoded.features, chosen)
+    device, count, steps = rows.device, len(rows), ahead.rows.shape[1]
+    times = torch.randint(steps, (count, batch.times), generator=source, device=device)
+    chosen = ahead.hidden.gather(1, times[..., None].expand(-1, -1, ahead.hidden.shape[-1]))
+    fields = net.frame_fields(data.robot.embodiment, encoded.features, chosen)
     later = data.seen(rows[:, None] + times + 1)
     loss = torch.zeros((), device=device)
     sizes = torch.zeros(times.shape, device=device)

@@ -86,6 +86,11 @@ class Acted:
     classes: Tensor
     hidden: Tensor
 
+    def split(self, counts: Sequence[int]) -> list[Acted]:
+        """Return parts of so many samples."""
+        parts = (each.split(list(counts)) for each in (self.rows, self.spread, self.classes, self.hidden))
+        return [Acted(*part) for part in zip(*parts, strict=True)]
+
 
 class _Robot(nn.Module):
     """What differs between robots: widths, and what each view is."""
