@@ -163,7 +163,9 @@ def _on_target(jobs: Jobs, hands: Hands) -> tuple[FloatArray, FloatArray]:
 def _fetch(jobs: Jobs, hands: Hands, level: FloatArray, grip: FloatArray) -> Goals:
     """Go above the item, down to it, and close on it."""
     k = jobs.scale
-    tool, item = hands.pose[:, :3, 3], hands.item[:, :3, 3]
+    tool, item = hands.pose[:, :3, 3], hands.item[:, :3, 3].copy()
+    # Flat things are gripped above their middle, where the fingers do not touch the table as they close.
+    item[:, 2] = np.maximum(item[:, 2], jobs.table + jobs.lowest)
     rotation = grasp_rotation(jobs, hands)
     turn_left = norm(rotation_between(hands.pose[:, :3, :3], rotation))
     away = norm(tool[:, :2] - item[:, :2])
