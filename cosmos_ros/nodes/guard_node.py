@@ -7,7 +7,7 @@ made by ``cosmos_ros.guard``, the wiring is in ``guard_wiring``.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
@@ -28,10 +28,10 @@ class GuardNode(LifecycleNode):
 
     def __init__(self) -> None:
         super().__init__("guard")
-        self._values = declare(self, guard_parameters(), on_change=self._on_parameter)
+        self._wiring: GuardWiring | None = None
+        self._values = declare(self, guard_parameters(), on_change=self._on_parameter, check=self._refuses)
         self._diagnostics = Diagnostics(self, hardware_id="cosmos_ros")
         self._diagnostics.set("state", WARN, "unconfigured", expected=True)
-        self._wiring: GuardWiring | None = None
         self._failure: Exception | None = None
         if self._values["autostart"]:
             if self.trigger_configure() != TransitionCallbackReturn.SUCCESS:
@@ -88,6 +88,9 @@ class GuardNode(LifecycleNode):
         if self._wiring is not None:
             self._wiring.close()
         self._wiring = None
+
+    def _refuses(self, values: Mapping[str, Any]) -> str | None:
+        return None if self._wiring is None else self._wiring.refuses(values)
 
     def _on_parameter(self, name: str, value: Any) -> None:
         if self._wiring is not None:

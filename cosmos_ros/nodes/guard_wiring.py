@@ -153,6 +153,8 @@ class GuardWiring:
         """Take a changed parameter."""
         values = {**self._values, name: value}
         self._supervisor.settings = pick(SupervisorSettings, values)
+        if name == "velocity_scale":
+            self._supervisor.use(Guard(self._supervisor.guard.robot, GuardSettings.from_mapping(values)))
         self._publish_settings(values)
 
     def _publish_settings(self, values: dict[str, Any]) -> None:
@@ -253,6 +255,13 @@ class GuardWiring:
         response.success, response.message = True, "disarmed"
         self.report()
         return response
+
+    def refuses(self, values: Mapping[str, Any]) -> str | None:
+        """Return why the parameters may not become these; None when they may."""
+        raised = values["velocity_scale"] > self._values["velocity_scale"]
+        if raised and self._supervisor.state is State.ARMED:
+            return "velocity_scale may only be lowered while the guard is armed"
+        return None
 
     def disarm(self) -> None:
         """Let nothing through, and brake what moves."""
