@@ -94,6 +94,11 @@ class ControllerOutputs:
                     joint_trajectory_message(replace(part, stamp_ns=begins_ns))
                 )
 
+    def close(self) -> None:
+        """Let go of the actions; topics belong to the node."""
+        for output in self._outputs:
+            output.close()
+
     def listeners(self) -> dict[str, int]:
         """Return resolved topic or action name → how many could take what is sent there now."""
         return {output.name: output.listeners() for output in self._outputs}
@@ -111,6 +116,9 @@ class _TopicOutput:
         self._node = node
         self._publisher = node.create_publisher(JointTrajectory, controller.name, qos.reliable(_DEPTH))
         self.name = str(self._publisher.topic_name)
+
+    def close(self) -> None:
+        """Nothing: the publisher belongs to the node."""
 
     def send(self, trajectory: TrajectoryRecord) -> None:
         self._publisher.publish(joint_trajectory_message(trajectory))
@@ -160,6 +168,10 @@ class _ActionOutput:
         self._goal: _Goal | None = None
         self._missed = False
         node.create_timer(_WATCH_PERIOD_S, self._watch, clock=steady_clock())
+
+    def close(self) -> None:
+        """Let go of the action."""
+        self._client.destroy()
 
     def send(self, trajectory: TrajectoryRecord) -> None:
         goal_message = self._goals.goal(trajectory, joint_trajectory_message(trajectory))
