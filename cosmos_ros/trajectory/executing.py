@@ -152,6 +152,11 @@ class ExecutedMotion:
         """All joints that were commanded."""
         return tuple(dict.fromkeys(name for command in self.commands for name in command.trajectory.joint_names))
 
+    @cached_property
+    def _first(self) -> dict[str, Command]:
+        """Joint → its oldest command."""
+        return {name: command for command in reversed(self.commands) for name in command.trajectory.joint_names}
+
     @property
     def rest_ns(self) -> int | None:
         """Absolute time at which everything stands still for good; None when nothing was sent."""
@@ -180,21 +185,20 @@ class ExecutedMotion:
         times = np.asarray(times_ns, dtype=np.int64)
         shape = (len(times), len(names))
         result = (np.zeros(shape), np.zeros(shape), np.zeros(shape))
-        known: set[str] = set()
-        for command in self.commands:  # later ones overwrite earlier ones where they had begun
+        vacant = np.ones(shape, dtype=bool)
+        for command in reversed(self.commands):
             columns = [names.index(name) for name in command.trajectory.joint_names]
-            begun = times >= command.begin_ns
-            first = [name not in known for name in command.trajectory.joint_names]
-            known.update(command.trajectory.joint_names)
-            if not begun.any() and not any(first):
+            first = np.array([self._first[name] is command for name in command.trajectory.joint_names])
+            taken = vacant[:, columns] & ((times >= command.begin_ns)[:, None] | first)
+            if not taken.any():
                 continue
-            values = command.at(times)
-            for into, of in zip(result, values, strict=True):
-                for k, column in enumerate(columns):
-                    if first[k]:
-                        into[:, column] = of[:, k]
-                    else:
-                        into[begun, column] = of[begun, k]
+            rows, local = np.nonzero(taken)
+            into = (rows, np.asarray(columns)[local])
+            for values, of in zip(result, command.at(times), strict=True):
+                values[into] = of[rows, local]
+            vacant[into] = False
+            if not vacant.any():
+                break
         return result
 
     def at(self, time_ns: int) -> MotionState | None:
