@@ -22,6 +22,8 @@ MAX_LAG = 0.4
 _KEPT_NS = 2 * NANOSECONDS
 # Spacing of the commanded path on which a measurement is looked for, s.
 _PATH_STEP = 0.01
+# Spacing of the points through which cubics follow a quintic.
+_FINE_NS = 5_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,6 +176,21 @@ class ExecutedMotion:
             absolute = command.trajectory.stamp_ns + command.trajectory.times_ns
             times.update(int(t) for t in absolute[(absolute > begin_ns) & (absolute < end_ns)])
         return sorted(times)
+
+    def cubic_knots(self, begin_ns: int, end_ns: int, least_ns: int) -> list[int]:
+        """Return absolute times from ``begin_ns`` on, before ``end_ns``, through which cubics follow the motion.
+
+        They are ``knots``, and while a quintic runs as many between them as it takes. None is closer than ``least_ns``
+        to the next, or to the end.
+        """
+        times = set(self.knots(begin_ns, end_ns))
+        if self.moving(begin_ns) and any(c.trajectory.accelerations is not None for c in self.current):
+            times.update(range(begin_ns + _FINE_NS, end_ns, _FINE_NS))
+        found = [begin_ns]
+        for time in sorted(times):
+            if time >= found[-1] + least_ns and time <= end_ns - least_ns:
+                found.append(time)
+        return found
 
     def sample(self, times_ns: list[int]) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return commanded positions, velocities and accelerations ``[M, J]`` of ``joint_names`` at absolute times.
