@@ -18,7 +18,7 @@ from rclpy.action.graph import get_action_client_names_and_types_by_node
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
-from cosmos_ros.embodiment.controller_interfaces import CONTROL_MSGS_HINT, ControllerInterface, Interface
+from cosmos_ros.embodiment.controller_interfaces import CONTROL_MSGS_HINT, ControllerInterface, Interface, beside
 from cosmos_ros.errors import ConfigError
 from cosmos_ros.messages import joint_trajectory_message
 from cosmos_ros.nodes import qos
@@ -131,10 +131,9 @@ class _TopicOutput:
 
     def others(self) -> dict[str, list[str]]:
         found = {self.name: other_publishers(self._node, self.name)}
-        place, slash, end = self.name.rpartition("/")
-        if end == "joint_trajectory":
+        if self.name.endswith("/joint_trajectory"):
             # A JointTrajectoryController takes goals of an action, too.
-            action = f"{place}{slash}follow_joint_trajectory"
+            action = beside(self.name, "follow_joint_trajectory")
             found[action] = other_action_clients(self._node, action)
         return found
 
@@ -192,10 +191,10 @@ class _ActionOutput:
 
     def others(self) -> dict[str, list[str]]:
         found = {self.name: other_action_clients(self._node, self.name)}
-        controller, slash, end = self.name.rpartition("/")
-        if self.controller.interface is Interface.FOLLOW_JOINT_TRAJECTORY and end == "follow_joint_trajectory":
+        follows = self.controller.interface is Interface.FOLLOW_JOINT_TRAJECTORY
+        if follows and self.name.endswith("/follow_joint_trajectory"):
             # A JointTrajectoryController listens on a topic, too.
-            topic = f"{controller}{slash}joint_trajectory"
+            topic = beside(self.name, "joint_trajectory")
             found[topic] = other_publishers(self._node, topic)
         return found
 

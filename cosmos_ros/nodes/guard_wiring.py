@@ -93,7 +93,7 @@ class GuardWiring:
             self._read_clock,
             tuple(cameras),
             # Simulated time runs at a pace of its own.
-            steady=None if self._node.get_parameter("use_sim_time").value else time.monotonic_ns,
+            steady=None if node.get_parameter("use_sim_time").value else time.monotonic_ns,
             following=pick(FollowingSettings, values),
             joint_states=pick(JointStateSettings, values),
         )
@@ -109,33 +109,33 @@ class GuardWiring:
             node,
             controllers,
             on_event=lambda text: self._apply(self._supervisor.on_controller_event(text, self._now())),
-            on_note=lambda text: self._node.get_logger().info(text),
+            on_note=lambda text: node.get_logger().info(text),
             gripper_max_effort=values["gripper_max_effort"],
             answer_timeout=values["controller_timeout"],
         )
-        self._would_send = self._node.create_publisher(JointTrajectory, "~/would_send", qos.reliable())
-        self._verdict = self._node.create_publisher(DiagnosticArray, "~/verdict", qos.reliable(10))
-        self._verdict_json = self._node.create_publisher(String, "~/verdict_json", qos.reliable(10))
-        self._settings_output = self._node.create_publisher(String, "~/settings", qos.latched())
+        self._would_send = node.create_publisher(JointTrajectory, "~/would_send", qos.reliable())
+        self._verdict = node.create_publisher(DiagnosticArray, "~/verdict", qos.reliable(10))
+        self._verdict_json = node.create_publisher(String, "~/verdict_json", qos.reliable(10))
+        self._settings_output = node.create_publisher(String, "~/settings", qos.latched())
         self._robot = embodiment.config_hash
         self._publish_settings(dict(values))
-        self._node.create_subscription(JointTrajectory, "action_trajectory", self._on_candidate, qos.reliable())
-        self._node.create_subscription(JointState, "joint_states", self._on_joint_state, qos.sensor())
-        self._node.create_subscription(Float64, "uncertainty", self._on_uncertainty, qos.sensor(1))
+        node.create_subscription(JointTrajectory, "action_trajectory", self._on_candidate, qos.reliable())
+        node.create_subscription(JointState, "joint_states", self._on_joint_state, qos.sensor())
+        node.create_subscription(Float64, "uncertainty", self._on_uncertainty, qos.sensor(1))
         for view, topic in cameras.items():
-            self._node.create_subscription(
+            node.create_subscription(
                 CameraInfo, camera_info_topic(topic), partial(self._on_camera_info, view), qos.sensor(1)
             )
         # Best effort and volatile meets every publisher; what was latched before is read by the second subscription.
-        self._e_stop = self._node.create_subscription(Bool, "e_stop", self._on_e_stop, qos.sensor(10))
-        self._node.create_subscription(Bool, "e_stop", self._on_e_stop, qos.latched())
-        self._node.create_subscription(Empty, "~/heartbeat", self._on_heartbeat, qos.sensor(1))
-        self._node.create_service(Trigger, "~/arm", self._arm)
-        self._node.create_service(Trigger, "~/disarm", self._disarm)
-        self._node.create_service(Trigger, "~/reset", self._reset)
+        self._e_stop = node.create_subscription(Bool, "e_stop", self._on_e_stop, qos.sensor(10))
+        node.create_subscription(Bool, "e_stop", self._on_e_stop, qos.latched())
+        node.create_subscription(Empty, "~/heartbeat", self._on_heartbeat, qos.sensor(1))
+        node.create_service(Trigger, "~/arm", self._arm)
+        node.create_service(Trigger, "~/disarm", self._disarm)
+        node.create_service(Trigger, "~/reset", self._reset)
         steady = steady_clock()
-        self._node.create_timer(1.0 / values["tick_rate"], self._tick, clock=steady)
-        self._node.create_timer(0.5, self._look_around, clock=steady)
+        node.create_timer(1.0 / values["tick_rate"], self._tick, clock=steady)
+        node.create_timer(0.5, self._look_around, clock=steady)
         self._look_around()
         self.report()
 

@@ -131,7 +131,7 @@ LINES: tuple[tuple[str, str, str], ...] = (
     ("supervision/camera_ages.py", "if known is None or stamp_ns > known:", "if True:"),
     ("supervision/camera_ages.py", "if age <= max_age:", "if True:"),
     ("response/planner.py", "if not echoes and end is not None and measured.stamp_ns < end + _SETTLING_NS:", "if False:"),
-    ("supervision/other_publishers.py", "if self._unheard or self._others:", "if False:"),
+    ("supervision/other_publishers.py", "(*self._unheard, self.publishing)", "()"),
     ("supervision/supervisor.py", "if self.settings.dry_run:", "if False:"),
     ("supervision/other_publishers.py", "if silent and require_controllers:", "if False:"),
     ("supervision/supervisor.py", "if self._e_stop:\n            return \"the e-stop", "if False:\n            return \"the e-stop"),

@@ -15,7 +15,6 @@ _SMOOTH_STEP, _SMOOTH_POINTS = 0.01, 100
 # Of a speed that falls as 1 - 3τ² + 2τ³: peak of the deceleration over its mean, and largest jerk over speed / time²,
 # with what the cubics between the points add.
 _PEAK, _SHARP = 1.55, 6.5
-_FINE_NS = 5_000_000
 
 
 def stopping_time(speed: FloatArray, acceleration: FloatArray) -> float:
@@ -115,14 +114,7 @@ def remaining(executed: ExecutedMotion, now_ns: int, *, shortest: float) -> Join
     assert rest is not None
     least = max(round(shortest * NANOSECONDS), 1)
     end = max(rest, now_ns + least)
-    inside = executed.knots(now_ns, end)
-    if any(command.trajectory.accelerations is not None for command in executed.current):
-        inside = sorted({*inside, *range(now_ns + _FINE_NS, end, _FINE_NS)})  # a quintic as many cubics
-    times = [now_ns]
-    for time in inside:
-        if time >= times[-1] + least and time <= end - least:
-            times.append(time)
-    times.append(end)
+    times = [*executed.cubic_knots(now_ns, end, least), end]
     positions, velocities, _ = executed.sample(times)
     velocities[-1] = 0.0
     return JointTrajectory(
