@@ -61,8 +61,14 @@ def run_demo(options: DemoOptions) -> int:
     values = resolve(bringup.arguments(), given)
     if values["namespace"]:
         raise ConfigError("the demo runs in a domain of its own and takes no namespace", where="namespace")
-    bag = _fresh(options.out)
     embodiment = load_embodiment(values["embodiment"])
+    if not embodiment.has_joints:
+        raise ConfigError(
+            f"{embodiment.name} has no joints: a person carries it, there is nothing for the demo to drive",
+            where="embodiment",
+            hint="Choose franka, ur5e, widowx250s or agibot_g1.",
+        )
+    bag = _fresh(options.out)
     sent = [name for topic, _ in embodiment.controllers for name in (topic, f"guard/sent/{topic}")]
     needed = [f"/{topic}" for topic in (*JUDGED_FROM, *sent)]
     log = options.out / "nodes.log"

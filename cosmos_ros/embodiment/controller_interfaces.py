@@ -32,6 +32,12 @@ class Interface(str, Enum):
     PARALLEL_GRIPPER_COMMAND = "ParallelGripperCommand"
 
 
+def beside(name: str, other: str) -> str:
+    """Return the name of what a controller offers beside one of its topics or actions: ``/arm/x`` → ``/arm/other``."""
+    place, slash, _ = name.rpartition("/")
+    return f"{place}{slash}{other}"
+
+
 _GRIPPERS = (Interface.GRIPPER_COMMAND, Interface.PARALLEL_GRIPPER_COMMAND)
 
 

@@ -18,7 +18,7 @@ from rclpy.action.graph import get_action_client_names_and_types_by_node
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
-from cosmos_ros.embodiment.controller_interfaces import CONTROL_MSGS_HINT, ControllerInterface, Interface
+from cosmos_ros.embodiment.controller_interfaces import CONTROL_MSGS_HINT, ControllerInterface, Interface, beside
 from cosmos_ros.errors import ConfigError
 from cosmos_ros.messages import joint_trajectory_message
 from cosmos_ros.nodes import qos
@@ -94,6 +94,11 @@ class ControllerOutputs:
                     joint_trajectory_message(replace(part, stamp_ns=begins_ns))
                 )
 
+    def close(self) -> None:
+        """Let go of the actions; topics belong to the node."""
+        for output in self._outputs:
+            output.close()
+
     def listeners(self) -> dict[str, int]:
         """Return resolved topic or action name → how many could take what is sent there now."""
         return {output.name: output.listeners() for output in self._outputs}
@@ -112,6 +117,9 @@ class _TopicOutput:
         self._publisher = node.create_publisher(JointTrajectory, controller.name, qos.reliable(_DEPTH))
         self.name = str(self._publisher.topic_name)
 
+    def close(self) -> None:
+        """Nothing: the publisher belongs to the node."""
+
     def send(self, trajectory: TrajectoryRecord) -> None:
         self._publisher.publish(joint_trajectory_message(trajectory))
 
@@ -123,10 +131,9 @@ class _TopicOutput:
 
     def others(self) -> dict[str, list[str]]:
         found = {self.name: other_publishers(self._node, self.name)}
-        place, slash, end = self.name.rpartition("/")
-        if end == "joint_trajectory":
+        if self.name.endswith("/joint_trajectory"):
             # A JointTrajectoryController takes goals of an action, too.
-            action = f"{place}{slash}follow_joint_trajectory"
+            action = beside(self.name, "follow_joint_trajectory")
             found[action] = other_action_clients(self._node, action)
         return found
 
@@ -161,6 +168,10 @@ class _ActionOutput:
         self._missed = False
         node.create_timer(_WATCH_PERIOD_S, self._watch, clock=steady_clock())
 
+    def close(self) -> None:
+        """Let go of the action."""
+        self._client.destroy()
+
     def send(self, trajectory: TrajectoryRecord) -> None:
         goal_message = self._goals.goal(trajectory, joint_trajectory_message(trajectory))
         if goal_message is None:
@@ -180,10 +191,10 @@ class _ActionOutput:
 
     def others(self) -> dict[str, list[str]]:
         found = {self.name: other_action_clients(self._node, self.name)}
-        controller, slash, end = self.name.rpartition("/")
-        if self.controller.interface is Interface.FOLLOW_JOINT_TRAJECTORY and end == "follow_joint_trajectory":
+        follows = self.controller.interface is Interface.FOLLOW_JOINT_TRAJECTORY
+        if follows and self.name.endswith("/follow_joint_trajectory"):
             # A JointTrajectoryController listens on a topic, too.
-            topic = f"{controller}{slash}joint_trajectory"
+            topic = beside(self.name, "joint_trajectory")
             found[topic] = other_publishers(self._node, topic)
         return found
 

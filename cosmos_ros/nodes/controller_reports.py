@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from std_msgs.msg import Float64
 
-from cosmos_ros.embodiment.controller_interfaces import ControllerInterface
+from cosmos_ros.embodiment.controller_interfaces import ControllerInterface, beside
 from cosmos_ros.errors import InputError
 from cosmos_ros.messages import ns_from_stamp
 from cosmos_ros.nodes import qos
@@ -48,8 +48,7 @@ class ControllerReports:
             if one.is_gripper:
                 continue  # what stops a gripper says nothing about its controller
             # As a JointTrajectoryController names what it offers.
-            place, slash, _ = one.name.rpartition("/")
-            topic = f"{place}{slash}controller_state"
+            topic = beside(one.name, "controller_state")
             node.create_subscription(JointTrajectoryControllerState, topic, self._take_state, qos.sensor(1))
 
     def _take_scaling(self, message: Any) -> None:

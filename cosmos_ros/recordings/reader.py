@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ class BagReader(Recording):
     Raises:
         InputError: On entering: no such recording, damaged or truncated, unsupported format.
     """
+
+    _repair = "Try `mcap recover` (mcap) or `ros2 bag reindex` (a missing or wrong metadata.yaml)."
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -190,21 +192,6 @@ class BagReader(Recording):
             store = self._base if definition is None else typestore_of(definition, type_name)
             self._stores[type_name] = store
         return store
-
-    @contextmanager
-    def _guarded(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except InputError:
-            raise
-        except Exception as error:
-            # Damaged bytes surface as struct, type, zstd, sqlite and rosbags errors alike, and an absurd length as a
-            # MemoryError.
-            raise InputError(
-                f"the recording {what}: {str(error) or type(error).__name__}",
-                where=str(self.path),
-                hint="Try `mcap recover` (mcap) or `ros2 bag reindex` (a missing or wrong metadata.yaml).",
-            ) from error
 
 
 def until_damage(messages: Iterator[BagMessage]) -> Iterator[BagMessage]:

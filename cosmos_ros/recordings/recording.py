@@ -6,6 +6,7 @@ import difflib
 import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,6 +61,7 @@ class Recording(ABC):
     """
 
     path: Path
+    _repair: str  # what to do about a damaged one
 
     @abstractmethod
     def __enter__(self) -> Recording:
@@ -72,6 +74,20 @@ class Recording(ABC):
     def __exit__(self, *_: object) -> None:
         """Close the recording."""
         self.close()
+
+    @contextmanager
+    def _guarded(self, what: str) -> Iterator[None]:
+        """Turn whatever a library raises about a recording into an InputError that says what happened to it."""
+        try:
+            yield
+        except InputError:
+            raise
+        except Exception as error:
+            # Damaged bytes surface as struct, type, zstd, sqlite and rosbags errors alike, and an absurd length as a
+            # MemoryError; rosbag2's bindings raise RuntimeError for nearly everything.
+            raise InputError(
+                f"the recording {what}: {str(error) or type(error).__name__}", where=str(self.path), hint=self._repair
+            ) from error
 
     @property
     @abstractmethod

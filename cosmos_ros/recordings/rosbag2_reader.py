@@ -6,7 +6,6 @@ The bindings give the recorded QoS profiles in another form in each distribution
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,8 @@ class Rosbag2Reader(Recording):
     Raises:
         InputError: On entering: no such recording, damaged, or of a storage or compression that is not installed.
     """
+
+    _repair = "Try `ros2 bag info`, `mcap recover` (mcap) or `ros2 bag reindex` (a wrong metadata.yaml)."
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -105,16 +106,3 @@ class Rosbag2Reader(Recording):
             rosbag2_py.ConverterOptions(input_serialization_format="cdr", output_serialization_format="cdr"),
         )
         return reader
-
-    @contextmanager
-    def _guarded(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except InputError:
-            raise
-        except Exception as error:  # the bindings raise RuntimeError for nearly everything
-            raise InputError(
-                f"the recording {what}: {str(error) or type(error).__name__}",
-                where=str(self.path),
-                hint="Try `ros2 bag info`, `mcap recover` (mcap) or `ros2 bag reindex` (a wrong metadata.yaml).",
-            ) from error

@@ -28,6 +28,7 @@ class Jobs:
         scale: ``[N]`` size of things relative to a Franka's.
         table: ``[N]`` height of the table's top, m.
         tilt: ``[N]`` angle of the approach from straight down, rad.
+        lowest: ``[N]`` least height of the grasp frame above the table with closed fingers, m.
         forward: ``[N, 2]`` where the tilted hand leans to, horizontal unit vector.
     """
 
@@ -41,6 +42,7 @@ class Jobs:
     scale: FloatArray
     table: FloatArray
     tilt: FloatArray
+    lowest: FloatArray
     forward: FloatArray
 
 
@@ -78,15 +80,24 @@ def grasp_rotation(jobs: Jobs, hands: Hands) -> FloatArray:
     other = (jobs.sides == 4) & (np.abs(dot(quarter, now)) > np.abs(dot(side, now)))
     axis = np.where(other[:, None], quarter, side)
     axis = np.where(dot(axis, now)[:, None] < 0.0, -axis, axis)
-    return _approaching(jobs, np.where((jobs.sides == 0)[:, None], now, axis))
+    return _approaching(jobs, np.where((jobs.sides == 0)[:, None], _easy(jobs, now), axis))
 
 
 def facing(jobs: Jobs, hands: Hands, axis: FloatArray) -> FloatArray:
     """Return rotations whose closing direction is along ``axis`` or against it, whichever is nearer."""
     now = hands.pose[:, :2, 1]
     turned = np.where(dot(axis, now)[:, None] < 0.0, -axis, axis)
-    # A tilted hand cannot turn to any side: it pushes as it stands.
-    return _approaching(jobs, np.where((jobs.tilt > 0.1)[:, None], now, turned))
+    return _approaching(jobs, np.where((jobs.tilt > 0.1)[:, None], _easy(jobs, now), turned))
+
+
+def _easy(jobs: Jobs, now: FloatArray) -> FloatArray:
+    """Return a closing direction ``[N, 2]`` where any will do: the present one.
+
+    Tilted hands cannot turn to every side, and take the one that they have at home.
+    """
+    home = np.stack((-jobs.forward[:, 1], jobs.forward[:, 0]), axis=1)
+    home = np.where(dot(home, now)[:, None] < 0.0, -home, home)
+    return np.where((jobs.tilt > 0.1)[:, None], home, now)
 
 
 def _approaching(jobs: Jobs, closing: FloatArray) -> FloatArray:

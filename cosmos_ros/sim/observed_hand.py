@@ -16,6 +16,8 @@ from cosmos_ros.types import NANOSECONDS, FloatArray, Observation
 
 # Fingers that stand still, open by at most this more than the item is wide, press on it; openings, openings a second.
 _PRESSED, _STOPPED = 0.09, 0.03
+# Moving fingers are taken to be commanded to where they will be this much later, s: servos lag.
+_LAG = 0.1
 
 
 def objects_of(robot: SimulatedRobot) -> dict[str, SceneObject]:
@@ -30,8 +32,8 @@ def objects_of(robot: SimulatedRobot) -> dict[str, SceneObject]:
 def observed_hand(robot: SimulatedRobot, hand: SimulatedHand, job: Jobs, observation: Observation, task: Task) -> Hands:
     """Return the teacher's input.
 
-    The last command to the fingers is not observed. It is taken to be where the fingers are, and further where they
-    stand still at the item's sides: what is between them then is taken to be held.
+    The last command to the fingers is not observed. It is taken to be where the fingers are, ahead of them where they
+    move, and further where they stand still at the item's sides: what is between them then is taken to be held.
 
     Raises:
         InputError: Joints, tool pose or gripper are not observed.
@@ -50,25 +52,27 @@ def observed_hand(robot: SimulatedRobot, hand: SimulatedHand, job: Jobs, observa
     offset = item[:3, 3] - pose[:3, 3]
     k = float(job.scale[0])
     between = np.linalg.norm(offset[:2]) < 0.022 * k and abs(offset[2]) < 0.024 * k
-    pressed = between and opening <= job.width[0] + _PRESSED and _stopped(hand, observation)
+    rate = _opening_rate(hand, observation)
+    pressed = between and opening <= job.width[0] + _PRESSED and abs(rate) < _STOPPED
+    command = opening - float(job.squeeze[0]) if pressed else float(np.clip(opening + _LAG * rate, 0.0, 1.0))
     return Hands(
         pose=pose[None],
         velocity=velocity[None],
         turn_rate=turn_rate[None],
         opening=np.array([opening]),
-        command=np.array([opening - float(job.squeeze[0]) if pressed else opening]),
+        command=np.array([command]),
         item=item[None],
         target=target[None],
     )
 
 
-def _stopped(hand: SimulatedHand, observation: Observation) -> bool:
-    """Return whether the fingers stand still, as far as is observed."""
+def _opening_rate(hand: SimulatedHand, observation: Observation) -> float:
+    """Return how fast the fingers open, openings a second; 0 where it is not observed."""
     joints = observation.joints
     if joints is None or joints.velocities is None or hand.joint.joint not in joints.names:
-        return True
-    speed = float(joints.velocities[joints.names.index(hand.joint.joint)])
-    return abs(speed / (hand.joint.open - hand.joint.closed)) < _STOPPED
+        return 0.0
+    speed = float(np.nan_to_num(joints.velocities[joints.names.index(hand.joint.joint)]))
+    return speed / (hand.joint.open - hand.joint.closed)
 
 
 def _motion(

@@ -164,6 +164,8 @@ class Hand(Record):
         arm: Joints that carry the hand; empty: all of the embodiment.
         finger: What opens it, for embodiments without joints.
         tilt: Angle between straight down and the direction in which the hand approaches, away from the base, rad.
+        lowest: Least height of the grasp frame above the table at which closed fingers, which may reach further than
+            open ones, do not touch it, m.
         word: What an instruction calls it, such as ``left``; empty where there is one hand.
     """
 
@@ -176,6 +178,7 @@ class Hand(Record):
     arm: tuple[str, ...] = ()
     finger: Finger | None = None
     tilt: float = 0.0
+    lowest: float = 0.0
     word: str = ""
 
 

@@ -71,14 +71,21 @@ _REACH, _PUSH, _PUT, _LIFT = (list(Verb).index(v) for v in (Verb.REACH, Verb.PUS
 
 
 def job_of(
-    task: Task, width: float, squeeze: float, scale: float, table: float, tilt: float, forward: FloatArray
+    task: Task,
+    width: float,
+    squeeze: float,
+    scale: float,
+    table: float,
+    tilt: float,
+    forward: FloatArray,
+    lowest: float = 0.0,
 ) -> Jobs:
     """Return the job of one hand.
 
     Args:
         task: What is to be done.
         width: Opening at which the fingers touch the item.
-        squeeze, scale, table, tilt, forward: As in ``Jobs``.
+        squeeze, scale, table, tilt, forward, lowest: As in ``Jobs``.
     """
     item, target = task.item, task.target
     height = 0.5 * item.size[2] + (0.5 * target.size[2] if target is not None and target.movable else 0.0)
@@ -94,6 +101,7 @@ def job_of(
         scale=np.array([scale]),
         table=np.array([table]),
         tilt=np.array([tilt]),
+        lowest=np.array([lowest]),
         forward=np.asarray(forward, dtype=np.float64)[None, :2],
     )
 
@@ -155,7 +163,9 @@ def _on_target(jobs: Jobs, hands: Hands) -> tuple[FloatArray, FloatArray]:
 def _fetch(jobs: Jobs, hands: Hands, level: FloatArray, grip: FloatArray) -> Goals:
     """Go above the item, down to it, and close on it."""
     k = jobs.scale
-    tool, item = hands.pose[:, :3, 3], hands.item[:, :3, 3]
+    tool, item = hands.pose[:, :3, 3], hands.item[:, :3, 3].copy()
+    # Flat things are gripped above their middle, where the fingers do not touch the table as they close.
+    item[:, 2] = np.maximum(item[:, 2], jobs.table + jobs.lowest)
     rotation = grasp_rotation(jobs, hands)
     turn_left = norm(rotation_between(hands.pose[:, :3, :3], rotation))
     away = norm(tool[:, :2] - item[:, :2])
@@ -235,7 +245,7 @@ def _push(jobs: Jobs, hands: Hands, level: FloatArray) -> Goals:
     offset = tool[:, :2] - item[:, :2]
     behind, beside = -dot(offset, along), dot(offset, across)
     radius = push_radius(jobs, hands.item, along)
-    height = jobs.table + np.maximum(0.45 * jobs.size[:, 2], 0.014 * k)
+    height = jobs.table + np.maximum(np.maximum(0.45 * jobs.size[:, 2], 0.014 * k), jobs.lowest)
     low = tool[:, 2] < height + 0.014 * k
     nearest = 0.5 * jobs.size[:, :2].min(axis=1)
     touching = low & (behind > nearest) & (behind < radius + 0.030 * k)
@@ -258,8 +268,15 @@ def _push(jobs: Jobs, hands: Hands, level: FloatArray) -> Goals:
     goal[push, :2] = drive[push]
     goal[push, 2] = height[push]
     high = jobs.table + jobs.size[:, 2] + 0.05 * k
-    goal[arrived, :2] = tool[arrived, :2]
-    goal[arrived, 2] = np.maximum(high, tool[:, 2])[arrived]
+    # Leaving: back first, as what is pushed may cling to the fingers, then up.
+    apart = norm(offset)
+    clear = np.clip(
+        (apart - push_radius(jobs, hands.item, offset / np.maximum(apart, 1e-6)[:, None])) / (0.012 * k), 0.0, 1.0
+    )
+    clear = np.where(tool[:, 2] > jobs.table + jobs.size[:, 2] + 0.02 * k, 1.0, clear)
+    back = offset * ((1.0 - clear) * 0.015 * k / np.maximum(apart, 1e-6))[:, None]
+    goal[arrived, :2] = (tool[:, :2] + back)[arrived]
+    goal[arrived, 2] = (tool[:, 2] + clear * np.maximum(high - tool[:, 2], 0.0))[arrived]
     over_it = arrived & (tool[:, 2] > high - 0.008 * k)
     phase = np.where(push, Phase.PUSH, np.where(lift < 0.9, Phase.DESCEND, Phase.ABOVE))
     phase = np.where(arrived, np.where(over_it, Phase.DONE, Phase.RETREAT), phase)
@@ -295,14 +312,15 @@ def _carry(jobs: Jobs, hands: Hands, level: FloatArray) -> Goals:
     rest = target[:, 2] + jobs.rest
     grip = hands.pose[:, :3, 3] - item  # where the item hangs in the hand
     away = norm(item[:, :2] - target[:, :2])
-    # Sideways only once the item is clear of what stands on the table.
+    # Sideways only once the item is clear of what stands on the table: above a funnel whose spout is the target.
     cruise = np.maximum(jobs.table + CLEARANCE * k + 0.5 * jobs.size[:, 2], rest + 0.03 * k)
-    free = np.clip((item[:, 2] - cruise + 0.02 * k) / (0.01 * k), 0.0, 1.0)
     lowered = np.clip((away - 0.005 * k) / (0.04 * k), 0.0, 1.0)
+    funnel = rest - 0.001 * k + lowered * (cruise - rest)
+    free = np.clip((item[:, 2] - funnel + 0.02 * k) / (0.01 * k), 0.0, 1.0)
     near = away < 0.012 * k
     goal = item.copy()
     goal[:, :2] += np.where(near, 1.0, free)[:, None] * (target[:, :2] - item[:, :2])
-    goal[:, 2] = rest - 0.001 * k + lowered * (cruise - rest)
+    goal[:, 2] = funnel
     close_down = np.clip((item[:, 2] - rest) / (0.04 * k), 0.0, 1.0)
     return Goals(
         position=goal + grip,

@@ -52,7 +52,8 @@ def job_for(robot: SimulatedRobot, hand: SimulatedHand, task: Task) -> Jobs:
     length = float(np.linalg.norm(lean))
     forward = lean / length if length > 1e-3 else np.array([1.0, 0.0])
     layout = robot.description.scene
-    return job_of(task, width, hand.description.squeeze, layout.scale, layout.height, hand.description.tilt, forward)
+    about = hand.description
+    return job_of(task, width, about.squeeze, layout.scale, layout.height, about.tilt, forward, about.lowest)
 
 
 def hand_for(robot: SimulatedRobot, task: Task, item_y: float) -> SimulatedHand:

@@ -15,7 +15,7 @@ import numpy as np
 
 from cosmos_ros.sim.hands import Hands, Jobs, rotation_between
 from cosmos_ros.sim.task import Verb
-from cosmos_ros.sim.teacher import CONTACT, Goals, Phase, decide, holds, push_radius
+from cosmos_ros.sim.teacher import CONTACT, SHUT, WIDE, Goals, Phase, decide, holds, push_radius
 from cosmos_ros.types import FloatArray
 
 _STILL = 0.01  # m/s; slower is standing
@@ -29,7 +29,8 @@ class Pace:
     Attributes:
         speed, acceleration, turn, turn_acceleration: m/s, m/s², rad/s, rad/s².
         grip: Gripper openings a second.
-        gentle_time, gentle_share: From a standstill, accelerations and grip are this share for this long, s.
+        gentle_time, gentle_share: From a standstill, accelerations are this share for this long, s; so is grip, where
+            the fingers have not yet begun to move.
     """
 
     speed: float = 0.2
@@ -74,6 +75,8 @@ def plan(jobs: Jobs, hands: Hands, steps: int, dt: float, pace: Pace) -> Plans:
     substeps = max(1, round(30.0 * dt))
     standing = (_norm(hands.velocity) < _STILL) & (_norm(hands.turn_rate) < 5.0 * _STILL)
     gentle_steps = round(pace.gentle_time / dt)
+    # Who closes or opens already goes on as fast: a plan made meanwhile must not fall behind what is being done.
+    fingers_rest = (hands.command > WIDE - 0.05) | (hands.command < SHUT + 0.05) | holds(jobs, hands)
     state = replace(hands, pose=hands.pose.copy(), item=hands.item.copy())
     goal = decide(jobs, state)
     contact = CONTACT[goal.phase]
@@ -84,6 +87,7 @@ def plan(jobs: Jobs, hands: Hands, steps: int, dt: float, pace: Pace) -> Plans:
     phases = np.empty((count, steps), dtype=np.int64)
     for step in range(steps):
         ease = np.where(standing & (step < gentle_steps), pace.gentle_share, 1.0)
+        grip_ease = np.where(fingers_rest, ease, 1.0)
         for sub in range(substeps):
             if step or sub:
                 wanted = decide(jobs, state)
@@ -94,7 +98,7 @@ def plan(jobs: Jobs, hands: Hands, steps: int, dt: float, pace: Pace) -> Plans:
                     phases[:, step] = np.where(go_on, wanted.phase, Phase.WAIT)
             else:
                 phases[:, 0] = goal.phase
-            state = _advance(jobs, state, goal, dt / substeps, ease, pace, stop)
+            state = _advance(jobs, state, goal, dt / substeps, (ease, grip_ease), pace, stop)
         poses.append(state.pose)
         items.append(state.item)
         openings[:, step] = state.command
@@ -113,7 +117,10 @@ def _where(choose: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], a: Goals, b:
     )
 
 
-def _advance(jobs: Jobs, state: Hands, goal: Goals, dt: float, ease: FloatArray, pace: Pace, stop: FloatArray) -> Hands:
+def _advance(
+    jobs: Jobs, state: Hands, goal: Goals, dt: float, eases: tuple[FloatArray, FloatArray], pace: Pace, stop: FloatArray
+) -> Hands:
+    ease, grip_ease = eases
     held = holds(jobs, state)
     position, rotation = state.pose[:, :3, 3], state.pose[:, :3, :3]
     fastest = pace.speed * goal.speed
@@ -125,7 +132,7 @@ def _advance(jobs: Jobs, state: Hands, goal: Goals, dt: float, ease: FloatArray,
     pose[:, :3, 3] = position + velocity * dt
     turning = _rotations(turn_rate * dt)
     pose[:, :3, :3] = turning @ rotation
-    most = ease * pace.grip * dt
+    most = grip_ease * pace.grip * dt
     command = state.command + np.clip(goal.opening - state.command, -most, most)
     offset = state.item[:, :3, 3] - position
     k = jobs.scale

@@ -22,6 +22,8 @@ MAX_LAG = 0.4
 _KEPT_NS = 2 * NANOSECONDS
 # Spacing of the commanded path on which a measurement is looked for, s.
 _PATH_STEP = 0.01
+# Spacing of the points through which cubics follow a quintic.
+_FINE_NS = 5_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +154,11 @@ class ExecutedMotion:
         """All joints that were commanded."""
         return tuple(dict.fromkeys(name for command in self.commands for name in command.trajectory.joint_names))
 
+    @cached_property
+    def _first(self) -> dict[str, Command]:
+        """Joint → its oldest command."""
+        return {name: command for command in reversed(self.commands) for name in command.trajectory.joint_names}
+
     @property
     def rest_ns(self) -> int | None:
         """Absolute time at which everything stands still for good; None when nothing was sent."""
@@ -170,6 +177,21 @@ class ExecutedMotion:
             times.update(int(t) for t in absolute[(absolute > begin_ns) & (absolute < end_ns)])
         return sorted(times)
 
+    def cubic_knots(self, begin_ns: int, end_ns: int, least_ns: int) -> list[int]:
+        """Return absolute times from ``begin_ns`` on, before ``end_ns``, through which cubics follow the motion.
+
+        They are ``knots``, and while a quintic runs as many between them as it takes. None is closer than ``least_ns``
+        to the next, or to the end.
+        """
+        times = set(self.knots(begin_ns, end_ns))
+        if self.moving(begin_ns) and any(c.trajectory.accelerations is not None for c in self.current):
+            times.update(range(begin_ns + _FINE_NS, end_ns, _FINE_NS))
+        found = [begin_ns]
+        for time in sorted(times):
+            if time >= found[-1] + least_ns and time <= end_ns - least_ns:
+                found.append(time)
+        return found
+
     def sample(self, times_ns: list[int]) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return commanded positions, velocities and accelerations ``[M, J]`` of ``joint_names`` at absolute times.
 
@@ -180,21 +202,20 @@ class ExecutedMotion:
         times = np.asarray(times_ns, dtype=np.int64)
         shape = (len(times), len(names))
         result = (np.zeros(shape), np.zeros(shape), np.zeros(shape))
-        known: set[str] = set()
-        for command in self.commands:  # later ones overwrite earlier ones where they had begun
+        vacant = np.ones(shape, dtype=bool)
+        for command in reversed(self.commands):
             columns = [names.index(name) for name in command.trajectory.joint_names]
-            begun = times >= command.begin_ns
-            first = [name not in known for name in command.trajectory.joint_names]
-            known.update(command.trajectory.joint_names)
-            if not begun.any() and not any(first):
+            first = np.array([self._first[name] is command for name in command.trajectory.joint_names])
+            taken = vacant[:, columns] & ((times >= command.begin_ns)[:, None] | first)
+            if not taken.any():
                 continue
-            values = command.at(times)
-            for into, of in zip(result, values, strict=True):
-                for k, column in enumerate(columns):
-                    if first[k]:
-                        into[:, column] = of[:, k]
-                    else:
-                        into[begun, column] = of[begun, k]
+            rows, local = np.nonzero(taken)
+            into = (rows, np.asarray(columns)[local])
+            for values, of in zip(result, command.at(times), strict=True):
+                values[into] = of[rows, local]
+            vacant[into] = False
+            if not vacant.any():
+                break
         return result
 
     def at(self, time_ns: int) -> MotionState | None:

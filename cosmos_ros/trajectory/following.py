@@ -238,7 +238,8 @@ class FollowingMonitor:
         times = begin + (now - begin) * np.arange(1, count + 1) / count
         if progress is None:
             times = np.concatenate(([begin], times))
-        path = _commanded(motion, group.names, [self._origin_ns + round(t * NANOSECONDS) for t in times])
+        columns = [motion.joint_names.index(name) for name in group.names]
+        path = motion.sample([self._origin_ns + round(t * NANOSECONDS) for t in times])[0][:, columns]
         if progress is None:
             group.progress = PathProgress(continuous, times, path, seen)
             group.followed, group.slow_since = True, now
@@ -345,26 +346,3 @@ class FollowingMonitor:
 
 
 _ORDER = (FollowingState.FOLLOWS, FollowingState.UNSURE, FollowingState.LOST)
-
-
-def _commanded(motion: ExecutedMotion, names: tuple[str, ...], times_ns: list[int]) -> FloatArray:
-    """Return commanded positions ``[M, J]`` at times; as ``sample`` does, looking at the newest commands only."""
-    wanted = set(names)
-    newest: list[FloatArray] = []
-    for time_ns in times_ns:
-        row: dict[str, float] = {}
-        for command in reversed(motion.commands):
-            given = command.trajectory.joint_names
-            if command.begin_ns > time_ns or wanted.isdisjoint(given) or row.keys() >= wanted.intersection(given):
-                continue
-            positions = command.at([time_ns])[0][0]
-            for name, value in zip(given, positions, strict=True):
-                row.setdefault(name, float(value))
-            if row.keys() >= wanted:
-                break
-        if not row.keys() >= wanted:  # a joint's first command lies ahead
-            columns = [motion.joint_names.index(name) for name in names]
-            newest.append(motion.sample([time_ns])[0][0][columns])
-        else:
-            newest.append(np.array([row[name] for name in names]))
-    return np.array(newest)

@@ -111,6 +111,7 @@ def test_what_options_mean() -> None:
         ("evaluate a --out b --modes dreaming", "'dreaming' is not a valid Mode; allowed: policy"),
         ("evaluate --out b", "no recording was given"),
         ("embodiments validate", "no embodiment was given"),
+        ("demo --embodiment umi", "umi has no joints"),
         ("export-lerobot out", "give at least one recording and the folder"),
         ("record out --all --duration -1", "-1.0 is not positive"),
         ("play bag --delay -1", "-1.0 is outside"),

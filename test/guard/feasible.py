@@ -20,13 +20,17 @@ _SINGULAR = 0.06  # the guard slows the arm below 0.05
 _APART = 0.03
 
 
+class NothingFeasibleError(AssertionError):
+    """The draws did not find a chunk, near a bound, say; it says nothing about the guard."""
+
+
 def feasible(rng: np.random.Generator, world: World, *, velocities: bool = True) -> JointTrajectory:
     """A chunk that continues what is commanded now and ends at rest."""
     for _ in range(400):
         made = _drawn(rng, world)
         if (velocities or len(made.times_ns) >= 8) and possible(world, made, SHARE if velocities else SHARE_WITHOUT):
             return made if velocities else replace(made, velocities=None)
-    raise AssertionError(f"no feasible chunk in 400 draws for {world.embodiment.name}")
+    raise NothingFeasibleError(f"no feasible chunk in 400 draws for {world.embodiment.name}")
 
 
 def _drawn(rng: np.random.Generator, world: World) -> JointTrajectory:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from closed_loop import S, World
 from dense_checks import faults_of
-from feasible import feasible
+from feasible import NothingFeasibleError, feasible
 from hostile_chains import EMBODIMENTS
 from loop_controller import evaluate, hermite
 
@@ -81,5 +81,12 @@ def test_feasible_chunks_are_accepted_unchanged(embodiment: str) -> None:
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("embodiment", EMBODIMENTS)
 def test_many_feasible_chunks_are_accepted_unchanged(embodiment: str) -> None:
-    found = [line for number in range(CHUNKS, CHUNKS + NIGHTLY // 2) for line in refused(embodiment, number)]
+    found, number, done = [], CHUNKS, 0
+    while done < NIGHTLY // 2:
+        try:
+            found += refused(embodiment, number)
+            done += 1
+        except NothingFeasibleError:
+            assert number - CHUNKS - done < NIGHTLY // 50, "hardly any draw is feasible"
+        number += 1
     assert not found, f"{len(found)} of {NIGHTLY}:\n" + "\n".join(found[:60])

@@ -11,6 +11,8 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is neither sourced nor installed as wheels")
 
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
 from live_arm import NAMES, START, Arm, Watcher, cell, start_guard
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -157,3 +159,38 @@ def test_a_recording_of_an_armed_guard_gives_its_verdicts_again(tmp_path, stamps
     assert sum(bool(verdict["context"]["sent_stamps_ns"]) for verdict in live) > 3
     assert len({verdict["response"] for verdict in live}) > 1
     assert sum(verdict["published_ns"] is not None for verdict in live) > 3
+
+
+def test_the_guard_is_a_lifecycle_node() -> None:
+    """A guard that is not active judges nothing and is not armed; deactivating it stops the arm."""
+    with cell(silence_timeout=30.0, autostart=False) as (arm, _, _):
+
+        def state() -> str:
+            return str(arm.watcher.ask(GetState, "guard/get_state", GetState.Request()).current_state.label)
+
+        def go(transition: int, goal: str) -> None:
+            request = ChangeState.Request(transition=Transition(id=transition))
+
+            def there() -> bool:  # an answer may be lost, so the state counts
+                if state() != goal:
+                    arm.watcher.ask(ChangeState, "guard/change_state", request)
+                return state() == goal
+
+            arm.watcher.wait(there, goal)
+
+        arm.watcher.wait_diagnostic("guard: state", "unconfigured")
+        go(Transition.TRANSITION_CONFIGURE, "inactive")
+        arm.watcher.wait(lambda: "inactive" in arm.watcher.call("guard/arm").message, "a refusal while inactive")
+        arm.propose(arm.chunk(0.1))
+        go(Transition.TRANSITION_ACTIVATE, "active")
+        assert not arm.watcher.messages["guard/verdict_json"]
+        moving_arm(arm)
+        go(Transition.TRANSITION_DEACTIVATE, "inactive")
+        arm.watcher.wait(arm.resting, "the arm at rest")
+        assert not arm.received[-1][1].velocities[-1].any()
+        assert "inactive" in arm.watcher.call("guard/arm").message
+        go(Transition.TRANSITION_CLEANUP, "unconfigured")  # refused until the arm rests
+        arm.watcher.wait_diagnostic("guard: state", "unconfigured")
+        go(Transition.TRANSITION_CONFIGURE, "inactive")
+        go(Transition.TRANSITION_ACTIVATE, "active")
+        moving_arm(arm)

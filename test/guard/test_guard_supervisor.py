@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from guard_support import HOME, NOW, PANDA, broken_limits, joint_guard, panda_limits, reach
 
-from cosmos_ros.guard import Violation
+from cosmos_ros.guard import Guard, Response, Violation
 from cosmos_ros.guard.supervision.supervisor import Supervisor
 from cosmos_ros.guard.supervision.supervisor_states import State, SupervisorSettings, without_numbers
 from cosmos_ros.trajectory.splice import motion_at
@@ -514,3 +514,18 @@ def test_an_e_stop_that_cannot_be_heard_refuses_arming() -> None:
     assert one.arm(NOW) == (False, "not armed: /panel publishes /e_stop as X")
     one.on_graph({"joint_trajectory": []}, {"joint_trajectory": 1}, NOW)
     assert one.arm(NOW)[0]
+
+
+def test_a_velocity_scale_that_is_lowered_in_motion_brakes_once_and_slows_what_comes_next() -> None:
+    one, sent, now = moving()
+    slow = one.guard.settings.replace(velocity_scale=0.1)
+    one.use(Guard(one.guard.robot, slow))
+    assert one.tick(now).send is None and one.state is State.ARMED
+    stop = one.on_candidate(sent, now).send
+    assert is_stop(stop, sent, now) and np.allclose(stop.velocities[0], motion_at(sent, now).velocities, atol=1e-6)
+    now = stop.stamp_ns + int(stop.times_ns[-1]) + 500 * MS
+    follow(one, stop, now)
+    output = one.on_candidate(reach(0.4, start=stop.positions[-1], stamp_ns=now), now)
+    assert output.verdict.response is Response.SLOW_DOWN and output.send is not None
+    bounds = [0.1 * panda_limits().joints[name].velocity for name in output.send.joint_names]
+    assert (np.abs(output.send.velocities) <= np.array(bounds) + 1e-9).all()

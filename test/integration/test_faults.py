@@ -293,6 +293,30 @@ def test_a_failing_model(chain: Rig, instruction: str, reason: str):
     chain.alive()
 
 
+@pytest.mark.parametrize(
+    ("since", "reason"), [("told", "an answer to an earlier instruction"), ("reset", "an answer from before the reset")]
+)
+def test_an_answer_that_nobody_waits_for_any_more_is_dropped(chain: Rig, since: str, reason: str):
+    """The question was put before a new instruction, or a reset; the answer moves nothing."""
+    chain.hangs.touch()
+    chain.tell("hang")
+    chain.watcher.wait_diagnostic("predictor: prediction", "no answer from the world model")
+    chain.holds()
+    heard = len(chain.watcher.messages["predictor/provenance"])
+    if since == "told":
+        chain.tell("go on")
+    else:
+        assert chain.watcher.call("predictor/reset").success
+    chain.hangs.unlink()
+    chain.watcher.wait(
+        lambda: any(reason in line for _, _, line in chain.watcher.diagnostic_log), f"a line about {reason}"
+    )
+    chain.watcher.wait(lambda: len(chain.watcher.messages["predictor/provenance"]) > heard, "the next prediction")
+    told = [record["prompt"] for record in chain.watcher.json("predictor/provenance")[heard:]]
+    assert since == "reset" or not any("hang" in prompt for prompt in told)
+    chain.alive()
+
+
 def test_the_predictor_is_killed(rig: Rig):
     rig.moving()
     rig.group.kill("predictor")

@@ -68,6 +68,7 @@ def client() -> Iterator[Client]:
         ("predictor", "max_image_age", 0.4, 500.0, "Min: 0.01, Max: 60.0"),
         ("predictor", "prediction_rate", 4.0, 0.0, "Min: 0.02, Max: 60.0"),
         ("predictor", "instruction", "wipe the table", 1.0, "type"),
+        ("guard", "velocity_scale", 0.5, 2.0, "Min: 0.01, Max: 1.0"),
         ("sim_robot", "task", "put the blue cube on the green pad", "make tea", ""),
     ],
 )

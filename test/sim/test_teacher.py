@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.errors import InputError
-from cosmos_ros.sim.hands import Hands
+from cosmos_ros.sim.hands import Hands, grasp_rotation
+from cosmos_ros.sim.observed_hand import objects_of
 from cosmos_ros.sim.simulated_robot import simulated_robot
 from cosmos_ros.sim.tabletop import Tabletop
 from cosmos_ros.sim.task import parse_instruction
@@ -153,3 +154,69 @@ def test_too_wide_for_the_fingers() -> None:
     task = parse_instruction(PUT, SCENE.by_name)  # a cube of a Franka's size, 4 cm, between fingers that open 4.4 cm
     with pytest.raises(InputError, match="does not fit"):
         job_for(robot, robot.hands["gripper"], task)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    x=st.floats(-0.05, 0.05),
+    y=st.floats(-0.05, 0.05),
+    z=st.floats(0.0, 0.10),
+)
+@example(x=0.0, y=0.0125, z=0.011)
+def test_what_is_held_gets_to_its_place_from_wherever_it_is(robot, franka, x, y, z) -> None:
+    """There is no place above or beside the target at which sideways waits for up, and up is satisfied."""
+    hands = at_the_grasp(0.0, 0.3)
+    item, pose = hands.item.copy(), hands.pose.copy()
+    grip = pose[0, :3, 3] - item[0, :3, 3]
+    item[0, :3, 3] = hands.target[0, :3, 3] + [x, y, 0.02 + z]
+    pose[0, :3, 3] = item[0, :3, 3] + grip
+    width = float(job(robot).width[0])
+    held = replace(hands, item=item, pose=pose, opening=np.array([width]), command=np.array([width - 0.07]))
+    _, phases = run(job(robot), held, pace_for(franka), 20.0)
+    assert phases[-1] == Phase.DONE
+
+
+def test_after_a_push_the_fingers_go_back_before_they_go_up(robot) -> None:
+    hands = at_the_grasp(0.0, 0.03)
+    item, pose = hands.item.copy(), hands.pose.copy()
+    item[0, :3, 3] = hands.target[0, :3, 3] + [0.0, 0.0, 0.02]
+    item[0, :3, :3] = np.eye(3)
+    pose[0, :3, 3] = item[0, :3, 3] + [-0.031, 0.0, 0.0]
+    touching = replace(hands, item=item, pose=pose)
+    goals = decide(job(robot, "push the red cube onto the green pad"), touching)
+    assert goals.phase[0] == Phase.RETREAT
+    moved = goals.position[0] - pose[0, :3, 3]
+    assert moved[0] < -0.01
+    assert abs(moved[2]) < 1e-6
+    pose[0, 0, 3] -= 0.015
+    assert (
+        decide(job(robot, "push the red cube onto the green pad"), replace(touching, pose=pose)).position[0, 2] > 0.05
+    )
+
+
+@pytest.mark.parametrize("name", ["ur5e", "agibot_g1"])
+def test_fingers_that_reach_further_as_they_close_stay_off_the_table(name) -> None:
+    robot = simulated_robot(load_embodiment(name))
+    hand = next(iter(robot.hands.values()))
+    layout = robot.description.scene
+    flat = objects_of(robot)["red_block"]
+    jobs = job_for(robot, hand, parse_instruction("lift the red block", {"red_block": flat}))
+    item, pose = np.eye(4), np.eye(4)
+    item[:3, 3] = [0.5, 0.0, layout.height + 0.5 * flat.size[2]]
+    pose[:3, :3] = Rotation.from_euler("x", np.pi).as_matrix()
+    pose[:3, 3] = item[:3, 3] + [0.0, 0.0, 0.03]
+    still, one = np.zeros((1, 3)), np.ones(1)
+    hands = Hands(pose[None], still, still.copy(), 0.92 * one, 0.92 * one, item[None], item[None])
+    hands.pose[:, :3, :3] = grasp_rotation(jobs, hands)
+    assert decide(jobs, hands).phase[0] == Phase.DESCEND
+    assert decide(jobs, hands).position[0, 2] >= layout.height + hand.description.lowest - 1e-9
+    assert hand.description.lowest > 0.5 * flat.size[2]
+
+
+def test_fingers_that_close_already_are_not_made_to_begin_again(robot, franka) -> None:
+    """A plan made while they close must not fall behind what they are doing."""
+    pace = pace_for(franka)
+    first = at_the_grasp(0.0, 0.92)
+    assert plan(job(robot), first, 4, DT, pace).openings[0, 0] > 0.92 - 0.5 * pace.grip * DT  # gently
+    going = at_the_grasp(0.0, 0.7)
+    assert plan(job(robot), going, 4, DT, pace).openings[0, 0] == pytest.approx(0.7 - pace.grip * DT)

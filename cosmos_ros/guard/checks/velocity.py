@@ -20,7 +20,10 @@ class VelocitySettings(DeclaredSettings):
     """How much of the velocity bounds may be used."""
 
     velocity_scale: float = setting(
-        1.0, "Part of the robot's velocity bounds that may be used.", minimum=0.01, maximum=1.0, read_only=True
+        1.0,
+        "Part of the robot's velocity bounds that may be used; lowered at any time, raised while disarmed.",
+        minimum=0.01,
+        maximum=1.0,
     )
 
 

@@ -22,8 +22,6 @@ from cosmos_ros.trajectory.knots import monotone_velocities, within_limits
 from cosmos_ros.trajectory.piecewise import piecewise
 from cosmos_ros.types import NANOSECONDS, FloatArray, Int64Array, JointTrajectory
 
-# Points of the executed motion in front of a later start, where it is no cubic.
-_LEAD_STEP_NS = 5_000_000
 # Differences at the start below this are rounding, rad (m) and rad/s (m/s).
 _SAME = 1e-7
 _SAME_SPEED = 1e-6
@@ -239,16 +237,7 @@ def _jumps(
 
 def _executed(start: StartState, context: GuardContext, until: int, least: int) -> _Rows:
     """Return the executed motion from now to shortly before a time."""
-    now = context.now_ns
-    times = [now]
-    if start.commanded.any():
-        quintic = any(c.trajectory.accelerations is not None for c in context.executed.current)
-        between = context.executed.knots(now, until)
-        if quintic and context.moving:
-            between = sorted({*between, *range(now + _LEAD_STEP_NS, until, _LEAD_STEP_NS)})
-        for time in between:
-            if time >= times[-1] + least and time <= until - least:
-                times.append(time)
+    times = context.executed.cubic_knots(context.now_ns, until, least) if start.commanded.any() else [context.now_ns]
     rows = _Rows(np.array(times), *state_at(start, context, times))
     rows.velocities[0] = start.velocities
     return rows

@@ -217,9 +217,7 @@ class Planner:
         if second is not None:
             return second
         # Off the path only where no stop on it keeps the joints' own limits.
-        return stops.even_stop(
-            table, state.positions, state.velocities, now, scale=self.response.brake_scale, shortest=self._minimum_step
-        )
+        return self._even_stop(table, state.positions, state.velocities, now)
 
     def _stops_along(self, motion: Motion, context: GuardContext) -> Iterator[JointTrajectory]:
         """Yield stops along a motion that begins now, the quickest first."""
@@ -257,8 +255,18 @@ class Planner:
         if not np.isfinite(positions).all() or not np.isfinite(speed).all() or _still(speed, _STILL):
             return None
         table = self.checker.table(tuple(measured.names[i] for i in known))
+        return self._even_stop(table, positions, speed, context.now_ns)
+
+    def _even_stop(self, table: LimitTable, positions: FloatArray, speed: FloatArray, now_ns: int) -> JointTrajectory:
+        fastest = np.array([self.checker.robot.limits.joints[name].velocity for name in table.names])
         return stops.even_stop(
-            table, positions, speed, context.now_ns, scale=self.response.brake_scale, shortest=self._minimum_step
+            table,
+            positions,
+            speed,
+            now_ns,
+            fastest=fastest,
+            scale=self.response.brake_scale,
+            shortest=self._minimum_step,
         )
 
     def hold_measured(self, context: GuardContext) -> JointTrajectory | None:

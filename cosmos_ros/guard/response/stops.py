@@ -15,7 +15,6 @@ _SMOOTH_STEP, _SMOOTH_POINTS = 0.01, 100
 # Of a speed that falls as 1 - 3τ² + 2τ³: peak of the deceleration over its mean, and largest jerk over speed / time²,
 # with what the cubics between the points add.
 _PEAK, _SHARP = 1.55, 6.5
-_FINE_NS = 5_000_000
 
 
 def stopping_time(speed: FloatArray, acceleration: FloatArray) -> float:
@@ -35,25 +34,31 @@ def hold(names: tuple[str, ...], positions: FloatArray, stamp_ns: int, *, shorte
 
 
 def even_stop(
-    table: LimitTable, positions: FloatArray, speed: FloatArray, stamp_ns: int, *, scale: float, shortest: float
+    table: LimitTable,
+    positions: FloatArray,
+    speed: FloatArray,
+    stamp_ns: int,
+    *,
+    fastest: FloatArray,
+    scale: float,
+    shortest: float,
 ) -> JointTrajectory:
     """Return a stop straight ahead: all joints decelerate together, inside their bounds.
 
     It is as gentle as ``scale`` of the acceleration bounds asks for, or harder, up to the bounds themselves, where the
     way to a position bound is shorter than that. A joint that cannot stop before its bound even so is commanded to
-    where it can; one that is faster than it may be makes the whole begin slower.
+    where it can; one that is faster than the robot allows makes the whole begin slower.
 
     Args:
         table: Limits in the order of the columns.
         positions, speed: ``float64 [J]`` where it begins.
         stamp_ns: Now.
+        fastest: ``float64 [J]``, the robot's own velocity bounds, without the share of them that trajectories may use.
         scale: Part of the acceleration bounds to use.
         shortest: Least time between points, s.
     """
     with np.errstate(all="ignore"):
-        speed = speed * np.min(
-            np.where(np.abs(speed) > table.velocity, table.velocity / np.abs(speed), 1.0), initial=1.0
-        )
+        speed = speed * np.min(np.where(np.abs(speed) > fastest, fastest / np.abs(speed), 1.0), initial=1.0)
     times, rows, speeds = stop_ahead(table, positions, speed, scale=scale, shortest=shortest)
     if len(times) == 1:
         return hold(table.names, positions, stamp_ns, shortest=shortest)
@@ -109,14 +114,7 @@ def remaining(executed: ExecutedMotion, now_ns: int, *, shortest: float) -> Join
     assert rest is not None
     least = max(round(shortest * NANOSECONDS), 1)
     end = max(rest, now_ns + least)
-    inside = executed.knots(now_ns, end)
-    if any(command.trajectory.accelerations is not None for command in executed.current):
-        inside = sorted({*inside, *range(now_ns + _FINE_NS, end, _FINE_NS)})  # a quintic as many cubics
-    times = [now_ns]
-    for time in inside:
-        if time >= times[-1] + least and time <= end - least:
-            times.append(time)
-    times.append(end)
+    times = [*executed.cubic_knots(now_ns, end, least), end]
     positions, velocities, _ = executed.sample(times)
     velocities[-1] = 0.0
     return JointTrajectory(

@@ -16,6 +16,7 @@ from cosmos_ros.trajectory.following import FollowingSettings
 class GuardNodeSettings:
     """What the node needs to know besides how to judge."""
 
+    autostart: bool = setting(True, "Configure and activate at start-up without a lifecycle manager.", read_only=True)
     embodiment: str = setting("franka", "Shipped embodiment or path of its YAML file.", read_only=True)
     robot_description: str = setting(
         "",

@@ -28,8 +28,8 @@ class OtherPublishers:
 
     def refusal(self, *, require_controllers: bool) -> str:
         """Return why arming would be refused on account of them, or an empty string."""
-        if self._unheard or self._others:
-            return "; ".join((*self._unheard, *([self.publishing] if self._others else [])))
+        if problems := "; ".join(filter(None, (*self._unheard, self.publishing))):
+            return problems
         silent = sorted(topic for topic, count in self._listeners.items() if not count)
         if silent and require_controllers:
             return f"no controller listens on {', '.join(silent)}"

@@ -47,6 +47,10 @@ class SentMotion:
             return trajectory
         return replace(trajectory, stamp_ns=0)
 
+    def use(self, guard: Guard) -> None:
+        """Take another guard of the same robot for the stops."""
+        self._guard = guard
+
     def send(self, trajectory: JointTrajectory) -> None:
         """Note that a judged trajectory goes out."""
         self.executed = self.executed.after(trajectory)

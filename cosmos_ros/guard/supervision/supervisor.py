@@ -107,6 +107,11 @@ class Supervisor:
             camera_stamps_ns=self._signs.cameras.stamps,
         )
 
+    def use(self, guard: Guard) -> None:
+        """Take another guard of the same robot; what is executed goes on, and what comes next is judged by it."""
+        self.guard = guard
+        self._sent.use(guard)
+
     def resume(self, context: VerdictContext, sent: Sequence[JointTrajectory]) -> None:
         """Take up a recorded moment: ``on_candidate`` then gives the verdict of that moment.
 
