@@ -43,7 +43,7 @@ from training.train import TrainOptions, best_device, train
 
 _LOOKED_INTO = 12
 # Among so many shards the rows that are asked for are divided, so that many processes end at about the same time.
-_SHARDS, _ROUND_SHARDS = 64, 32
+_SHARDS, _FEW_SHARDS = 32, 16
 STAGES = ("generate", "train", "dagger", "export", "evaluate")
 
 
@@ -66,11 +66,11 @@ class Plan:
 
     robots: tuple[str, ...] = ("franka",)
     verbs: tuple[str, ...] = tuple(v.value for v in Verb)
-    rows: int = 130_000
+    rows: int = 160_000
     validation_rows: int = 4_000
-    round_rows: int = 30_000
-    rounds: tuple[float, ...] = (0.55, 0.8)
-    episodes: int = 32
+    round_rows: int = 40_000
+    rounds: tuple[float, ...] = (0.35, 0.65)
+    episodes: int = 40
     longest: float = 25.0
     sizes: Sizes = field(default_factory=Sizes)
     train: TrainOptions = field(default_factory=TrainOptions)
@@ -114,11 +114,11 @@ class Maker:
         """Make the teacher's rows, and those for validation."""
         for name in self._plan.robots:
             make = partial(view_shard, robot=inputs_of(name, self._plan.eyes(name)))
-            for part, seed, rows in (
-                ("validation", VALIDATION_SEEDS.start, self._plan.validation_rows),
-                ("data", 0, self._plan.rows),
+            for part, seed, rows, among in (
+                ("validation", VALIDATION_SEEDS.start, self._plan.validation_rows, _FEW_SHARDS),
+                ("data", 0, self._plan.rows, _SHARDS),
             ):
-                options = replace(self._options(name, rows), first_seed=seed)
+                options = replace(self._options(name, rows, among=among), first_seed=seed)
                 generate(
                     self._folder / part / name, options, rows=rows, processes=self._processes,
                     gigabytes=self._plan.gigabytes, seconds=self._left(), make=make,
@@ -155,7 +155,7 @@ class Maker:
             for name in self._plan.robots:
                 # One round is driven by one network, also where it was stopped: the checkpoint stays until it is made.
                 # Each world that is looked into keeps a GL context; a process has fewer of them at once.
-                options = self._options(name, self._plan.round_rows, most=_LOOKED_INTO, among=_ROUND_SHARDS)
+                options = self._options(name, self._plan.round_rows, most=_LOOKED_INTO, among=_SHARDS)
                 rows += dagger_round(
                     self._folder / f"round{number}" / name, options, checkpoint, number,
                     rows=self._plan.round_rows, processes=self._processes, gigabytes=self._plan.gigabytes,
@@ -205,7 +205,7 @@ class Maker:
     def _left(self) -> float:
         return max(0.0, self._until - time.monotonic())
 
-    def _options(self, name: str, rows: int, *, most: int = 32, among: int = _SHARDS) -> DataOptions:
+    def _options(self, name: str, rows: int, *, most: int = 40, among: int = _SHARDS) -> DataOptions:
         plan = self._plan
         enough = max(2, round(rows / (ROWS_AN_EPISODE * among)))
         return DataOptions(
@@ -293,7 +293,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--gigabytes", type=float, help="most memory for pictures on the card")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seconds", type=float, default=math.inf, help="begin no more work after so long")
-    parser.add_argument("--compile", action="store_true", help="compile the trunk: a minute at first, faster steps")
+    parser.add_argument("--compile", action="store_true", help="compile the layers: half a minute, then faster steps")
     parser.add_argument("--tiny", action="store_true", help="all stages in a minute, to see that they work")
     given = parser.parse_args(arguments)
     stages = given.stages.split(",")

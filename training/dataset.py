@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -27,6 +29,8 @@ _WORDINGS = 8
 # Rows of these phases are drawn more often: they decide, and they are few.
 _OFTEN = {Phase.DESCEND: 1.5, Phase.CLOSE: 3.0, Phase.LIFT: 1.5, Phase.LOWER: 2.0, Phase.OPEN: 3.0, Phase.PUSH: 1.5}
 _STATISTICS_ROWS = 50_000
+# Shards that are read at once.
+_READERS = 6
 
 
 @dataclass
@@ -125,8 +129,8 @@ def load_robot(
     kept: list[tuple[np.ndarray, np.ndarray]] = []
     words: dict[str, int] = {}
     taken = 0
-    for path in (path for folder in folders for path in shards(folder)):
-        shard = _chosen(read_shard(path), validation=validation)
+    for whole in _read(path for folder in folders for path in shards(folder)):
+        shard = _chosen(whole, validation=validation)
         if not len(shard["phase"]):
             continue
         size = sum(shard[name].nbytes for name in names)
@@ -185,6 +189,18 @@ def joined(first: RobotData, second: RobotData) -> RobotData:
         instruction=torch.cat((first.instruction, second.instruction + len(first.words))),
         **{name: torch.cat((getattr(first, name), getattr(second, name))) for name in names},
     )
+
+
+def _read(paths: Iterable[Path]) -> Iterator[Arrays]:
+    """Yield shards in order; the next few are read meanwhile, as checking their sums takes longer than copying them."""
+    with ThreadPoolExecutor(_READERS) as pool:
+        reading: deque[Future[Arrays]] = deque()
+        for path in paths:
+            reading.append(pool.submit(read_shard, path))
+            if len(reading) > _READERS:
+                yield reading.popleft().result()
+        while reading:
+            yield reading.popleft().result()
 
 
 def _chosen(shard: Arrays, *, validation: bool) -> Arrays:

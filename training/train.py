@@ -18,8 +18,9 @@ from torch import Tensor
 
 from training.checkpoints import about_checkpoint, latest_checkpoint, load_training, save_checkpoint
 from training.dataset import RobotData
-from training.losses import Batch, losses, total
+from training.losses import Batch, losses
 from training.model import CompactNet
+from training.steps import Steps
 
 _VALIDATION_BATCHES = 4
 
@@ -37,11 +38,11 @@ class TrainOptions:
         average: Of the averaged weights, per step.
         largest_gradient: Longer gradients are shortened to this norm.
         seed: Of everything random.
-        compiled: Compile the trunk, which takes a minute of the first run on a machine.
+        compiled: Compile the layers, which takes half a minute of the first run on a machine.
         report, checkpoint: Every so many steps.
     """
 
-    steps: int = 12_000
+    steps: int = 20_000
     batch: Batch = field(default_factory=Batch)
     rate: float = 8e-4
     warm_up: int = 500
@@ -82,7 +83,11 @@ def train(
     device = next(net.parameters()).device
     _prepare(device)
     on_card = device.type == "cuda"
-    optimizer = torch.optim.AdamW(_groups(net, options.decay), lr=options.rate, betas=(0.9, 0.98), fused=on_card)
+    # On a card the rate is a tensor there, so that a recorded step reads it anew.
+    rate = torch.tensor(options.rate, device=device) if on_card else options.rate
+    optimizer = torch.optim.AdamW(
+        _groups(net, options.decay), lr=rate, betas=(0.9, 0.98), fused=on_card, capturable=on_card
+    )
     step = 0
     average = {k: v.detach().clone().float() for k, v in net.state_dict().items()}
     last = latest_checkpoint(folder)
@@ -90,37 +95,28 @@ def train(
         average = load_training(last, net, optimizer)
         step = int(about_checkpoint(last)["step"])
     end = min(options.steps, options.steps if stop_at is None else stop_at)
-    began, window, source = time.monotonic(), time.monotonic(), torch.Generator(device)
-    sums: dict[str, Tensor] = {}
+    began, window = time.monotonic(), time.monotonic()
     net.train()
     if options.compiled:
-        net.trunk.compile(dynamic=False)
+        net.compile_layers()
     names = sorted(data)
+    steps = Steps(net, data, optimizer, options.batch, options.largest_gradient)
     while step < end and time.monotonic() - began < seconds:
         for group in optimizer.param_groups:
-            group["lr"] = options.rate * rate_share(step, options)
+            now = options.rate * rate_share(step, options)
+            group["lr"] = group["lr"].fill_(now) if on_card else now
         # Each step has its own numbers, so that a run that was stopped goes on as one that was not.
-        source.manual_seed(options.seed * 1_000_003 + step)
-        one = data[names[step % len(names)]]
-        with torch.autocast(device.type, torch.bfloat16, enabled=on_card):
-            parts = losses(net, one, options.batch, source)
-        optimizer.zero_grad(set_to_none=True)
-        total(parts).backward()
-        norm = torch.nn.utils.clip_grad_norm_(net.parameters(), options.largest_gradient)
-        optimizer.step()
+        steps.take(names[step % len(names)], options.seed * 1_000_003 + step)
         step += 1
         _follow(average, net, min(options.average, (1 + step) / (10 + step)))
-        parts = {**parts, "_gradient": norm}
-        for name, value in parts.items():
-            sums[name] = sums.get(name, torch.zeros((), device=device)) + value.detach()
         if step % options.report == 0 or step == end:
             count = (step - 1) % options.report + 1
-            figures = {name: float(value) / count for name, value in sums.items()}
+            figures = steps.figures()
             if not math.isfinite(sum(figures.values())):
                 raise FloatingPointError(f"the loss is not finite by step {step}; go on from {last}")
-            rate = count / (time.monotonic() - window)
-            _log(folder, {"step": step, "steps_per_s": rate, "robots": names, **figures})
-            sums, window = {}, time.monotonic()
+            speed = count / (time.monotonic() - window)
+            _log(folder, {"step": step, "steps_per_s": speed, "robots": names, **figures})
+            window = time.monotonic()
         if step % options.checkpoint == 0 or step == end:
             figures = {"validation": validate(net, average, validation, options)}
             _log(folder, {"step": step, **figures})
