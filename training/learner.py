@@ -15,7 +15,7 @@ from cosmos_ros.sim.task import instruction_of
 from cosmos_ros.sim.teacher_pace import job_for
 from cosmos_ros.sim.teacher_plan import Plans
 from cosmos_ros.types import Float32Array, FloatArray, UInt8Array
-from cosmos_ros.world_models.compact.model import decided
+from cosmos_ros.world_models.compact.answers import decided, rigid
 from cosmos_ros.world_models.compact.words import Vocabulary
 from training.graphs import from_bytes
 from training.lockstep import Episode, Lockstep, robot_of
@@ -115,9 +115,12 @@ class Learner:
             )  # fmt: skip
         result = rows.float().cpu().numpy()
         likely = classes.float().cpu().numpy()
+        embodiment = self._robot.embodiment
+        places = [block.start for block in embodiment.layout.poses]
         for number, known in enumerate(is_given.sum(axis=1).astype(int)):
-            result[number, known:] = decided(result[number, known:], likely[number, known:], self._inputs)
-        return np.clip(result, -1.0, 1.0)
+            free = decided(result[number, known:], likely[number, known:], self._inputs)
+            result[number, known:] = rigid(free, self._inputs, places, clamp=embodiment.normaliser.clamped)
+        return result
 
     def _observed(self, e: Episode) -> tuple[list[UInt8Array], Float32Array, dict[str, FloatArray]]:
         """Return pictures, the state vector ``[1, S]`` and the links' poses of one episode."""

@@ -14,6 +14,7 @@ from cosmos_ros.resources import share_directory
 from cosmos_ros.se3 import pose9d_from_matrix
 from cosmos_ros.types import Float32Array, Mode, Request, Rollout, UInt8Array
 from cosmos_ros.world_models.backends.compact import CompactOptions, capabilities
+from cosmos_ros.world_models.compact.answers import decided, rigid
 from cosmos_ros.world_models.compact.frames import predicted_canvases
 from cosmos_ros.world_models.compact.manifest import PARTS, Manifest, check_files, read_manifest
 from cosmos_ros.world_models.compact.robot_inputs import RobotInputs
@@ -190,9 +191,11 @@ class Compact:
         )
         rows = np.array(found["actions"].numpy()[0], dtype=np.float32)
         classes = found["classes"].numpy()[0]
-        rows[known:] = decided(rows[known:], classes[known:], robot)
-        if robot_clamps(request):
-            rows = np.clip(rows, -1.0, 1.0)
+        if not np.isfinite(rows).all():
+            raise ModelError("its action rows are not finite", where=_WHERE)
+        free = decided(rows[known:], classes[known:], robot)
+        places = [block.start for block in self._embodiment.layout.poses]
+        rows[known:] = rigid(free, robot, places, clamp=robot_clamps(request))
         spread = np.exp(np.asarray(found["spread"].numpy()[0], dtype=np.float64))
         spread[:known] = 0.0
         return rows, spread
@@ -266,8 +269,6 @@ class Compact:
         encoded = self._graphs["encode"].run({"state": state, "words": words, **pictures})
         request = Request(Mode.POLICY, robot.domain, 0, robot.fps, robot.chunk_size, robot.action_dim)
         rows, _ = self._act(request, robot, encoded["memory_out"], None, None)
-        if not np.isfinite(rows).all():
-            raise ModelError("its answer to an empty question is not finite", where=_WHERE)
         if "frames" in self._graphs:
             features = {f"features_{i}": encoded[f"features_out_{i}"] for i in range(len(robot.views))}
             self._graphs["frames"].run({"memory": encoded["memory_out"], "rows": rows[None], **features})
@@ -339,19 +340,3 @@ class Compact:
 def robot_clamps(request: Request) -> bool:
     """Return whether the request's rows are clamped to [-1, 1]."""
     return request.layout is None or request.layout.clamp
-
-
-def decided(rows: Float32Array, classes: Float32Array, robot: RobotInputs) -> Float32Array:
-    """Return rows whose grippers' openings are moved into their likeliest classes.
-
-    Args:
-        rows: ``[T, D]`` normalised.
-        classes: ``[T, G, C]`` probabilities of equal parts of the normalised range, -1 to 1.
-    """
-    result = rows.copy()
-    count = classes.shape[-1]
-    likeliest = classes.argmax(axis=-1)
-    for index, column in enumerate(robot.gripper_columns):
-        low = 2.0 * likeliest[:, index] / count - 1.0
-        result[:, column] = np.clip(rows[:, column], low, low + 2.0 / count)
-    return result
