@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from cosmos_ros.embodiment import RecordedStates
+from cosmos_ros.embodiment import RecordedStates, rigid_rows
 from cosmos_ros.se3 import pose9d_from_matrix
 from cosmos_ros.sim.hands import Hands
 from cosmos_ros.sim.task import instruction_of
 from cosmos_ros.sim.teacher_pace import job_for
 from cosmos_ros.sim.teacher_plan import Plans
 from cosmos_ros.types import Float32Array, FloatArray, UInt8Array
-from cosmos_ros.world_models.compact.answers import decided, rigid
+from cosmos_ros.world_models.compact.model import decided
 from cosmos_ros.world_models.compact.words import Vocabulary
 from training.graphs import from_bytes
 from training.lockstep import Episode, Lockstep, robot_of
@@ -116,10 +116,9 @@ class Learner:
         result = rows.float().cpu().numpy()
         likely = classes.float().cpu().numpy()
         embodiment = self._robot.embodiment
-        places = [block.start for block in embodiment.layout.poses]
         for number, known in enumerate(is_given.sum(axis=1).astype(int)):
             free = decided(result[number, known:], likely[number, known:], self._inputs)
-            result[number, known:] = rigid(free, self._inputs, places, clamp=embodiment.normaliser.clamped)
+            result[number, known:] = rigid_rows(free, embodiment.layout, embodiment.normaliser)
         return result
 
     def _observed(self, e: Episode) -> tuple[list[UInt8Array], Float32Array, dict[str, FloatArray]]:
@@ -178,4 +177,4 @@ class Learner:
                 values = np.append(openings, openings[-1]) if grip.offset == 0 else np.insert(openings, 0, now)
             fingers[grip.gripper] = np.clip(values, 0.0, 1.0)
         encoded = embodiment.encode(RecordedStates(tool_poses=whole, gripper_openings=fingers)).actions
-        return np.asarray(encoded, dtype=np.float32)
+        return rigid_rows(encoded, embodiment.layout, embodiment.normaliser).astype(np.float32)

@@ -17,6 +17,7 @@ from cosmos_ros.embodiment.encoder import EncodedActions, RecordedStates
 from cosmos_ros.embodiment.loader import list_embodiments, load_spec
 from cosmos_ros.embodiment.normaliser import Normaliser
 from cosmos_ros.embodiment.prompt import build_prompt
+from cosmos_ros.embodiment.rigid_rows import rigid_rows
 from cosmos_ros.embodiment.spec import EmbodimentSpec, json_schema, schema_text
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "read_actions",
     "read_states",
     "recorded_openings",
+    "rigid_rows",
     "schema_text",
     "tier_size",
 ]

@@ -12,6 +12,7 @@ from cosmos_ros.embodiment.codec import RobotMotion, check_rows, encode_motion
 from cosmos_ros.embodiment.compiled import CompiledEmbodiment
 from cosmos_ros.embodiment.loader import LoadedSpec
 from cosmos_ros.embodiment.prompt import build_prompt
+from cosmos_ros.embodiment.rigid_rows import rigid_rows
 from cosmos_ros.errors import InputError
 from cosmos_ros.types import (
     NANOSECONDS,
@@ -189,7 +190,7 @@ class RequestBuilder(CompiledEmbodiment):
         check_rows(self.layout, given)
         if len(given) >= steps:
             raise InputError(f"{len(given)} rows leave nothing to predict of {steps}", where="committed")
-        return self.normaliser.clamp(given)[0].astype(np.float32)
+        return rigid_rows(given, self.layout, self.normaliser).astype(np.float32)
 
     def _commanded(self, openings: Mapping[str, float] | None) -> Float32Array | None:
         if openings is None or any(grip.gripper not in openings for grip in self.layout.grips):

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cosmos_ros.embodiment import load_embodiment
+from cosmos_ros.embodiment import load_embodiment, rigid_rows
 from cosmos_ros.errors import CapabilityError, ConfigError, CosmosRosError, InputError, ModelError
 from cosmos_ros.resources import share_directory
 from cosmos_ros.se3 import pose9d_from_matrix
 from cosmos_ros.types import Float32Array, Mode, Request, Rollout, UInt8Array
 from cosmos_ros.world_models.backends.compact import CompactOptions, capabilities
-from cosmos_ros.world_models.compact.answers import decided, rigid
 from cosmos_ros.world_models.compact.frames import predicted_canvases
 from cosmos_ros.world_models.compact.manifest import PARTS, Manifest, check_files, read_manifest
 from cosmos_ros.world_models.compact.robot_inputs import RobotInputs
@@ -194,8 +194,9 @@ class Compact:
         if not np.isfinite(rows).all():
             raise ModelError("its action rows are not finite", where=_WHERE)
         free = decided(rows[known:], classes[known:], robot)
-        places = [block.start for block in self._embodiment.layout.poses]
-        rows[known:] = rigid(free, robot, places, clamp=robot_clamps(request))
+        clamped = request.layout is None or request.layout.clamp
+        normaliser = replace(self._embodiment.normaliser, clamped=clamped)
+        rows[known:] = rigid_rows(free, self._embodiment.layout, normaliser)
         spread = np.exp(np.asarray(found["spread"].numpy()[0], dtype=np.float64))
         spread[:known] = 0.0
         return rows, spread
@@ -337,6 +338,18 @@ class Compact:
         }
 
 
-def robot_clamps(request: Request) -> bool:
-    """Return whether the request's rows are clamped to [-1, 1]."""
-    return request.layout is None or request.layout.clamp
+def decided(rows: Float32Array, classes: Float32Array, robot: RobotInputs) -> Float32Array:
+    """Return rows whose grippers' openings are moved into their likeliest classes.
+
+    Args:
+        rows: ``[T, D]`` normalised.
+        classes: ``[T, G, C]`` probabilities of equal parts of the normalised range, -1 to 1.
+        robot: Whose.
+    """
+    result = rows.copy()
+    count = classes.shape[-1]
+    likeliest = classes.argmax(axis=-1)
+    for index, column in enumerate(robot.gripper_columns):
+        low = 2.0 * likeliest[:, index] / count - 1.0
+        result[:, column] = np.clip(rows[:, column], low, low + 2.0 / count)
+    return result
