@@ -89,7 +89,7 @@ def data_files() -> list[tuple[str, list[str]]]:
         "share/ament_index/resource_index/packages": [f"resource/{PACKAGE}"],
         f"share/{PACKAGE}": ["package.xml"],
     }
-    for folder in ("launch", "config", "embodiments"):
+    for folder in ("launch", "config", "embodiments", "models"):
         for path in sorted((ROOT / folder).rglob("*")):
             relative = path.relative_to(ROOT)
             if path.is_file() and not any(p.startswith((".", "__")) for p in relative.parts):

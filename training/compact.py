@@ -30,11 +30,11 @@ from cosmos_ros.world_models.compact.words import default_vocabulary
 from training.card import model_card
 from training.checkpoints import about_checkpoint, latest_checkpoint, network_of
 from training.closed_loop import measure
-from training.dagger import dagger_round
+from training.dagger import ROUND_SEEDS, dagger_round
 from training.dataset import VALIDATION_SEEDS, RobotData, joined, load_robot
 from training.evaluate import evaluate, line_of
 from training.export import export
-from training.generate import ROWS_AN_EPISODE, DataOptions, episodes_in, generate, make_shard
+from training.generate import ROWS_AN_EPISODE, SMALLEST_MEASURED, DataOptions, generate, make_shard
 from training.losses import Batch
 from training.model import TINY, CompactNet, Sizes
 from training.robots import EYES, TINY_EYES, Eyes, inputs_of, with_views
@@ -256,15 +256,12 @@ class Maker:
 
     def _trained(self, checkpoint: Path) -> dict[str, object]:
         about = about_checkpoint(checkpoint)
-        rows = {
-            f"{part}/{name}": episodes_in(self._folder / part / name)
-            for part in ("data", *(f"round{n}" for n in range(len(self._plan.rounds))))
-            for name in self._plan.robots
-        }
         return {
             "robots": ", ".join(self._plan.robots),
             "tasks": ", ".join(self._plan.verbs),
-            "episodes": rows,
+            "rows": about["rows"],
+            "seeds": f"the teacher's from 0, the learner's from {ROUND_SEEDS}, for validation from "
+            f"{VALIDATION_SEEDS.start}; figures from {SMALLEST_MEASURED}",
             "steps": about["step"],
             "options": about["options"],
             "sizes": about["sizes"],

@@ -243,14 +243,6 @@ def shards(folder: Path) -> Iterator[Path]:
     yield from sorted(folder.glob("shard_*.npz"))
 
 
-def episodes_in(folder: Path) -> int:
-    """Return the number of episodes of a folder's shards, 0 if there is none."""
-    about = folder / "options.json"
-    if not about.exists():
-        return 0
-    return int(json.loads(about.read_text(encoding="utf-8"))["episodes"]) * sum(1 for _ in shards(folder))
-
-
 def generate(
     folder: Path, options: DataOptions, *, rows: int, processes: int, gigabytes: float, seconds: float = float("inf"),
     make: Callable[[DataOptions, int], Arrays] = make_shard,

@@ -100,6 +100,7 @@ def train(
     if options.compiled:
         net.compile_layers()
     names = sorted(data)
+    about = {"options": asdict(options), "rows": {name: len(data[name]) for name in names}}
     steps = Steps(net, data, optimizer, options.batch, options.largest_gradient)
     while step < end and time.monotonic() - began < seconds:
         for group in optimizer.param_groups:
@@ -120,12 +121,10 @@ def train(
         if step % options.checkpoint == 0 or step == end:
             figures = {"validation": validate(net, average, validation, options)}
             _log(folder, {"step": step, **figures})
-            last = save_checkpoint(
-                folder, net, average, optimizer, {"step": step, "options": asdict(options), **figures}
-            )
+            last = save_checkpoint(folder, net, average, optimizer, {"step": step, **about, **figures})
             window = time.monotonic()
     if last is None or int(about_checkpoint(last)["step"]) != step:
-        last = save_checkpoint(folder, net, average, optimizer, {"step": step, "options": asdict(options)})
+        last = save_checkpoint(folder, net, average, optimizer, {"step": step, **about})
     return last
 
 

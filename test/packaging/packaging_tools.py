@@ -16,7 +16,7 @@ NODES = sorted(path.name for path in (ROOT / "scripts" / "nodes").iterdir() if p
 # What an installation is made from; a copy keeps build/ and egg-info out of the checkout.
 _SOURCES = [
     "package.xml", "setup.py", "setup.cfg", "pyproject.toml", "MANIFEST.in", "LICENSE", "README.md",
-    "cosmos_ros", "resource", "launch", "config", "embodiments", "scripts/nodes",
+    "cosmos_ros", "resource", "launch", "config", "embodiments", "models", "scripts/nodes",
 ]  # fmt: skip
 
 

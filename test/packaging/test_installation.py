@@ -19,7 +19,8 @@ PROBE = """
 import cosmos_ros, json
 from cosmos_ros.resources import resource, share_directory
 names = sorted(p.relative_to(share_directory()).as_posix()
-               for folder in ("config", "embodiments", "launch") for p in resource(folder).rglob("*") if p.is_file())
+               for folder in ("config", "embodiments", "launch", "models")
+               for p in resource(folder).rglob("*") if p.is_file())
 print(json.dumps({"module": cosmos_ros.__file__, "share": str(share_directory()), "names": names}))
 """
 
@@ -27,7 +28,7 @@ print(json.dumps({"module": cosmos_ros.__file__, "share": str(share_directory())
 def shared_files() -> set[str]:
     return {
         path.relative_to(ROOT).as_posix()
-        for folder in ("config", "embodiments", "launch")
+        for folder in ("config", "embodiments", "launch", "models")
         for path in (ROOT / folder).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }

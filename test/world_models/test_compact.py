@@ -179,13 +179,13 @@ def test_a_model_for_another_robot_or_with_other_statistics_is_refused(tmp_path,
 
 
 def test_without_a_trained_model_it_says_what_to_do(monkeypatch, tmp_path) -> None:
-    monkeypatch.setattr("cosmos_ros.world_models.compact.model.share_directory", lambda: tmp_path)
-    with pytest.raises(ConfigError, match=r"holds no trained model.*training\.compact"):
-        create_world_model("compact").load()
     with pytest.raises(ConfigError, match="is no folder"):
         create_world_model("compact", model=str(tmp_path / "nothing")).load()
     with pytest.raises(ConfigError, match="shipped model is made for"):
         create_world_model("compact", embodiment="google_robot")
+    monkeypatch.setattr("cosmos_ros.world_models.compact.manifest.share_directory", lambda: tmp_path)
+    with pytest.raises(ConfigError, match=r"holds no trained model.*training\.compact"):
+        create_world_model("compact")
 
 
 @pytest.mark.skipif(

@@ -10,9 +10,6 @@ from cosmos_ros.types import Mode
 from cosmos_ros.world_models.backend import ModelBackend
 from cosmos_ros.world_models.protocol import Capabilities
 
-# Robots that the package simulates, which the shipped model is for.
-ROBOTS = ("franka", "ur5e", "widowx250s", "agibot_g1", "umi")
-
 
 @dataclass(frozen=True)
 class CompactOptions(DeclaredSettings):
@@ -40,14 +37,17 @@ class CompactOptions(DeclaredSettings):
 def capabilities(options: CompactOptions) -> Capabilities:
     """Return what it can do for its robot; whether a model's folder knows the robot is found by ``load``."""
     from cosmos_ros.embodiment import load_embodiment
+    from cosmos_ros.world_models.compact.manifest import read_manifest, shipped_folder
 
     embodiment = load_embodiment(options.embodiment)
-    if not options.model and embodiment.name not in ROBOTS:
-        raise ConfigError(
-            f"the shipped model is made for {', '.join(ROBOTS)} only",
-            where="world_model compact",
-            hint="Give a model of your own: model:=FOLDER.",
-        )
+    if not options.model:
+        robots = read_manifest(shipped_folder()).robots
+        if embodiment.name not in robots:
+            raise ConfigError(
+                f"the shipped model is made for {', '.join(robots)} only",
+                where="world_model compact",
+                hint="Give a model of your own: model:=FOLDER.",
+            )
     modes = set(Mode) if options.frames else {Mode.POLICY, Mode.INVERSE_DYNAMICS}
     return Capabilities(
         modes=frozenset(modes),

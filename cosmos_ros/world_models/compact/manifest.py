@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cosmos_ros.errors import ConfigError, ModelError
+from cosmos_ros.resources import share_directory
 from cosmos_ros.world_models.compact.robot_inputs import RobotInputs, ViewInput
 from cosmos_ros.world_models.compact.words import Vocabulary
 
@@ -97,6 +98,22 @@ def hash_of(path: Path) -> ModelFile:
             digest.update(block)
             size += len(block)
     return ModelFile(digest.hexdigest(), size)
+
+
+def shipped_folder() -> Path:
+    """Return the folder of the package's own model.
+
+    Raises:
+        ConfigError: The installation holds none.
+    """
+    folder = share_directory() / "models" / "compact"
+    if not (folder / FILE_NAME).is_file():
+        raise ConfigError(
+            f"this installation holds no trained model; {folder} is missing or empty",
+            where="world_model compact",
+            hint="Train and export one with `python -m training.compact`, and give its folder: model:=FOLDER.",
+        )
+    return folder
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -11,12 +11,11 @@ import numpy as np
 
 from cosmos_ros.embodiment import load_embodiment, rigid_rows
 from cosmos_ros.errors import CapabilityError, ConfigError, CosmosRosError, InputError, ModelError
-from cosmos_ros.resources import share_directory
 from cosmos_ros.se3 import pose9d_from_matrix
 from cosmos_ros.types import Float32Array, Mode, Request, Rollout, UInt8Array
 from cosmos_ros.world_models.backends.compact import CompactOptions, capabilities
 from cosmos_ros.world_models.compact.frames import predicted_canvases
-from cosmos_ros.world_models.compact.manifest import PARTS, Manifest, check_files, read_manifest
+from cosmos_ros.world_models.compact.manifest import PARTS, Manifest, check_files, read_manifest, shipped_folder
 from cosmos_ros.world_models.compact.robot_inputs import RobotInputs
 from cosmos_ros.world_models.compact.sessions import Graph, chosen_providers, import_runtime
 from cosmos_ros.world_models.compact.words import MAX_WORDS
@@ -24,11 +23,6 @@ from cosmos_ros.world_models.protocol import check_request
 from cosmos_ros.world_models.sampler_settings import check_settings
 
 _WHERE = "world_model compact"
-
-
-def shipped_folder() -> Path:
-    """Return where the package's own model lies; it may not be there."""
-    return share_directory() / "models" / "compact"
 
 
 class Compact:
@@ -284,14 +278,7 @@ class Compact:
                     "is no folder", where=f"{_WHERE}, model {folder}", hint="Give an exported model's folder."
                 )
             return folder
-        folder = shipped_folder()
-        if not (folder / "manifest.json").is_file():
-            raise ConfigError(
-                f"this installation holds no trained model; {folder} is missing or empty",
-                where=_WHERE,
-                hint="Train and export one with `python -m training.compact`, and give its folder: model:=FOLDER.",
-            )
-        return folder
+        return shipped_folder()
 
     def _check_robot(self, robot: RobotInputs, folder: Path) -> None:
         """Refuse a model whose robot is not what the embodiment's file says today."""
