@@ -12,6 +12,7 @@ import numpy as np
 from live import SIZE, processes
 from machine import slowness
 from std_msgs.msg import String
+from trajectory_msgs.msg import JointTrajectory
 
 from cosmos_ros.bringup.arguments import predict_arguments, resolve
 from cosmos_ros.bringup.graph import predict_nodes
@@ -24,6 +25,7 @@ from cosmos_ros.recordings.writer import BagWriter
 
 START = 1_700_000_000 * 10**9
 SECONDS = 4.0
+CANDIDATES = "predictor/action_trajectory"
 TIMING = Timing(prediction_rate=3.0, sync_wait=0.5)
 SWAY = np.array([0.1, 0.05, 0, 0, 0.1, 0, 0.2, 0])
 
@@ -77,12 +79,17 @@ def live_nodes(bag: Path, *, dry_run: bool = True) -> Iterator[tuple]:
     with processes() as (watcher, group, environment, lines):
         watcher.listen(String, "predictor/provenance")
         watcher.listen(String, "guard/verdict_json")
+        watcher.listen(JointTrajectory, CANDIDATES)
         try:
             for spec in predict_nodes(values):
                 changed = {**spec.parameters, **extra.get(spec.name, {})}
                 spec = type(spec)(**{**spec.__dict__, "parameters": changed})
                 group.start(spec.name, node_command(spec, group.folder), environment)
             watcher.wait_diagnostic("predictor: state", "active")
+            watcher.wait_diagnostic("guard: state", "disarmed")
+            # The first candidate is to reach both, the guard and the watcher.
+            watcher.wait(lambda: watcher.node.count_subscribers(CANDIDATES) >= 2, "the guard to listen")
+            watcher.wait(lambda: watcher.node.count_publishers("guard/verdict_json"), "the guard to speak")
             play = [sys.executable, "-m", "cosmos_ros.cli", "play", str(bag), "--clock", "--wait-for"]
             topics = [f"/{view}/image_raw/compressed" for view in load_embodiment("franka").views]
             # Slowly: the newest input wins, so busy nodes would skip what is to be compared.

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from offline_predictions import join_again, predictions, states_at
-from played_bag import SECONDS, TIMING, live_nodes, write_bag
+from played_bag import CANDIDATES, SECONDS, TIMING, live_nodes, write_bag
 from std_msgs.msg import String
-from trajectory_msgs.msg import JointTrajectory
 
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.evaluation.judged_recordings import guard_of, judge_in_context
@@ -27,7 +26,6 @@ from cosmos_ros.world_models import create_world_model
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 FRANKA = load_embodiment("franka")
-CANDIDATES = "predictor/action_trajectory"
 
 
 def assert_same(a, b) -> None:
@@ -59,7 +57,6 @@ def played(tmp_path_factory) -> Played:
         offline = list(predictions(reader, Pipeline(FRANKA, model, PipelineSettings()), cameras, timing=TIMING))
     assert all(isinstance(p, Prediction) for p in offline)
     with live_nodes(bag) as (watcher, group, environment, play):
-        watcher.listen(JointTrajectory, CANDIDATES)
         watcher.listen(String, "guard/settings", qos.latched())
         group.start("player", play, environment)
         watcher.wait(lambda: "player" in group.ended(), "the player to end", 60.0)
