@@ -13,8 +13,8 @@ _LIMITS = """## Limits
 - It was trained on episodes of this package's own simulator and knows nothing else: neither real cameras, nor other
   things, tables, tasks and robots.
 - Its instructions are made of the words in the manifest. Words that it does not know are named in each answer.
-- Its figures are of the simulator, on seeds that no training saw. They say nothing about a real robot. Those of the closed
-  loop are of the network alone, without nodes and guard; `_swapped`: asked for another thing on the same table.
+- Its figures are of the simulator, on seeds that no training saw. They say nothing about a real robot. Those of the
+  closed loop are of the network alone, without nodes and guard; `_swapped`: asked for another thing on the same table.
 """
 
 
