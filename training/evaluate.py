@@ -184,23 +184,26 @@ def _of_pairs(pairs: FloatArray, statistic: Callable[[FloatArray], float]) -> Fi
 def seams(world: WorldModel, asker: Asker, stride: int) -> dict[str, Figure]:
     """Return the change of the step between the last committed row and the first free one, with the rows given and not.
 
-    The committed rows are those that were executed, disturbed or not.
+    The committed rows are those that were executed, disturbed or not. ``seam_own`` is the change that the teacher has
+    there, whose plan goes on from where they led; the share is of what exceeds it.
     """
-    given_jumps, free_jumps = [], []
+    jumps: dict[str, list[float]] = {"given": [], "free": [], "own": []}
     columns = [block.start + i for block in asker.embodiment.layout.poses for i in range(3)]
     scale = asker.embodiment.normaliser.scale[columns]
     for row in asker.rows(asker.embodiment.chunk_size, stride):
         committed = asker.executed(row)[:_COMMITTED]
-        last = committed[-1, columns] * scale
-        for rows, jumps in ((committed, given_jumps), (None, free_jumps)):
+        firsts = {"own": asker.shard["labels"][row + _COMMITTED][0].astype(np.float64)}
+        for name, rows in (("given", committed), ("free", None)):
             answer = world.predict(asker.request(row, Mode.POLICY, committed=rows)).actions
             assert answer is not None
-            jumps.append(1e3 * float(np.linalg.norm(answer[_COMMITTED, columns] * scale - last)))
-    share = 100.0 * float(np.mean(given_jumps)) / max(float(np.mean(free_jumps)), 1e-9)
+            firsts[name] = answer[_COMMITTED].astype(np.float64)
+        for name, first in firsts.items():
+            jumps[name].append(1e3 * float(np.linalg.norm((first[columns] - committed[-1, columns]) * scale)))
+    given, free, own = (float(np.mean(jumps[name])) for name in ("given", "free", "own"))
+    share = 100.0 * max(0.0, given - own) / max(free - own, 1e-9)
     return {
-        "seam_given": mean_figure(given_jumps, "mm"),
-        "seam_free": mean_figure(free_jumps, "mm"),
-        "seam_share": {"value": share, "n": len(given_jumps), "unit": "%"},
+        **{f"seam_{name}": mean_figure(values, "mm") for name, values in jumps.items()},
+        "seam_share": {"value": share, "n": len(jumps["given"]), "unit": "%"},
     }
 
 
