@@ -218,7 +218,7 @@ class _EpisodeRun:
 
     def _predict(self) -> tuple[int, JointTrajectory] | None:
         """Ask about the newest observation; return when its trajectory arrives, and the trajectory."""
-        prediction = self._pipeline.predict(self._observations[-1])
+        prediction = self._pipeline.predict(self._observations[-1], self._joiner, self._join)
         phases = prediction.rollout.provenance.get("phases", [""])
         self._phases.append(str(phases[0]))
         if prediction.trajectory is None:
