@@ -11,7 +11,7 @@ from cosmos_ros.prediction.pipeline import Pipeline, Prediction
 from cosmos_ros.trajectory.joiner import Joiner, JoinSettings
 from cosmos_ros.trajectory.piecewise import piecewise
 from cosmos_ros.types import NANOSECONDS, JointState, JointTrajectory, Mode, Observation, Request, Rollout
-from cosmos_ros.world_models.protocol import Capabilities
+from cosmos_ros.world_models import Capabilities, ModelBackend, NoOptions
 
 STEP_NS = 2_000_000
 
@@ -25,7 +25,9 @@ class Wanderer:
     name = "wanderer"
 
     def __init__(self, *, continues: bool, speed: float = 0.06, seed: int = 1) -> None:
-        self.capabilities = Capabilities(frozenset({Mode.POLICY}), returns_frames=False, takes_committed=continues)
+        self.capabilities = Capabilities(
+            frozenset({Mode.POLICY}), returns_frames=False, takes_instruction=False, takes_committed=continues
+        )
         self.requests: list[Request] = []
         self._speed, self._rng = speed, np.random.default_rng(seed)
 
@@ -51,7 +53,22 @@ class Wanderer:
             begin, ramp = len(given), np.linspace(0.0, 1.0, 5)[1:, None]
             rows[:begin] = given
             rows[begin : begin + 4] = (1.0 - ramp) * given[-1] + ramp * rows[begin : begin + 4]
-        return Rollout(frames=None, actions=rows.astype(np.float32))
+        told = {"committed_rows": 0 if given is None else len(given)}
+        return Rollout(frames=None, actions=rows.astype(np.float32), provenance=told)
+
+
+BACKEND = ModelBackend(
+    name="wanderer",
+    summary="changes its mind with every answer, but continues what is executed",
+    options=NoOptions,
+    capabilities=lambda _: Wanderer(continues=True).capabilities,
+    implementation="wandering:create",
+)
+
+
+def create(_: NoOptions) -> Wanderer:
+    """Return one for the nodes, where it must not come far."""
+    return Wanderer(continues=True, speed=0.03)
 
 
 @dataclass
