@@ -37,7 +37,12 @@ class CommittedMotion:
 
 
 def committed_motion(
-    embodiment: Embodiment, joiner: Joiner, observation: Observation, chunk_size: int, settings: JoinSettings
+    embodiment: Embodiment,
+    joiner: Joiner,
+    observation: Observation,
+    chunk_size: int,
+    settings: JoinSettings,
+    delay: float | None,
 ) -> CommittedMotion:
     """Return what is executed from an observation until its answer is expected to take over.
 
@@ -47,14 +52,15 @@ def committed_motion(
 
     Args:
         embodiment: Of the observation.
-        joiner: Knows what is executed, and how late answers come.
+        joiner: Knows what is executed.
         observation: What the model will be asked about.
         chunk_size: T.
         settings: How the answer will be joined.
+        delay: Seconds until the answer is expected to take over (``Joiner.expected_delay``); None commits nothing.
     """
     if observation.joints is None or not embodiment.has_joints:
         return CommittedMotion()
-    stamp, executed, delay = observation.stamp_ns, joiner.executed, joiner.expected_delay
+    stamp, executed = observation.stamp_ns, joiner.executed
     commanded = executed.at(stamp)
     openings: dict[str, float] = {}
     if commanded is not None:

@@ -153,7 +153,7 @@ class Pipeline:
         if joiner is None or not self.continues(settings):
             return CommittedMotion()
         steps = self.settings.chunk_size or self.embodiment.chunk_size
-        return committed_motion(self.embodiment, joiner, observation, steps, settings)
+        return committed_motion(self.embodiment, joiner, observation, steps, settings, joiner.expected_delay)
 
     def _solve(
         self, chunk: ActionChunk | None, observation: Observation, executed: FloatArray | None

@@ -23,6 +23,7 @@ WANDERER = Path(__file__).parents[1] / "prediction"
 
 
 def test_while_a_motion_is_executed_the_model_is_told_it_and_answers_join_it_without_a_step(tmp_path):
+    """The model takes 0.3 s, and the next images are there when it has answered: before the guard has."""
     info = tmp_path / "wanderer-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: wanderer\nVersion: 1.0\n")
@@ -39,7 +40,7 @@ def test_while_a_motion_is_executed_the_model_is_told_it_and_answers_join_it_wit
         )  # fmt: skip
         specs = {spec.name: spec for spec in predict_nodes(resolve(predict_arguments(), {"use_sim_time": "true"}))}
         predictor = specs["predictor"]
-        told = {**predictor.parameters, "world_model": "wanderer", "prediction_rate": 10.0}
+        told = {**predictor.parameters, "world_model": "wanderer", "prediction_rate": 60.0}
         nodes = [robot, replace(predictor, parameters=told), specs["guard"]]
         group.start_nodes(nodes, {}, environment)
         try:

@@ -61,7 +61,8 @@ class Moving:
 
     def committed(self, observation: Observation | None = None, settings: JoinSettings = SETTINGS) -> CommittedMotion:
         seen = observation or self.observation()
-        return committed_motion(self.robot, self.joiner, seen, self.robot.chunk_size, settings)
+        delay = self.joiner.expected_delay
+        return committed_motion(self.robot, self.joiner, seen, self.robot.chunk_size, settings, delay)
 
 
 @pytest.mark.parametrize("name", ["franka", "ur5e", "widowx250s", "agibot_g1", "franka_joint"])
@@ -103,6 +104,15 @@ def test_a_longer_delay_commits_more_rows_up_to_half_of_the_chunk(delay, rows):
     assert found.record["rows"] == rows
     assert found.record["expected_delay"] == pytest.approx(delay, abs=1e-6)
     assert found.record["executing_stamps_ns"] == [START]
+
+
+def test_the_record_gives_the_same_rows_again():
+    live, again = Moving("franka"), Moving("franka", delay=None)
+    found = live.committed()
+    assert found.rows is not None
+    delay = found.record["expected_delay"]
+    made = committed_motion(again.robot, again.joiner, again.observation(), again.robot.chunk_size, SETTINGS, delay)
+    assert np.array_equal(made.rows, found.rows)
 
 
 def test_the_expected_delay_is_that_of_most_of_the_last_plans():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,12 +25,12 @@ class Wanderer:
 
     name = "wanderer"
 
-    def __init__(self, *, continues: bool, speed: float = 0.06, seed: int = 1) -> None:
+    def __init__(self, *, continues: bool, speed: float = 0.06, seed: int = 1, seconds: float = 0.0) -> None:
         self.capabilities = Capabilities(
             frozenset({Mode.POLICY}), returns_frames=False, takes_instruction=False, takes_committed=continues
         )
         self.requests: list[Request] = []
-        self._speed, self._rng = speed, np.random.default_rng(seed)
+        self._speed, self._rng, self._seconds = speed, np.random.default_rng(seed), seconds
 
     def load(self) -> None:
         """Nothing to load."""
@@ -39,6 +40,7 @@ class Wanderer:
 
     def predict(self, request: Request) -> Rollout:
         self.requests.append(request)
+        time.sleep(self._seconds)
         layout, hold = request.layout, request.hold_action
         assert layout is not None and hold is not None
         rows = np.repeat(hold[None].astype(np.float64), request.chunk_size, axis=0)
@@ -67,8 +69,8 @@ BACKEND = ModelBackend(
 
 
 def create(_: NoOptions) -> Wanderer:
-    """Return one for the nodes, where it must not come far."""
-    return Wanderer(continues=True, speed=0.03)
+    """Return one for the nodes: slow to answer, and it must not come far."""
+    return Wanderer(continues=True, speed=0.03, seconds=0.3)
 
 
 @dataclass
