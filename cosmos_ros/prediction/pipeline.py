@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -152,6 +153,7 @@ class Pipeline:
     def _committed(self, observation: Observation, joiner: Joiner | None, settings: JoinSettings) -> CommittedMotion:
         if joiner is None or not self.continues(settings):
             return CommittedMotion()
+        joiner = copy(joiner)  # as it is now: another thread may tell it what is sent
         steps = self.settings.chunk_size or self.embodiment.chunk_size
         return committed_motion(self.embodiment, joiner, observation, steps, settings, joiner.expected_delay)
 

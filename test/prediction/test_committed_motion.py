@@ -11,6 +11,7 @@ from wandering import Loop, Wanderer
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.prediction.committed_motion import CommittedMotion, committed_motion
 from cosmos_ros.se3 import pose_error
+from cosmos_ros.sim.episode import EpisodeSettings, run_episode
 from cosmos_ros.trajectory.executing import ExecutedMotion
 from cosmos_ros.trajectory.joiner import Joiner, JoinSettings
 from cosmos_ros.types import NANOSECONDS, JointState, JointTrajectory, Observation
@@ -189,3 +190,13 @@ def test_a_request_tells_what_the_gripper_was_commanded_last():
         prediction = loop.ask(0.2)
     assert prediction.request.commanded == pytest.approx([1.0], abs=1e-6)
     assert prediction.input_provenance["committed"]["rows"] == len(prediction.request.committed) == 4
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_an_episode_tells_it_as_the_live_node_does(wanted):
+    model = Wanderer(continues=True)
+    run_episode(load_embodiment("franka"), model, settings=EpisodeSettings(longest=2.0, committed_rows=wanted))
+    given = [0 if request.committed is None else len(request.committed) for request in model.requests]
+    assert given[0] == 0 and len(given) == 4
+    # 0.15 s, and up to a frame more since the observation.
+    assert set(given[1:]) <= ({3, 4} if wanted else {0})
