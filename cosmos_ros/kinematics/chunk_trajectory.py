@@ -10,6 +10,7 @@ import numpy as np
 
 from cosmos_ros.errors import InputError, KinematicsError
 from cosmos_ros.kinematics.ik import InverseKinematics
+from cosmos_ros.kinematics.known_start import solve_after
 from cosmos_ros.kinematics.records import GripperJoint, IkSolution, ResidualGate
 from cosmos_ros.limits import JointLimit
 from cosmos_ros.trajectory.grippers import with_grippers_planned
@@ -31,6 +32,7 @@ def chunk_to_trajectory(
     *,
     limits: Mapping[str, JointLimit] | None = None,
     plan_grippers: bool = True,
+    executed: FloatArray | None = None,
 ) -> tuple[JointTrajectory, IkSolution | None]:
     """Return the joint trajectory that takes the tools through a chunk's poses.
 
@@ -50,6 +52,7 @@ def chunk_to_trajectory(
         limits: Joint → limits, for the overshoot and braking of joints the solver does not know.
         plan_grippers: False leaves the gripper columns as the chunk wants them, for a ``Joiner``, which plans them from
             where the grippers are commanded by then.
+        executed: ``[k, J]`` positions in the solver's order by which the first rows are executed (``solve_after``).
 
     Returns:
         The trajectory, columns in the solver's joint order with gripper joints appended, and the solution (None for
@@ -75,7 +78,10 @@ def chunk_to_trajectory(
         names = solver.joint_names
         first, first_velocity = _start(start, names)
         initial = dict(zip(start.names, start.positions.tolist(), strict=True))
-        solution = solver.solve(chunk.poses, initial, times_ns, first_velocity)
+        if executed is None or not len(executed):
+            solution = solver.solve(chunk.poses, initial, times_ns, first_velocity)
+        else:
+            solution = solve_after(solver, chunk.poses, initial, times_ns, first_velocity, executed)
         _check_gate(solution, gate, known)
         positions = solution.positions
     knots_ns = np.concatenate([[0], times_ns]).astype(np.int64)

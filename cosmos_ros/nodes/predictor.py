@@ -71,10 +71,7 @@ class Predictor(LifecycleNode):
         self._joiner: Joiner | None = None
         self._dynamics: DynamicsServices | None = None
         self._newest: Snapshot | None = None
-        self._predictions = 0
-        self._failures = 0
-        self._starved = 0
-        self._dropped = 0
+        self._predictions = self._failures = self._starved = self._dropped = 0
         self._told: str | None = None  # the instruction of the model's session
         self._epoch = 0
         self._look_due = False
@@ -223,6 +220,7 @@ class Predictor(LifecycleNode):
             self._joiner.sent(joint_trajectory_from_message(message, topic=controller), self._now())
         except InputError as error:
             self._diagnostics.set("commands", WARN, str(error))
+        self._poll()  # a model that continues what is executed waits for it
 
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         if self._inputs is not None and self._engine is not None:
@@ -258,7 +256,7 @@ class Predictor(LifecycleNode):
         if question is not None:
             self._engine.submit(question)
             return
-        if self._inputs.lacking:
+        if self._inputs.lacking or self._undecided():
             return
         snapshot = self._inputs.synchroniser.take(self._now())
         # Images from before a new instruction are not asked about: the answer would be to the earlier one.
@@ -269,6 +267,13 @@ class Predictor(LifecycleNode):
                 getattr(self._pipeline.world_model, "new_session", lambda: None)()
             self._newest = snapshot
             self._engine.submit(snapshot)
+
+    def _undecided(self) -> bool:
+        """Whether the model continues what is executed, and what that will be is not known yet."""
+        joiner, pipeline = self._joiner, self._pipeline
+        if joiner is None or pipeline is None or not joiner.undecided(self._now()):
+            return False
+        return pipeline.continues(pick(JoinSettings, self._values))
 
     def _work(self, job: Snapshot | Question) -> Prediction | StateRollout:
         """Runs in the worker: the only thread that touches the world model."""
@@ -281,7 +286,7 @@ class Predictor(LifecycleNode):
         previous_images = self._pipeline.uses_previous_image
         observation = snapshot.build(previous_images=previous_images, pool=self._decoders)
         decoded = time.perf_counter()
-        prediction = self._pipeline.predict(observation)
+        prediction = self._pipeline.predict(observation, self._joiner, pick(JoinSettings, self._values))
         before = {"wait": (started_ns - snapshot.received_ns) / 1e6, "images": (decoded - begin) * 1e3}
         return replace(prediction, latencies_ms={**before, **prediction.latencies_ms})
 

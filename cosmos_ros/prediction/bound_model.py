@@ -59,6 +59,8 @@ class BoundModel:
         seed: int | None = None,
         actions: FloatArray | None = None,
         video: UInt8Array | None = None,
+        committed: FloatArray | None = None,
+        commanded: Mapping[str, float] | None = None,
     ) -> Request:
         """Return the request about an observation; see ``Embodiment.build_request``.
 
@@ -68,6 +70,8 @@ class BoundModel:
             seed: Seed of the sampler; None takes that of the settings.
             actions: ``[T, D]`` normalised actions, for forward_dynamics only.
             video: ``uint8 [T+1, H, W, 3]`` canvases, for inverse_dynamics only.
+            committed: ``[k, D]`` normalised rows that will be executed whatever is answered, for policy only.
+            commanded: Gripper → opening last commanded, 0 closed to 1 open.
 
         Raises:
             InputError, DecodeError: Something is missing or wrong; names it.
@@ -82,6 +86,8 @@ class BoundModel:
             video=video,
             negative_prompt=self.settings.negative_prompt,
             needs_observation=self.world_model.capabilities.needs_observation,
+            committed=committed,
+            commanded=commanded,
         )
 
     def answer(self, request: Request) -> Rollout:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -14,8 +15,10 @@ from cosmos_ros.embodiment import Embodiment
 from cosmos_ros.errors import InputError
 from cosmos_ros.kinematics import IkSolution, ResidualGate, chunk_to_trajectory
 from cosmos_ros.prediction.bound_model import BoundModel, RequestSettings
+from cosmos_ros.prediction.committed_motion import CommittedMotion, committed_motion
 from cosmos_ros.prediction.provenance import input_provenance, prediction_provenance
-from cosmos_ros.types import ActionChunk, JointTrajectory, Mode, Observation, Request, Rollout, UInt8Array
+from cosmos_ros.trajectory.joiner import Joiner, JoinSettings
+from cosmos_ros.types import ActionChunk, FloatArray, JointTrajectory, Mode, Observation, Request, Rollout, UInt8Array
 from cosmos_ros.world_models.protocol import WorldModel
 
 
@@ -94,6 +97,10 @@ class Pipeline:
         """Whether observations need the images of one control step earlier."""
         return self.world_model.capabilities.uses_previous_image
 
+    def continues(self, settings: JoinSettings) -> bool:
+        """Whether the model is told what is being executed, and goes on from there."""
+        return settings.committed_rows and self.world_model.capabilities.takes_committed
+
     def reseed(self, seed: int) -> None:
         """Use another seed from the next prediction on."""
         self.settings = replace(self.settings, seed=seed)
@@ -103,21 +110,31 @@ class Pipeline:
         """Do what can be done with one view's image before the others are there; in any thread."""
         self.embodiment.prepare(view, image)
 
-    def predict(self, observation: Observation) -> Prediction:
+    def predict(
+        self, observation: Observation, joiner: Joiner | None = None, settings: JoinSettings | None = None
+    ) -> Prediction:
         """Run one policy prediction.
+
+        Args:
+            observation: What was seen.
+            joiner: What is being executed, for models that continue it; None tells them nothing.
+            settings: How the answer will be joined.
 
         Raises:
             InputError, ModelError, DecodeError, KinematicsError: Each names the stage's own culprit.
         """
         clock = _StageClock()
         observation = self.complete(observation)
-        request = self.model.build_request(observation, Mode.POLICY)
+        committed = self._committed(observation, joiner, settings or JoinSettings())
+        request = self.model.build_request(
+            observation, Mode.POLICY, committed=committed.rows, commanded=committed.openings or None
+        )
         clock.lap("request")
         rollout = self.model.answer(request)
         clock.lap("model")
         chunk = self.embodiment.decode(rollout, observation) if rollout.actions is not None else None
         clock.lap("decode")
-        trajectory, ik = self._solve(chunk, observation)
+        trajectory, ik = self._solve(chunk, observation, _kept(committed, request, rollout))
         clock.lap("kinematics")
         return Prediction(
             stamp_ns=observation.stamp_ns,
@@ -127,11 +144,21 @@ class Pipeline:
             trajectory=trajectory,
             ik=ik,
             latencies_ms=clock.finish(),
-            input_provenance=input_provenance(self.world_model, self.embodiment, observation),
+            input_provenance={
+                **input_provenance(self.world_model, self.embodiment, observation),
+                "committed": dict(committed.record),
+            },
         )
 
+    def _committed(self, observation: Observation, joiner: Joiner | None, settings: JoinSettings) -> CommittedMotion:
+        if joiner is None or not self.continues(settings):
+            return CommittedMotion()
+        joiner = copy(joiner)  # as it is now: another thread may tell it what is sent
+        steps = self.settings.chunk_size or self.embodiment.chunk_size
+        return committed_motion(self.embodiment, joiner, observation, steps, settings, joiner.expected_delay)
+
     def _solve(
-        self, chunk: ActionChunk | None, observation: Observation
+        self, chunk: ActionChunk | None, observation: Observation, executed: FloatArray | None
     ) -> tuple[JointTrajectory | None, IkSolution | None]:
         if chunk is None or observation.joints is None or not self.embodiment.has_joints:
             return None, None
@@ -143,6 +170,7 @@ class Pipeline:
             ResidualGate(),
             limits=self.embodiment.limits.joints,
             plan_grippers=False,
+            executed=executed,
         )
 
     def complete(self, observation: Observation) -> Observation:
@@ -169,6 +197,14 @@ def with_blank_views(observation: Observation, blank: frozenset[str]) -> Observa
         images={**observation.images, **black},
         previous=with_blank_views(previous, blank) if previous is not None and previous.images else previous,
     )
+
+
+def _kept(committed: CommittedMotion, request: Request, rollout: Rollout) -> FloatArray | None:
+    """Return the joints of the committed rows when the answer begins with them, as it should."""
+    rows = request.committed
+    if rows is None or rollout.actions is None or not np.array_equal(rollout.actions[: len(rows)], rows):
+        return None
+    return committed.joints
 
 
 class _StageClock:

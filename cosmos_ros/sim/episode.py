@@ -37,6 +37,7 @@ class EpisodeSettings:
         blend: Shortest time in which a new trajectory takes over, s.
         longest: The episode ends then, done or not, s.
         linger: It goes on this long after the task is done, s.
+        committed_rows: Tell a model that can continue it what is executed until its answer takes over.
         image_size: Width and height of every view, or None to render nothing (the views are then black).
     """
 
@@ -46,6 +47,7 @@ class EpisodeSettings:
     blend: float = 0.3
     longest: float = 30.0
     linger: float = 0.5
+    committed_rows: bool = True
     image_size: tuple[int, int] | None = None
 
 
@@ -146,7 +148,9 @@ class _EpisodeRun:
             self._renderer = WorldRenderer(world, cameras)
         self._joiner = Joiner(embodiment.limits.joints, embodiment.gripper_speeds)
         # Nothing is on its way to a controller here.
-        self._join = JoinSettings(join_lead=0.0, blend_time=settings.blend, shift_from_rest=False)
+        self._join = JoinSettings(
+            join_lead=0.0, blend_time=settings.blend, shift_from_rest=False, committed_rows=settings.committed_rows
+        )
         self._observations: list[Observation] = []
         self._openings: dict[str, list[float]] = {name: [] for name in embodiment.gripper_joints}
         self._sent: list[JointTrajectory] = []
@@ -218,7 +222,7 @@ class _EpisodeRun:
 
     def _predict(self) -> tuple[int, JointTrajectory] | None:
         """Ask about the newest observation; return when its trajectory arrives, and the trajectory."""
-        prediction = self._pipeline.predict(self._observations[-1])
+        prediction = self._pipeline.predict(self._observations[-1], self._joiner, self._join)
         phases = prediction.rollout.provenance.get("phases", [""])
         self._phases.append(str(phases[0]))
         if prediction.trajectory is None:

@@ -10,15 +10,17 @@ import numpy as np
 
 from cosmos_ros.limits import JointLimit
 from cosmos_ros.settings import DeclaredSettings, setting
-from cosmos_ros.trajectory.executing import ExecutedMotion
+from cosmos_ros.trajectory.executing import ExecutedMotion, Tracking, wrapped
 from cosmos_ros.trajectory.extrema import hull
 from cosmos_ros.trajectory.piecewise import unit_hermite
 from cosmos_ros.trajectory.splice import MINIMUM_SEGMENT_NS, MotionState, splice
-from cosmos_ros.types import NANOSECONDS, JointState, JointTrajectory
+from cosmos_ros.types import NANOSECONDS, FloatArray, JointState, JointTrajectory
 
 # A standing arm trembles by less than this: rad (or m), and per second.
 _AT_START = 0.01
 _AT_REST = 0.02
+# The delay to expect is this quantile of so many last ones.
+_DELAYS, _DELAY_QUANTILE = 20, 0.9
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,11 @@ class JoinSettings(DeclaredSettings):
         True,
         "While the arm rests where it was observed, no time has passed for the plan: it starts from its first step. A "
         "model whose answer takes longer than its chunk lasts can only work so.",
+    )
+    committed_rows: bool = setting(
+        True,
+        "Tell a world model that can continue them the rows that are executed before its answer takes over (real-time "
+        "chunking).",
     )
 
     @property
@@ -83,18 +90,72 @@ class Joiner:
             gripper_speeds: Joint → largest speed, rad/s or m/s, of joints that an object may block.
         """
         self.executed = ExecutedMotion()
+        self._delays: tuple[float, ...] = ()
+        self._undecided_until_ns = 0
         self._limits = limits
         self._gripper_speeds = dict(gripper_speeds)
         self._continuous = frozenset(name for name, limit in limits.items() if limit.continuous)
 
     def sent(self, trajectory: JointTrajectory, received_ns: int) -> None:
         """Note what a controller was sent; one with stamp 0 begins when it is received."""
+        if not set(trajectory.joint_names) <= self._gripper_speeds.keys():
+            self._undecided_until_ns = 0
         stamp = trajectory.stamp_ns or received_ns
         self.executed = self.executed.after(replace(trajectory, stamp_ns=stamp))
 
     def forget(self) -> None:
-        """Forget what was sent, e.g. when the clock was reset."""
+        """Forget what was sent and how late plans came, e.g. when the clock was reset."""
         self.executed = ExecutedMotion()
+        self._delays = ()
+        self._undecided_until_ns = 0
+
+    def undecided(self, now_ns: int) -> bool:
+        """Whether the last joined trajectory may still be sent, so that what will be executed is not known yet.
+
+        That is until the arm is sent something, at the longest until the join.
+        """
+        return bool(self.executed) and now_ns < self._undecided_until_ns
+
+    @property
+    def expected_delay(self) -> float | None:
+        """Seconds from an observation until its plan takes over, as most of the last plans; None before the first."""
+        return float(np.quantile(self._delays, _DELAY_QUANTILE)) if self._delays else None
+
+    def ahead(self, observed: JointState, times_ns: list[int], settings: JoinSettings) -> FloatArray | None:
+        """Return how a plan from an observation would say what is being executed, for ``join`` to change nothing.
+
+        ``join`` moves a plan by the difference between what was commanded at its observation and what was observed. So
+        the arm's joints begin where they were observed, and go on from there by as much as they are commanded to.
+        Gripper joints, which ``join`` does not move, are where they are commanded to be. Joints that were never
+        commanded stay.
+
+        Args:
+            observed: The observation's joints, at its stamp.
+            times_ns: Absolute times, N; the last is when the plan would take over.
+            settings: See class.
+
+        Returns:
+            ``float64 [N, J]`` positions of the observed joints; None while no joint of the arm is commanded to move,
+            the robot is not on the commanded path, or ``join`` would begin the plan anew because the arm rests.
+        """
+        executed = self.executed
+        names = [name for name in executed.joint_names if name in observed.names]
+        arm = np.array([name not in self._gripper_speeds for name in names], dtype=bool)
+        if not arm.any() or self._tracking(executed, observed, settings.tracking_tolerance) is None:
+            return None
+        order = [executed.joint_names.index(name) for name in names]
+        positions, velocities, _ = (values[:, order] for values in executed.sample([observed.stamp_ns, *times_ns]))
+        continuous = np.array([name in self._continuous for name in names])
+        moved = wrapped(positions - positions[0], continuous)
+        if not np.any(moved[:, arm]) and not np.any(velocities[:, arm]):
+            return None
+        if settings.shift_from_rest and _rests(moved[:, arm], velocities[:, arm]):
+            return None
+        result = np.repeat(observed.positions[None].astype(np.float64), len(times_ns), axis=0)
+        columns = np.array([observed.names.index(name) for name in names])
+        result[:, columns[arm]] += moved[1:, arm]
+        result[:, columns[~arm]] = positions[1:, ~arm]
+        return result
 
     def join(
         self, trajectory: JointTrajectory, now_ns: int, measured: JointState | None, settings: JoinSettings
@@ -116,6 +177,7 @@ class Joiner:
             return Joined(None, {"held": "there is no joint state to join"})
         trajectory, lag = self._anchored(trajectory, settings.tracking_tolerance)
         join_ns = _not_before_a_point(trajectory, now_ns + settings.lead_ns)
+        self._delays = (*self._delays[1 - _DELAYS :], max(0.0, (join_ns - trajectory.stamp_ns) / NANOSECONDS))
         current, followed = self.executed.start_of_next(
             join_ns,
             measured,
@@ -150,6 +212,7 @@ class Joiner:
             late = (join_ns - trajectory.stamp_ns) / NANOSECONDS
             reason = f"the prediction came {late:.2f} s after its observation, past its last step"
             return Joined(None, {**known, "held": reason})
+        self._undecided_until_ns = join_ns
         return Joined(
             result.trajectory,
             {**known, "stamp_ns": join_ns, "dropped_steps": result.dropped_steps, "error": result.join_error},
@@ -164,11 +227,9 @@ class Joiner:
         As it is, and None, while nothing is commanded or the robot was not on the commanded path.
         """
         commanded = self.executed.at(trajectory.stamp_ns)
-        if commanded is None:
-            return trajectory, None
         observed = JointState(trajectory.stamp_ns, trajectory.joint_names, trajectory.positions[0])
-        tracking = self.executed.tracking(observed, continuous=self._continuous, blockable=self._gripper_speeds)
-        if tracking.worst()[1] > tolerance:
+        tracking = self._tracking(self.executed, observed, tolerance)
+        if commanded is None or tracking is None:
             return trajectory, None
         positions = trajectory.positions.copy()
         steps = np.diff(trajectory.times_ns) / NANOSECONDS
@@ -184,6 +245,13 @@ class Joiner:
                 positions[:, k] += offset
         return replace(trajectory, positions=positions), tracking.lag
 
+    def _tracking(self, executed: ExecutedMotion, observed: JointState, tolerance: float) -> Tracking | None:
+        """Return how the robot was on the commanded path; None when it was not, or there is none."""
+        if not executed:
+            return None
+        tracking = executed.tracking(observed, continuous=self._continuous, blockable=self._gripper_speeds)
+        return tracking if tracking.worst()[1] <= tolerance else None
+
     def _rests_at_start(self, trajectory: JointTrajectory, current: MotionState, measured: JointState) -> bool:
         """Whether the arm (grippers aside) stands still, by command and measurement, where the plan begins."""
         arm = self._arm(trajectory)
@@ -193,11 +261,13 @@ class Joiner:
         if measured.velocities is not None:
             seen = np.nan_to_num(measured.velocities[[measured.names.index(name) for name in names]], nan=0.0)
         apart = current.positions[order] - trajectory.positions[0, arm]
-        return bool(
-            np.max(np.abs(apart), initial=0.0) < _AT_START
-            and np.max(np.abs(current.velocities[order]), initial=0.0) < _AT_REST
-            and np.max(np.abs(seen), initial=0.0) < _AT_REST
-        )
+        return _rests(apart, current.velocities[order]) and _rests(np.zeros(0), seen)
+
+
+def _rests(apart: FloatArray, velocities: FloatArray) -> bool:
+    """Whether joints, so far from where they began, stand still there but for trembling."""
+    near = np.max(np.abs(apart), initial=0.0) < _AT_START
+    return bool(near and np.max(np.abs(velocities), initial=0.0) < _AT_REST)
 
 
 def _not_before_a_point(trajectory: JointTrajectory, join_ns: int) -> int:

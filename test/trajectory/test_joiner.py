@@ -80,3 +80,35 @@ def test_an_arm_that_is_commanded_to_move_is_not_at_rest_though_it_is_measured_s
     joined = tool.join(plan(), now, measured(now, 1.005, 0.0), SETTINGS)
     assert joined.record["shifted"] is False
     assert joined.record["follows"] is True
+
+
+def test_whether_a_plan_is_taken_is_undecided_until_the_arm_is_sent_something_or_the_join_has_come():
+    tool = joiner()
+    now = START + STEP
+    tool.join(plan(), now, measured(now), SETTINGS)
+    assert not tool.undecided(now)  # nobody has sent anything yet: nothing may listen
+    tool.sent(plan(), now)
+    joined = tool.join(plan(), now, measured(now, 1.0133, 0.2), SETTINGS).trajectory
+    assert joined is not None
+    assert tool.undecided(now) and tool.undecided(joined.stamp_ns - 1)
+    assert not tool.undecided(joined.stamp_ns)
+    tool.sent(joined.select(("finger",)), now)
+    assert tool.undecided(now)
+    tool.sent(joined.select(("a",)), now)
+    assert not tool.undecided(now)
+
+
+@pytest.mark.parametrize("sag", [0.0, 0.03])
+def test_a_plan_that_says_what_is_executed_as_it_was_observed_joins_without_a_step(sag):
+    tool = joiner()
+    tool.sent(plan(), START)
+    observed = measured(START + STEP, 1.0133 - sag)
+    times = [observed.stamp_ns + k * STEP for k in range(17)]
+    positions = tool.ahead(observed, times, SETTINGS)
+    assert positions is not None
+    commanded = np.append(plan().positions[1:, 0], plan().positions[-1, 0])
+    assert positions[:, 0] == pytest.approx(commanded - sag, abs=1e-4)
+    again = replace(plan(observed.stamp_ns), positions=positions, velocities=plan().velocities)
+    now = observed.stamp_ns + 3 * STEP
+    joined = tool.join(again, now, measured(now, 1.0133 + 0.2 * 3 * STEP / NANOSECONDS - sag, 0.2), SETTINGS)
+    assert joined.record["error"] < 1e-9
