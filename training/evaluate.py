@@ -52,8 +52,9 @@ def mean_figure(values: Sequence[float], unit: str) -> Figure:
 
 
 def evaluate(
-    model: Path | None, name: str, *, episodes: int, stride: int, width: int | None = None
-) -> dict[str, Figure]:
+    model: Path | None, name: str, *, episodes: int, stride: int, width: int | None = None,
+    first_seed: int = SMALLEST_MEASURED,
+) -> dict[str, Figure]:  # fmt: skip
     """Return figure → value, n, interval and unit.
 
     Args:
@@ -62,11 +63,12 @@ def evaluate(
         episodes: How many episodes are asked about.
         stride: A question every so many rows.
         width: Of the canvases, pixels; None as they were trained with.
+        first_seed: Each episode takes one, from here on.
     """
     world = create_world_model("compact", model=str(model or ""), embodiment=name, frame_scale=1.0)
     world.load()
     options = DataOptions(
-        embodiment=name, episodes=episodes, first_seed=SMALLEST_MEASURED, width=width or EYES[name].canvas, clean=0.5
+        embodiment=name, episodes=episodes, first_seed=first_seed, width=width or EYES[name].canvas, clean=0.5
     )
     asker = Asker(name, make_shard(options, 0, measuring=True))
     figures: dict[str, Figure] = {}
@@ -237,17 +239,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--stride", type=int, default=20, help="rows between questions")
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     given = parser.parse_args(arguments)
-    return report(given.model, given.embodiment, episodes=given.episodes, stride=given.stride, json_to=given.json)
+    report(
+        given.embodiment,
+        evaluate(given.model, given.embodiment, episodes=given.episodes, stride=given.stride),
+        given.json,
+    )
+    return 0
 
 
-def report(model: Path | None, name: str, *, episodes: int, stride: int, json_to: Path | None) -> int:
-    """Measure, print, and write the figures as JSON where that is wanted; return 0."""
-    figures = evaluate(model, name, episodes=episodes, stride=stride)
+def report(name: str, figures: dict[str, Figure], json_to: Path | None) -> None:
+    """Print figures, and write them as JSON where that is wanted."""
     print("\n".join(line_of(figure, value) for figure, value in figures.items()))
     if json_to is not None:
         json_to.parent.mkdir(parents=True, exist_ok=True)
         json_to.write_text(json.dumps({name: figures}, indent=1), encoding="utf-8")
-    return 0
 
 
 def line_of(name: str, figure: Figure) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,14 +10,12 @@ import torch
 from cosmos_ros.embodiment import RecordedStates, rigid_rows
 from cosmos_ros.se3 import pose9d_from_matrix
 from cosmos_ros.sim.hands import Hands
-from cosmos_ros.sim.task import instruction_of
-from cosmos_ros.sim.teacher_pace import job_for
 from cosmos_ros.sim.teacher_plan import Plans
 from cosmos_ros.types import Float32Array, FloatArray, UInt8Array
 from cosmos_ros.world_models.compact.model import decided
 from cosmos_ros.world_models.compact.words import Vocabulary
 from training.graphs import from_bytes
-from training.lockstep import Episode, Lockstep, robot_of
+from training.lockstep import Episode, Lockstep, ask_for_another, robot_of
 from training.model import CompactNet
 from training.pictures import Pictures
 
@@ -66,8 +63,8 @@ class Learner:
         embodiment = self._robot.embodiment
         episodes = [lock.episodes[i] for i in due]
         for e in episodes:
-            if self._swap and e.steps == 0:
-                self._ask_for_another(e)
+            if self._swap and e.steps == 0 and ask_for_another(self._robot, e):
+                self.swapped.add(e.seed)
         observed = [self._observed(e) for e in episodes]
         steps, width = self._inputs.chunk_size, self._inputs.action_dim
         given = np.zeros((len(due), steps, width), dtype=np.float32)
@@ -148,17 +145,6 @@ class Learner:
             past=None,
         )
         return [view.picture(canvas) for view in inputs.views], inputs.state(raw, known_columns), poses
-
-    def _ask_for_another(self, e: Episode) -> None:
-        """Change an episode's task to the first other object that can be moved with the same hand."""
-        task = e.made.task
-        others = [o for o in e.made.scene.objects if o.movable and o.name not in {i.name for i in task.objects}]
-        others = [o for o in others if o.hand in ("", e.hand.gripper)]
-        if others:
-            changed = replace(task, item=others[0])
-            text = instruction_of(changed, 0, e.hand.description.word)
-            e.made, e.job = replace(e.made, task=changed, instruction=text), job_for(self._robot, e.hand, changed)
-            self.swapped.add(e.seed)
 
     def _rows(
         self, e: Episode, poses: dict[str, FloatArray], path: Sequence[FloatArray], openings: Sequence[float]

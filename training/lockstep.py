@@ -6,7 +6,7 @@ teacher, a pose of inverse kinematics each, and physics.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -17,7 +17,7 @@ from cosmos_ros.kinematics import InverseKinematics
 from cosmos_ros.sim.hands import Hands, Jobs
 from cosmos_ros.sim.scenes import TaskScene, task_scene
 from cosmos_ros.sim.simulated_robot import SimulatedHand, SimulatedRobot, simulated_robot
-from cosmos_ros.sim.task import Verb, is_done
+from cosmos_ros.sim.task import Verb, instruction_of, is_done
 from cosmos_ros.sim.teacher import WIDE, stack_jobs
 from cosmos_ros.sim.teacher_pace import job_for, pace_for
 from cosmos_ros.sim.teacher_plan import Pace, Plans, plan
@@ -88,6 +88,20 @@ def begin(robot: SimulatedRobot, seed: int, verb: Verb | None, rng: np.random.Ge
     setpoint = np.array([start[name] for name in world.driven_joints])
     job = job_for(robot, hand, made.task)
     return Episode(seed, made, world, hand, job, solver, setpoint, np.zeros(len(setpoint)), WIDE)
+
+
+def ask_for_another(robot: SimulatedRobot, episode: Episode) -> bool:
+    """Change an episode's task to the first other object that the same hand can move; return whether there is one."""
+    task = episode.made.task
+    others = [o for o in episode.made.scene.objects if o.movable and o.name not in {i.name for i in task.objects}]
+    others = [o for o in others if o.hand in ("", episode.hand.gripper)]
+    if not others:
+        return False
+    changed = replace(task, item=others[0])
+    text = instruction_of(changed, 0, episode.hand.description.word)
+    episode.made = replace(episode.made, task=changed, instruction=text)
+    episode.job = job_for(robot, episode.hand, changed)
+    return True
 
 
 def _scattered_start(

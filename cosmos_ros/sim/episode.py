@@ -17,7 +17,7 @@ from cosmos_ros.prediction.pipeline import Pipeline, PipelineSettings
 from cosmos_ros.sim.imagination import world_of
 from cosmos_ros.sim.runtime import Due, OutputRates, SimRuntime
 from cosmos_ros.sim.task import DEFAULT_INSTRUCTION
-from cosmos_ros.sim.world import TIMESTEP_NS, WorldRenderer
+from cosmos_ros.sim.world import TIMESTEP_NS, SimWorld, WorldRenderer
 from cosmos_ros.trajectory.joiner import Joiner, JoinSettings
 from cosmos_ros.types import NANOSECONDS, Float32Array, FloatArray, JointTrajectory, Observation, UInt8Array
 from cosmos_ros.world_models.protocol import WorldModel
@@ -100,6 +100,7 @@ def run_episode(
     seed: int = 0,
     settings: EpisodeSettings | None = None,
     guard: Guard | None = None,
+    world: SimWorld | None = None,
 ) -> SimEpisode:
     """Let a world model drive the simulated robot until the task is done.
 
@@ -111,13 +112,14 @@ def run_episode(
         seed: Seed of the scene.
         settings: Task, times and image size.
         guard: Judges every trajectory before a controller gets it; None lets all of them pass.
+        world: The robot's, as it is to begin; None makes the plain scene of the seed, the robot at home.
 
     Raises:
         CapabilityError, ModelError, DecodeError, KinematicsError: As the pipeline.
         ConfigError: Images are wanted and nothing can render.
     """
     wanted = settings or EpisodeSettings()
-    run = _EpisodeRun(embodiment, world_model, seed, wanted, guard)
+    run = _EpisodeRun(embodiment, world_model, world or world_of(embodiment, seed=seed), wanted, guard)
     try:
         return run.to_end()
     finally:
@@ -129,7 +131,7 @@ class _EpisodeRun:
         self,
         embodiment: Embodiment,
         model: WorldModel,
-        seed: int,
+        world: SimWorld,
         settings: EpisodeSettings,
         guard: Guard | None,
     ) -> None:
@@ -137,7 +139,6 @@ class _EpisodeRun:
         self._verdicts: list[Verdict] = []
         self._last: JointTrajectory | None = None
         self._embodiment, self._model, self._settings = embodiment, model, settings
-        world = world_of(embodiment, seed=seed)
         rates = OutputRates(joint_states=embodiment.fps, cameras=embodiment.fps)
         self._runtime = SimRuntime(world, embodiment.controllers, start_ns=_START_NS, rates=rates)
         self._runtime.set_task(settings.instruction)
