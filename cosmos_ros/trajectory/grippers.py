@@ -12,6 +12,8 @@ from cosmos_ros.types import NANOSECONDS, FloatArray, JointTrajectory
 
 # A monotone cubic goes at most 1.5 times its secant (rest to rest).
 _CUBIC_PEAK = 1.5
+# Longest time for a moving gripper to stop, s.
+_BRAKING = 0.1
 
 
 def plan_gripper(
@@ -21,7 +23,8 @@ def plan_gripper(
 
     Each knot goes as far towards its wanted position as the speed allows; between knots it never overshoots. Where
     the wanted positions come to the commanded one by themselves (a model that closes on from an opening that it saw a
-    while ago), the gripper waits for them: it does not open first to close again.
+    while ago), the gripper waits for them: it does not open first to close again. A gripper that moves brakes within a
+    tenth of a second before it waits or turns round, but not past everything that is wanted.
 
     Args:
         times: ``[N]`` seconds, strictly increasing; the motion begins at the first.
@@ -30,17 +33,39 @@ def plan_gripper(
         fastest: Largest speed, rad/s or m/s; ``inf`` where none is known.
     """
     goals = np.array(wanted, dtype=np.float64)
-    goals[1 : 1 + _waits(goals[1:], start)] = start
+    velocity = float(np.clip(np.nan_to_num(start_velocity, nan=0.0), -fastest, fastest))
+    after = times - times[0]
+    rest, duration = _stop(float(after[1]), start, velocity, goals[1:])
+    goals[1 : 1 + _waits(goals[1:], rest)] = rest
     positions = np.empty_like(goals)
     positions[0] = start
     reach = fastest / _CUBIC_PEAK * np.diff(times)
+    farther = max if velocity > 0.0 else min
     for k, (goal, step) in enumerate(zip(goals[1:], reach, strict=True), start=1):
         positions[k] = min(max(goal, positions[k - 1] - step), positions[k - 1] + step)
+        if k == 1 or after[k] < duration:
+            left = 1.0 - after[k] / duration if after[k] < duration else 0.0
+            positions[k] = farther(positions[k], start + (rest - start) * (1.0 - left**3))
     velocities: FloatArray = monotone_velocities(times, positions[:, None])[:, 0]
-    # Up to three times the secant a cubic stays monotone (Fritsch and Carlson 1980); half of that keeps the speed.
-    steepest = _CUBIC_PEAK * (positions[1] - positions[0]) / (times[1] - times[0])
-    velocities[0] = np.clip(np.nan_to_num(start_velocity, nan=0.0), min(0.0, steepest), max(0.0, steepest))
+    # Up to three times the secant a cubic stays monotone (Fritsch and Carlson 1980), and no faster than its ends.
+    steepest = 3.0 * (positions[1] - positions[0]) / (times[1] - times[0])
+    velocities[0] = np.clip(velocity, min(0.0, steepest), max(0.0, steepest))
     return positions, velocities
+
+
+def _stop(step: float, start: float, velocity: float, wanted: FloatArray) -> tuple[float, float]:
+    """Return where a moving gripper comes to rest, and after how long: by a cubic whose acceleration ends at zero.
+
+    Args:
+        step: Time to the first knot after the start, s; it stops no sooner without need.
+        start, velocity: Where it is, and how fast.
+        wanted: ``[N - 1]`` after the start. It stops before it is past all of them.
+    """
+    if velocity == 0.0:
+        return start, 0.0
+    rest = start + velocity * max(_BRAKING, step) / 3.0
+    rest = float(np.clip(rest, min(start, float(wanted.min())), max(start, float(wanted.max()))))
+    return rest, 3.0 * (rest - start) / velocity
 
 
 def _waits(rows: FloatArray, start: float) -> int:
