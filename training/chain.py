@@ -38,12 +38,14 @@ class Drive:
         seed: Of scene and start.
         seconds: Until the task was done, or None.
         responses: What the guard said, how often.
+        failures: Answers that could not be decoded or reached.
         broken: Limits that the simulated robot saw broken, and trajectories that its controllers refused.
     """
 
     seed: int
     seconds: float | None
     responses: Mapping[str, int]
+    failures: int
     broken: int
 
 
@@ -81,7 +83,8 @@ def drive(folder: str, name: str, verb: Verb, seed: int, longest: float, swap: b
         world=episode.world,
     )  # fmt: skip
     broken = int(run.status["limit_violations"]["total"]) + len(run.rejections)
-    return Drive(seed, run.seconds, Counter(verdict.response.value for verdict in run.verdicts), broken)
+    responses = Counter(verdict.response.value for verdict in run.verdicts)
+    return Drive(seed, run.seconds, responses, len(run.failures), broken)
 
 
 def measure_chain(
@@ -102,7 +105,7 @@ def measure_chain(
     """
     figures: dict[str, Figure] = {}
     said: Counter[str] = Counter()
-    broken = 0
+    failures = broken = 0
     seeds = range(first_seed, first_seed + episodes)
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         for verb in verbs:
@@ -111,10 +114,11 @@ def measure_chain(
             figures[f"chain_{verb.value}{'_swapped' if swap else ''}"] = _share(runs)
             for run in runs:
                 said.update(run.responses)
-                broken += run.broken
+                failures, broken = failures + run.failures, broken + run.broken
     total = sum(said.values())
     for response, count in sorted(said.items()):
         figures[f"chain_guard_{response}"] = {"value": 100.0 * count / total, "n": total, "unit": "% of trajectories"}
+    figures["chain_answers_failed"] = {"value": float(failures), "n": total + failures, "unit": "answers"}
     figures["chain_limits_broken"] = {"value": float(broken), "n": total, "unit": "in all"}
     return figures
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from cosmos_ros.embodiment import Embodiment, RecordedStates
+from cosmos_ros.errors import DecodeError, KinematicsError
 from cosmos_ros.guard import Guard, GuardContext, Verdict
 from cosmos_ros.prediction.pipeline import Pipeline, PipelineSettings
 from cosmos_ros.sim.imagination import world_of
@@ -65,6 +66,7 @@ class SimEpisode:
         status: The runtime's last status: limits broken, trajectories refused, and so on.
         rejections: Reasons for which controllers refused a trajectory.
         verdicts: What the guard said, one a trajectory; empty without a guard.
+        failures: Why answers could not be decoded or reached; as in the predictor node, the robot goes on without them.
         scripted: The actions came from a script.
     """
 
@@ -77,6 +79,7 @@ class SimEpisode:
     status: Mapping[str, Any]
     rejections: tuple[str, ...]
     verdicts: tuple[Verdict, ...]
+    failures: tuple[str, ...]
     scripted: bool
 
     def actions(self, embodiment: Embodiment) -> Float32Array:
@@ -115,7 +118,7 @@ def run_episode(
         world: The robot's, as it is to begin; None makes the plain scene of the seed, the robot at home.
 
     Raises:
-        CapabilityError, ModelError, DecodeError, KinematicsError: As the pipeline.
+        CapabilityError, ModelError, InputError: As the pipeline.
         ConfigError: Images are wanted and nothing can render.
     """
     wanted = settings or EpisodeSettings()
@@ -157,6 +160,7 @@ class _EpisodeRun:
         self._sent: list[JointTrajectory] = []
         self._phases: list[str] = []
         self._rejections: list[str] = []
+        self._failures: list[str] = []
 
     def close(self) -> None:
         if self._renderer is not None:
@@ -192,6 +196,7 @@ class _EpisodeRun:
             status=runtime.status(),
             rejections=tuple(self._rejections),
             verdicts=tuple(self._verdicts),
+            failures=tuple(self._failures),
             scripted=self._model.capabilities.scripted,
         )
 
@@ -223,7 +228,11 @@ class _EpisodeRun:
 
     def _predict(self) -> tuple[int, JointTrajectory] | None:
         """Ask about the newest observation; return when its trajectory arrives, and the trajectory."""
-        prediction = self._pipeline.predict(self._observations[-1], self._joiner, self._join)
+        try:
+            prediction = self._pipeline.predict(self._observations[-1], self._joiner, self._join)
+        except (DecodeError, KinematicsError) as error:
+            self._failures.append(str(error))
+            return None
         phases = prediction.rollout.provenance.get("phases", [""])
         self._phases.append(str(phases[0]))
         if prediction.trajectory is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -97,3 +99,26 @@ def test_images(gl, franka, expert) -> None:
     images = seen.observations[-1].images
     assert set(images) == set(franka.views)
     assert all(image.shape == (36, 64, 3) and image.std() > 5.0 for image in images.values())
+
+
+def test_answers_that_cannot_be_reached_are_left_out_and_named(franka, expert) -> None:
+    class Wild:
+        """The expert, but every second answer goes far away."""
+
+        name, asked = "wild", 0
+
+        def __getattr__(self, name: str):
+            return getattr(expert, name)
+
+        def predict(self, request):
+            self.asked += 1
+            rollout = expert.predict(request)
+            if self.asked % 2:
+                return rollout
+            actions = rollout.actions.copy()
+            actions[:, :3] = 1.0
+            return replace(rollout, actions=actions)
+
+    run = run_episode(franka, Wild(), seed=0, settings=EpisodeSettings(longest=8.0))
+    assert run.failures and all("pose" in reason for reason in run.failures)
+    assert run.trajectories and run.rejections == ()

@@ -52,10 +52,10 @@ def test_failures_are_named_and_shares_have_intervals(monkeypatch) -> None:
             return Done()
 
     outcomes = {
-        1: Drive(1, 3.0, {"accept": 5}, 0),
-        2: Drive(2, None, {"accept": 3, "reject": 2}, 1),
+        1: Drive(1, 3.0, {"accept": 5}, 0, 0),
+        2: Drive(2, None, {"accept": 3, "reject": 2}, 4, 1),
         3: None,
-        4: Drive(4, 5.0, {"accept": 10}, 0),
+        4: Drive(4, 5.0, {"accept": 10}, 0, 0),
     }
     monkeypatch.setattr(chain, "ProcessPoolExecutor", Here)
     monkeypatch.setattr(chain, "drive", lambda folder, name, verb, seed, longest, swap: outcomes[seed])
@@ -63,4 +63,5 @@ def test_failures_are_named_and_shares_have_intervals(monkeypatch) -> None:
     share = figures["chain_lift_swapped"]
     assert share["n"] == 3 and share["failed_seeds"] == [2] and share["median_s"] == 4.0
     assert share["value"] == pytest.approx(200 / 3) and share["low"] < share["value"] < share["high"]
+    assert figures["chain_answers_failed"]["value"] == 4.0
     assert figures["chain_guard_reject"]["value"] == 10.0 and figures["chain_limits_broken"]["value"] == 1.0
