@@ -151,11 +151,13 @@ class Pipeline:
         )
 
     def _committed(self, observation: Observation, joiner: Joiner | None, settings: JoinSettings) -> CommittedMotion:
-        if joiner is None or not self.continues(settings):
+        if joiner is None or not self.world_model.capabilities.takes_committed:
             return CommittedMotion()
         joiner = copy(joiner)  # as it is now: another thread may tell it what is sent
         steps = self.settings.chunk_size or self.embodiment.chunk_size
-        return committed_motion(self.embodiment, joiner, observation, steps, settings, joiner.expected_delay)
+        # Without rows it is still told how far the grippers were commanded to open.
+        delay = joiner.expected_delay if self.continues(settings) else None
+        return committed_motion(self.embodiment, joiner, observation, steps, settings, delay)
 
     def _solve(
         self, chunk: ActionChunk | None, observation: Observation, executed: FloatArray | None

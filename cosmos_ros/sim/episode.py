@@ -48,7 +48,7 @@ class EpisodeSettings:
     blend: float = 0.3
     longest: float = 30.0
     linger: float = 0.5
-    committed_rows: bool = True
+    committed_rows: bool = False
     image_size: tuple[int, int] | None = None
 
 

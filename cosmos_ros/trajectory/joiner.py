@@ -46,7 +46,7 @@ class JoinSettings(DeclaredSettings):
         "model whose answer takes longer than its chunk lasts can only work so.",
     )
     committed_rows: bool = setting(
-        True,
+        False,
         "Tell a world model that can continue them the rows that are executed before its answer takes over (real-time "
         "chunking).",
     )

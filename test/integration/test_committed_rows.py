@@ -40,7 +40,7 @@ def test_while_a_motion_is_executed_the_model_is_told_it_and_answers_join_it_wit
         )  # fmt: skip
         specs = {spec.name: spec for spec in predict_nodes(resolve(predict_arguments(), {"use_sim_time": "true"}))}
         predictor = specs["predictor"]
-        told = {**predictor.parameters, "world_model": "wanderer", "prediction_rate": 60.0}
+        told = {**predictor.parameters, "world_model": "wanderer", "prediction_rate": 60.0, "committed_rows": True}
         nodes = [robot, replace(predictor, parameters=told), specs["guard"]]
         group.start_nodes(nodes, {}, environment)
         try:

@@ -16,7 +16,7 @@ from cosmos_ros.trajectory.executing import ExecutedMotion
 from cosmos_ros.trajectory.joiner import Joiner, JoinSettings
 from cosmos_ros.types import NANOSECONDS, JointState, JointTrajectory, Observation
 
-SETTINGS = JoinSettings()
+SETTINGS = JoinSettings(committed_rows=True)
 START = 10 * NANOSECONDS
 SEEN = START + round(0.7 * NANOSECONDS)
 
@@ -175,13 +175,15 @@ def test_an_answer_that_continues_the_rows_joins_without_a_step(name, lag):
         assert given < 0.1 * free
 
 
-@pytest.mark.parametrize("settings", [JoinSettings(committed_rows=False), JoinSettings()])
-def test_only_models_that_take_rows_are_given_some_and_only_if_wanted(settings):
-    loop = Loop("franka", Wanderer(continues=not settings.committed_rows), settings=settings)
+@pytest.mark.parametrize("wanted", [True, False])
+def test_only_models_that_take_rows_are_given_some_and_only_if_wanted(wanted):
+    # Wanted of a model that takes none, or not wanted of one that would.
+    loop = Loop("franka", Wanderer(continues=not wanted), settings=JoinSettings(committed_rows=wanted))
     for _ in range(4):
         prediction = loop.ask(0.2)
         assert prediction.input_provenance["committed"] == {}
-    assert all(request.committed is None and request.commanded is None for request in loop.model.requests)
+    assert all(request.committed is None for request in loop.model.requests)
+    assert [request.commanded is None for request in loop.model.requests[1:]] == [wanted] * 3
 
 
 def test_a_request_tells_what_the_gripper_was_commanded_last():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -88,7 +89,7 @@ class Loop:
     name: str
     model: Wanderer
     lag: float = 0.0
-    settings: JoinSettings = field(default_factory=JoinSettings)
+    settings: JoinSettings = field(default_factory=partial(JoinSettings, committed_rows=True))
 
     def __post_init__(self) -> None:
         self.robot: Embodiment = load_embodiment(self.name)
