@@ -24,7 +24,7 @@ from training.generate import SMALLEST_MEASURED
 from training.lockstep import ask_for_another, begin, robot_of
 from training.pictures import view_sizes
 from training.robots import EYES
-from training.statistics import wilson
+from training.statistics import share_done
 
 # From an observation until its trajectory reaches the controllers, s, as measured in the demo on two cores.
 _LATENCY = 0.12
@@ -124,10 +124,6 @@ def measure_chain(
 
 
 def _share(runs: Sequence[Drive]) -> Figure:
-    done = [run.seconds for run in runs if run.seconds is not None]
-    low, high = wilson(len(done), len(runs))
-    return {
-        "value": 100.0 * len(done) / len(runs) if runs else None, "low": 100.0 * low, "high": 100.0 * high,
-        "n": len(runs), "unit": "% done", "failed_seeds": [run.seed for run in runs if run.seconds is None],
-        "median_s": float(np.median(done)) if done else None,
-    }  # fmt: skip
+    took = [run.seconds for run in runs if run.seconds is not None]
+    share = share_done({run.seed: run.seconds is not None for run in runs})
+    return {**share, "median_s": float(np.median(took)) if took else None}

@@ -17,7 +17,7 @@ from cosmos_ros.sim.task import Verb
 from training.dagger import learner_of
 from training.generate import SMALLEST_MEASURED, DataOptions, make_shard
 from training.robots import EYES
-from training.statistics import wilson
+from training.statistics import share_done
 
 # A task counts from the control step after it was done, s.
 _LINGER = 0.3
@@ -50,14 +50,7 @@ def measure(
     else:
         with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
             outcomes = [one for part in pool.map(_outcomes, *zip(*jobs, strict=True)) for one in part]
-    outcomes = sorted(outcomes)[:episodes]
-    done = sum(ok for _, ok in outcomes)
-    low, high = wilson(done, len(outcomes))
-    share = 100.0 * done / len(outcomes) if outcomes else None
-    return {
-        "value": share, "low": 100.0 * low, "high": 100.0 * high, "n": len(outcomes),
-        "unit": "% done", "failed_seeds": [seed for seed, ok in outcomes if not ok],
-    }  # fmt: skip
+    return share_done(dict(sorted(outcomes)[:episodes]))
 
 
 def _outcomes(options: DataOptions, index: int, checkpoint: str, canvas: int, swap: bool) -> list[tuple[int, bool]]:

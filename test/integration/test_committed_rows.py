@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from live import Cameras, JointRelay, processes
 from machine import slowness
+from plugin import announce
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from std_msgs.msg import String
@@ -24,10 +25,7 @@ WANDERER = Path(__file__).parents[1] / "prediction"
 
 def test_while_a_motion_is_executed_the_model_is_told_it_and_answers_join_it_without_a_step(tmp_path):
     """The model takes 0.3 s, and the next images are there when it has answered: before the guard has."""
-    info = tmp_path / "wanderer-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: wanderer\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[cosmos_ros.world_models]\nwanderer = wandering:BACKEND\n")
+    announce(tmp_path, "wanderer", wanderer="wandering:BACKEND")
     with processes(sim_time=True) as (watcher, group, environment, lines):
         environment["PYTHONPATH"] = f"{tmp_path}:{WANDERER}:{environment['PYTHONPATH']}"
         Cameras(watcher, load_embodiment("franka").views)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from live import Cameras, JointRelay, Watcher, processes
 from machine import slowness
+from plugin import announce
 from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 
@@ -144,10 +145,7 @@ class Rig:
 def rig(tmp_path_factory) -> Iterator[Rig]:
     plugin = tmp_path_factory.mktemp("plugin")
     (plugin / "faulty_model.py").write_text(textwrap.dedent(FAULTY))
-    info = plugin / "faulty_model-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: faulty-model\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[cosmos_ros.world_models]\nfaulty = faulty_model:BACKEND\n")
+    announce(plugin, "faulty-model", faulty="faulty_model:BACKEND")
     with processes(sim_time=True) as (watcher, group, environment, lines):
         environment["PYTHONPATH"] = f"{plugin}:{environment['PYTHONPATH']}"
         values = resolve(arguments(), {"use_sim_time": "true"})

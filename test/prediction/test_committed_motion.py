@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from wandering import Loop, Wanderer
+from wandering import Wanderer
+from wandering_loop import Loop
 
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.prediction.committed_motion import CommittedMotion, committed_motion

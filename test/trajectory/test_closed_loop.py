@@ -2,55 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from lagging_robot import STEP_NS, LaggingRobot
 
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.kinematics import ResidualGate, chunk_to_trajectory
-from cosmos_ros.trajectory.joiner import Joiner, JoinSettings
+from cosmos_ros.trajectory.joiner import JoinSettings
 from cosmos_ros.types import NANOSECONDS, ActionChunk, JointState
 
-STEP_NS = 2_000_000
 FPS, ROWS = 15, 16
 
 
-class Loop:
-    """Every joint is commanded exactly what was joined last; ``plant`` says where it is measured then."""
+class Loop(LaggingRobot):
+    """What was joined last is commanded; a finger stops where it touches something."""
 
     def __init__(self, name: str, lag: float = 0.0, contact: float | None = None, opening: float | None = None):
-        self.robot = load_embodiment(name)
-        self.names = tuple(joint for _, joints in self.robot.controllers for joint in joints)
-        self.joiner = Joiner(self.robot.limits.joints, self.robot.gripper_speeds)
-        self.now = NANOSECONDS
-        self.command = np.array([self.robot.home[joint] for joint in self.names])
-        self.finger = next((self.names.index(g.joint) for g in self.robot.gripper_joints.values()), None)
+        robot = load_embodiment(name)
+        super().__init__(robot, tuple(joint for _, joints in robot.controllers for joint in joints), lag)
+        self.finger = next((self.names.index(g.joint) for g in robot.gripper_joints.values()), None)
+        self.contact = contact
         if opening is not None:
             self.command[self.finger] = opening
-        self.contact = contact
-        self.commands = [self.command] * (1 + round(lag * NANOSECONDS / STEP_NS))
-        self.delay = len(self.commands)
-        self.measured = self.state()
 
-    def state(self) -> JointState:
-        seen, before = self.commands[-self.delay].copy(), self.commands[max(-self.delay - 1, -len(self.commands))]
-        velocities = (seen - before) * (NANOSECONDS / STEP_NS)
-        if self.contact is not None:
-            seen[self.finger] = max(seen[self.finger], self.contact)
-        return JointState(self.now, self.names, seen, velocities)
-
-    def run(self, seconds: float) -> None:
-        for _ in range(round(seconds * NANOSECONDS / STEP_NS)):
-            self.now += STEP_NS
-            commanded = self.joiner.executed.at(self.now)
-            if commanded is not None:
-                self.command = self.command.copy()
-                self.command[[self.names.index(name) for name in commanded.joint_names]] = commanded.positions
-            self.commands.append(self.command)
-            self.measured = self.state()
+    def measured(self) -> JointState:
+        state = super().measured()
+        if self.contact is None:
+            return state
+        positions = state.positions.copy()
+        positions[self.finger] = max(positions[self.finger], self.contact)
+        return replace(state, positions=positions)
 
     def ask(self, rows, latency: float, openings=None) -> None:
         """Let a policy answer about what is measured now: ``rows(first, times)`` are the arm's positions."""
-        seen = self.measured
+        seen = self.measured()
         arm = [name for k, name in enumerate(self.names) if k != self.finger]
         times = (np.arange(ROWS) + 1) / FPS
         first = np.array([seen.position_of(name) for name in arm])
@@ -69,7 +56,7 @@ class Loop:
             chunk, seen, None, self.robot.gripper_joints, ResidualGate(),
             limits=self.robot.limits.joints, plan_grippers=False,
         )  # fmt: skip
-        joined = self.joiner.join(plan, self.now, self.measured, JoinSettings())
+        joined = self.joiner.join(plan, self.now, self.measured(), JoinSettings())
         assert joined.trajectory is not None, joined.reason
         self.joiner.sent(joined.trajectory, self.now)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from plugin import announce
 
 from cosmos_ros.embodiment import load_embodiment
 from cosmos_ros.errors import CapabilityError, ConfigError, ModelError
@@ -91,15 +92,10 @@ NOTHING = ModelBackend(
 @pytest.fixture
 def elsewhere(tmp_path, monkeypatch):
     (tmp_path / "acme_drift.py").write_text(textwrap.dedent(ELSEWHERE))
-    info = tmp_path / "acme_drift-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-drift\nVersion: 1.0\n")
-    points = {
-        "drift": "acme_drift:BACKEND", "needy": "acme_drift:NEEDY", "nothing": "acme_drift:NOTHING",
-        "other": "acme_drift:BACKEND", "flow": "acme_drift:BACKEND", "broken": "acme_gone:BACKEND",
-    }  # fmt: skip
-    lines = [f"{name} = {value}" for name, value in points.items()]
-    (info / "entry_points.txt").write_text("\n".join(["[cosmos_ros.world_models]", *lines, ""]))
+    announce(
+        tmp_path, "acme-drift", drift="acme_drift:BACKEND", needy="acme_drift:NEEDY", nothing="acme_drift:NOTHING",
+        other="acme_drift:BACKEND", flow="acme_drift:BACKEND", broken="acme_gone:BACKEND",
+    )  # fmt: skip
     monkeypatch.syspath_prepend(tmp_path)
     yield
     sys.modules.pop("acme_drift", None)
